@@ -1,0 +1,233 @@
+"""The flagship: video layers and a segmenter train each other.
+
+  python -m foregan_jax.main --config=configs/davis.py
+
+renders the embedded demo videos, trains on them for some minutes on a laptop
+CPU, evaluates, prints a table and says where the pictures are. On real data:
+
+  python -m foregan_jax.main --config=configs/davis.py:data=/datasets/DAVIS
+
+runs the published recipe (variant `dmask_prop`) on DAVIS; one H100 is wanted.
+After the colon, separated by commas:
+
+  data=PATH        a DAVIS folder (JPEGImages, Annotations, ImageSets)
+  resolution=NAME  folder below JPEGImages; found by itself if there is one
+  year=2016|2017   which lists of sequences
+  variant=NAME     an experiment of foregan_jax/systems/foregan_variants.py
+  small            networks and pictures that two CPU cores can train
+  fake             random arrays instead of data, for benchmarks
+  smoke            tiny networks, three steps, for tests
+"""
+
+import ml_collections
+
+from foregan_jax.runtime import settings
+from foregan_jax.systems import foregan_variants
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+  """Returns the config that the words after the colon ask for."""
+  arg = settings.parse_arg(
+    arg,
+    data="",
+    resolution="",
+    year="2016",
+    variant="",
+    small=False,
+    fake=False,
+    smoke=False,
+  )
+  c = _published()
+  c.data.year, c.data.resolution = arg.year, arg.resolution
+  demo = not (arg.data or arg.fake or arg.smoke)
+  c.data.kind = "demo" if demo else "davis" if arg.data else "fake"
+  c.data.root = arg.data
+  variant = arg.variant or ("guided" if demo or arg.small else "dmask_prop")
+  foregan_variants.apply(c, variant)
+  if demo or arg.small:
+    _small(c)
+  if arg.smoke:
+    _smoke(c)
+  return c
+
+
+def _published() -> ml_collections.ConfigDict:
+  """Every key there is, with the values of the published recipe."""
+  c = ml_collections.ConfigDict()
+  c.system = "foregan"
+  c.variant = "dmask_prop"
+  c.seed = 0
+  c.batch_size = 1  # global; must be a multiple of the number of devices
+  c.num_steps = 162_000  # 5400 epochs of 30 videos
+
+  # How often, in steps.
+  c.log_every = 10
+  c.checkpoint_every = 2_000
+  c.eval_every = 10_000  # 0: at the end only
+  c.sample_every = 2_000
+  c.keep_checkpoints = 2  # the newest; the best by J is kept as well
+
+  # What the program runs on decides `auto` (foregan_jax/runtime/platform.py).
+  c.dtype = "auto"  # auto | float32 | bfloat16
+  c.scan_unroll = "auto"  # auto | full | loop
+  c.remat = "auto"  # auto | on | off
+
+  # Start from the weights of another run: its workdir and some of its items.
+  c.init_from = ml_collections.ConfigDict()
+  c.init_from.workdir = ""
+  c.init_from.items = ("gan", "segmenter")
+  c.init_from.step = "best"  # best | latest | a number
+
+  c.data = d = ml_collections.ConfigDict()
+  d.kind = "davis"  # davis | demo | fake
+  d.root = ""
+  d.year = "2016"
+  d.resolution = ""  # "": the only folder below JPEGImages
+  d.train_split = "train"
+  d.eval_split = "val"
+  d.objects = 0  # 0: all objects as one; k: the object with index k
+  d.height, d.width = 224, 416
+  d.clip_len = 8  # frames; training sees the first ones of each video
+  d.flow_cache = ""  # "": below the workdir
+  # The source clips at 20 px of an 832 px wide flow; that is 10 px here.
+  d.flow_clip = 10.0
+  d.bg_init = "row"  # row | noise | uniform | black
+  d.threads = 4
+  d.prefetch = 16
+
+  c.nets = n = ml_collections.ConfigDict()
+  n.width, n.blocks = 64, 6
+  n.critic_width, n.critic_down, n.patch_down = 64, 4, 4
+  n.seg_width, n.seg_depth = 32, 4
+
+  c.gf = ml_collections.ConfigDict()
+  c.gf.condition = "flow_mask"  # flow | flow_mask | next_frame
+  c.gf.base = "prev"  # prev | warp
+  c.gf.formula = "lerp"  # lerp | exp12
+  c.gf.temporal = "sum"  # sum | concat | convlstm | none
+  c.gf.mask_source = "h"  # att | fg_rgb | h | z
+  c.gf.mask_kernel = 3
+  c.gf.mask_slope = 20.0
+  c.gf.masking = "dark"  # dark | none | zero
+  c.gf.affine = False
+  c.gb = ml_collections.ConfigDict()
+  c.gb.condition = "none"  # none | flow
+  c.gb.input = "prev"  # prev | next_frame_noise_hole
+  c.gb.formula = "lerp"
+  c.gb.temporal = "sum"
+  c.state_channels = 0  # temporal=concat only; 0: halving with every step
+  c.composition = "alpha"  # alpha | additive
+
+  c.df = ml_collections.ConfigDict()
+  c.df.heads = ("fg", "mask")
+  c.df.real = "augmented"  # first | augmented
+  c.df.arch = "M"  # M | Ga
+  c.db = ml_collections.ConfigDict()
+  c.db.patch = (60, 112)
+  c.db.stride = (3, 3)
+  c.db.count = 10
+  c.db.fakes = "uniform"  # uniform | mask | mixed
+
+  # Weights of the losses; 0 switches a term off.
+  c.w_critic = ml_collections.ConfigDict(
+    dict(fg=10.0, mask=10.0, fg_gp=1.0, bg=0.05, bg_gp=0.05)
+  )
+  c.gp_reduce = "sum"  # gradient of the sum | mean over the critic's map
+  c.w_generator = ml_collections.ConfigDict(
+    dict(fg=1.0, mask=1.0, bg=1.0, rec=1.0)
+  )
+  # Ours, off in the named experiments (foregan_jax/players/generator.py).
+  c.w_generator.update(dict(warp=0.0, bg_seg=0.0, area=0.0, binary=0.0))
+  c.area_band = (0.5, 2.0)  # of the first mask's area
+  c.w_segmenter = ml_collections.ConfigDict(dict(bce=1.0, iou=1.0))
+  c.augment = ml_collections.ConfigDict()
+  c.augment.colour = (0.2, 0.2, 0.2, 0.05)
+  c.augment.degrees = 15.0
+  c.augment.scale = (0.75, 1.25)
+  c.augment.shift = (0.2, 0.2)
+  c.augment.recompose = 0.5
+  c.jitter_next_frame = (0.3, 0.5)  # brightness, hue; variant noof
+
+  c.turn = ml_collections.ConfigDict()
+  c.turn.n_critic = 5  # the generator moves in every fifth turn
+  c.turn.segmenter_every = 5
+  c.turn.segmenter_start = 0
+  c.schedule = ml_collections.ConfigDict()
+  c.schedule.mask_slope_start = 2.0
+  c.schedule.mask_slope_steps = 0  # 0: the slope is constant
+  c.schedule.bg_seg_start = 10_000
+  c.schedule.bg_seg_ramp = 10_000
+
+  c.optim = ml_collections.ConfigDict()
+  for player in ("generator", "critic", "segmenter"):
+    c.optim[player] = _adam(learning_rate=1e-4, b1=0.5)
+  c.ema_decay = 0.0  # 0: no averages
+  c.ema_nets = ("gf", "gb", "seg")
+
+  # Sum-of-Squares refinement (VOS-ForeGAN sec. 9).
+  c.sos = ml_collections.ConfigDict()
+  c.sos.degree, c.sos.ridge = 3, 1e-4
+  c.sos.tau = 10.0
+  c.sos.low_threshold = 25.0 / 254.0
+
+  c.eval = ml_collections.ConfigDict()
+  c.eval.sequences = 0  # 0: all; else the first so many, while training
+  c.eval.pictures = True
+  return c
+
+
+def _adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
+  return ml_collections.ConfigDict(
+    dict(
+      learning_rate=learning_rate,
+      b1=b1,
+      b2=0.999,
+      eps=1e-8,
+      grad_clip=0.0,  # largest global norm; 0: off
+      warmup_steps=0,
+      decay="none",  # none | cosine
+      decay_steps=0,
+    )
+  )
+
+
+def _small(c: ml_collections.ConfigDict) -> None:
+  """What two CPU cores can do in minutes."""
+  c.batch_size = 4
+  c.num_steps = 400
+  c.checkpoint_every = 100
+  c.eval_every = 0
+  c.sample_every = 100
+  c.data.height, c.data.width = 64, 112
+  c.data.clip_len = min(c.data.clip_len, 5)
+  c.data.flow_clip = 8.0
+  c.nets.width, c.nets.blocks = 16, 3
+  c.nets.critic_width, c.nets.critic_down, c.nets.patch_down = 16, 3, 2
+  c.nets.seg_width, c.nets.seg_depth = 12, 3
+  c.db.patch, c.db.stride, c.db.count = (16, 28), (2, 2), 4
+  c.turn.n_critic = c.turn.segmenter_every = 1
+  c.turn.segmenter_start = 0
+  c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 100
+  for player in c.optim:
+    c.optim[player].learning_rate = 1e-3
+  c.optim.critic.learning_rate = 2e-4
+
+
+def _smoke(c: ml_collections.ConfigDict) -> None:
+  """As little as shows that everything runs."""
+  c.data.kind = "davis" if c.data.root else "fake"
+  c.batch_size = 4
+  c.num_steps = 3
+  c.log_every = 1
+  c.checkpoint_every, c.eval_every, c.sample_every = 2, 2, 2
+  c.data.height, c.data.width = 32, 48
+  c.data.clip_len = 3
+  c.nets.width, c.nets.blocks = 4, 1
+  c.nets.critic_width, c.nets.critic_down, c.nets.patch_down = 4, 2, 1
+  c.nets.seg_width, c.nets.seg_depth = 4, 2
+  c.db.patch, c.db.stride, c.db.count = (16, 16), (4, 4), 2
+  c.turn.n_critic = c.turn.segmenter_every = 2
+  c.turn.segmenter_start = 0
+  c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 1
+  c.w_generator.bg_seg = 1.0
+  c.eval.sequences = 1

@@ -1,0 +1,154 @@
+"""The real step on random data: what it costs, and against what.
+
+  python -m foregan_jax.bench --config=configs/davis.py:fake
+
+Times are medians; the roofline is a matrix product measured in the same run,
+so that the share of it means something on a shared machine too.
+"""
+
+import resource
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rich.console
+import rich.table
+from absl import flags
+from ml_collections import config_flags
+
+from foregan_jax import stepper as stepper_lib
+from foregan_jax import systems
+from foregan_jax import train
+from foregan_jax.data import fake
+from foregan_jax.runtime import cli
+from foregan_jax.runtime import distributed
+from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.runtime import optimizers
+from foregan_jax.runtime import platform
+
+_WARMUP = 1
+_REPEATS = 5
+_ROOFLINE_SIZE = 2048
+_GIGA = 1e9
+_MIB = 2.0**20
+
+
+def run(config) -> dict[str, dict[str, float]]:
+  """Measures every distinct turn of the config's system, prints a table.
+
+  Args:
+    config: as for training; its data is replaced by random arrays.
+
+  Returns:
+    Per turn: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib.
+  """
+  mesh = mesh_lib.make_mesh()
+  mesh_lib.check_batch(config.batch_size, mesh)
+  system = systems.build(config)
+  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  everywhere = mesh_lib.replicated(mesh)
+  state = train.make_state(config, system, tx, platform.key(0), everywhere)
+  key = jax.device_put(platform.key(1), everywhere)
+  batch = _batch(config, system, mesh)
+  step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
+  results = {}
+  for turn in _turns(system, config.num_steps):
+    step_fn.compile(turn, state, batch, key)
+    times = []
+    for _ in range(_WARMUP + _REPEATS):
+      began = time.perf_counter()
+      state, metrics = step_fn(turn, state, batch, key)
+      jax.block_until_ready((state, metrics))
+      times.append(time.perf_counter() - began)
+    seconds = statistics.median(times[_WARMUP:])
+    program = step_fn.programs[turn]
+    gflop = program.cost_analysis().get("flops", 0.0) / _GIGA
+    results[" + ".join(turn)] = {
+      "compile_s": step_fn.compile_seconds[turn],
+      "ms": 1e3 * seconds,
+      "items_per_s": _frames(batch) / seconds,
+      "gflop": gflop,
+      "gflop_per_s": gflop / seconds,
+      "temp_mib": program.memory_analysis().temp_size_in_bytes / _MIB,
+    }
+  if distributed.is_first_process():
+    _print(config, mesh, results)
+  return results
+
+
+def _turns(system, num_steps: int) -> list[tuple[str, ...]]:
+  """Returns the distinct turns of a run, in order of appearance."""
+  enough = 10_000  # every schedule has shown all its turns by then
+  return list(dict.fromkeys(map(system.turn, range(min(num_steps, enough)))))
+
+
+def _batch(config, system, mesh):
+  rows = mesh_lib.local_batch_size(config.batch_size, mesh)
+  source = fake.Fake(system.batch_spec(rows), seed=config.seed)
+  samples = [source[i] for i in range(rows)]
+  return mesh_lib.to_global(
+    mesh, jax.tree.map(lambda *x: np.stack(x), *samples)
+  )
+
+
+def _frames(batch) -> int:
+  """Counts the frames of a batch of videos, or the items of any other."""
+  shape = batch["video"].shape if "video" in batch else None
+  return shape[0] * shape[1] if shape else len(next(iter(batch.values())))
+
+
+def _roofline(dtype) -> float:
+  """Returns GFLOP/s of one device in a large matrix product."""
+  n = _ROOFLINE_SIZE
+  x = jnp.ones((n, n), dtype)
+  product = jax.jit(lambda x: x @ x)
+  jax.block_until_ready(product(x))
+  times = []
+  for _ in range(_REPEATS):
+    began = time.perf_counter()
+    jax.block_until_ready(product(x))
+    times.append(time.perf_counter() - began)
+  return 2.0 * n**3 / statistics.median(times) / _GIGA
+
+
+def _peak_memory() -> str:
+  stats = jax.local_devices()[0].memory_stats() or {}
+  if "peak_bytes_in_use" in stats:
+    return f"{stats['peak_bytes_in_use'] / _MIB:.0f} MiB on the device"
+  kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  return f"{kib / 1024:.0f} MiB of the process"
+
+
+def _print(config, mesh, results) -> None:
+  device = jax.devices()[0].device_kind
+  c = config
+  peak = _roofline(platform.dtype(c.dtype)) * mesh.size
+  title = (
+    f"{c.system} ({c.variant}), batch {c.batch_size}, {c.data.height}x"
+    f"{c.data.width}, T={c.data.clip_len}, {c.dtype} on {mesh.size} x {device}"
+  )
+  table = rich.table.Table(title=title, title_justify="left")
+  for name in (
+    "turn", "compile s", "ms/step", "frames/s", "GFLOP/step", "GFLOP/s",
+    "of roofline", "temp MiB",
+  ):  # fmt: skip
+    table.add_column(name, justify="left" if name == "turn" else "right")
+  for turn, r in results.items():
+    table.add_row(
+      turn, f"{r['compile_s']:.1f}", f"{r['ms']:.1f}",
+      f"{r['items_per_s']:.1f}", f"{r['gflop']:.1f}", f"{r['gflop_per_s']:.1f}",
+      f"{r['gflop_per_s'] / peak:.0%}", f"{r['temp_mib']:.0f}",
+    )  # fmt: skip
+  rich.console.Console(width=110).print(table)
+  print(f"roofline (matrix product): {peak:.0f} GFLOP/s")
+  print(f"peak memory: {_peak_memory()}")
+
+
+if __name__ == "__main__":
+  _CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Config file, with its argument.", lock_config=True
+  )
+  flags.mark_flag_as_required("config")
+  cli.run(lambda: run(_CONFIG.value))

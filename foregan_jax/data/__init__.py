@@ -1,0 +1,1 @@
+"""Sources on disk, the input pipeline, the embedded demo world."""

@@ -1,0 +1,101 @@
+"""Checks of single files, each yielding problems instead of raising."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from foregan_jax.data import images
+
+# Palette masks hold a few objects; more ids mean grey levels of a soft mask.
+_MAX_IDS = 64
+
+
+class Problem(NamedTuple):
+  """What is wrong with which file."""
+
+  path: pathlib.Path
+  reason: str
+
+
+def subfolders(folder: pathlib.Path) -> set[str]:
+  """Name the folders in a folder; none if it does not exist."""
+  if not folder.is_dir():
+    return set()
+  with os.scandir(folder) as entries:
+    return {
+      e.name for e in entries if e.is_dir() and not e.name.startswith(".")
+    }
+
+
+def listing(folder: pathlib.Path) -> list[pathlib.Path]:
+  """List the files in a folder by name; none if it does not exist."""
+  if not folder.is_dir():
+    return []
+  with os.scandir(folder) as entries:
+    names = [e.name for e in entries if not e.name.startswith(".")]
+  return [folder / name for name in sorted(names)]
+
+
+def missing_numbers(
+  paths: list[pathlib.Path], what: str, *, step: int, last: int
+) -> Iterator[Problem]:
+  """Find gaps in a row of files numbered in steps of `step` up to `last`."""
+  numbers = {int(p.stem) for p in paths}
+  for number in range(min(numbers), last + 1, step):
+    if number not in numbers:
+      name = f"{number:0{len(paths[0].stem)}d}{paths[0].suffix}"
+      yield Problem(
+        paths[0].with_name(name), f"{what} is missing, its neighbours exist"
+      )
+
+
+def try_image(
+  path: pathlib.Path,
+) -> tuple[tuple[int, int] | None, list[Problem]]:
+  """Decode a picture; return its size (h, w), or None and the problem."""
+  try:
+    return images.read_image(path).shape[:2], []
+  except images.DataError as error:
+    return None, [Problem(error.path, error.reason)]
+
+
+def compare_sizes(
+  path: pathlib.Path,
+  size: tuple[int, ...],
+  expected: tuple[int, ...],
+  like: str,
+) -> Iterator[Problem]:
+  """Yield a problem if two sizes (h, w) differ."""
+  try:
+    images.check_size(path, size, expected, like)
+  except images.DataError as error:
+    yield Problem(error.path, error.reason)
+
+
+def check_mask(
+  path: pathlib.Path,
+  frame_size: tuple[int, int] | None,
+  *,
+  needs_object: bool,
+) -> Iterator[Problem]:
+  """Check that a mask can be read, has its frame's size, and holds ids."""
+  try:
+    labels = images.read_labels(path)
+  except images.DataError as error:
+    yield Problem(error.path, error.reason)
+    return
+  if frame_size is not None:
+    yield from compare_sizes(path, labels.shape, frame_size, "its frame")
+  ids = np.flatnonzero(np.bincount(labels.ravel()))
+  ids = ids[(ids > 0) & (ids < images.VOID)]
+  if len(ids) > _MAX_IDS:
+    yield Problem(
+      path,
+      f"mask has {len(ids)} distinct values, expected at most {_MAX_IDS} "
+      "object ids (is it a soft mask?)",
+    )
+  if needs_object and not len(ids):
+    yield Problem(path, "mask is empty, expected at least one object")

@@ -1,0 +1,276 @@
+"""DAVIS folders as an indexable source of clips and of whole sequences.
+
+Training follows VOS-ForeGAN sec. 2.1: one sample per video, always its first
+`clip_len` frames, because only frame 0 needs a mask.
+"""
+
+import collections
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from absl import logging
+from rich import progress as rich_progress
+
+from foregan_jax.data import flow as flow_lib
+from foregan_jax.data import folders, images
+
+MERGED = "merged"
+FLOW_SOURCES = ("auto", "flo", "dis", "zeros")
+_NUM_THREADS = os.cpu_count() or 1
+
+Sample = dict[str, np.ndarray]
+# The built-in map, or a thread pool's.
+Mapper = Callable[..., Iterable]
+
+
+class Davis:
+  """One split of a DAVIS data set at one network size.
+
+  `source[i]` is a training sample: `video` uint8 [t, h, w, 3], `ref_mask`
+  uint8 [h, w, 1] (coverage 0..255), `flow_fwd` float32 [t-1, h, w, 2].
+
+  Attributes:
+    names: every sequence of the list, in its order.
+    clip_names: those with at least `clip_len` frames; `len` counts these.
+  """
+
+  def __init__(
+    self,
+    root: str | os.PathLike,
+    *,
+    year: str,
+    split: str,
+    resolution: str,
+    objects: str | int,
+    size: tuple[int, int],
+    clip_len: int,
+    flow: str,
+    flow_cache: str | os.PathLike,
+  ):
+    """Scan the folders; no picture is read yet.
+
+    Args:
+      root: folder that holds JPEGImages, Annotations and ImageSets.
+      year: "2016" or "2017", the folder of ImageSets to take the list from.
+      split: the list's name, such as "train" or "val".
+      resolution: folder below JPEGImages; "" if there is exactly one.
+      objects: "merged" (all objects become one) or one object id.
+      size: network size (h, w).
+      clip_len: frames of a training sample.
+      flow: "flo" (files beside the frames), "dis" (estimated and cached),
+        "auto" (files where a video has them, else dis) or "zeros".
+      flow_cache: folder for estimated flows; `root` may be read-only.
+
+    Raises:
+      DataError: naming the list, folder or file that is missing or odd.
+      ValueError: if `flow` or `objects` is not one of the above.
+    """
+    if flow not in FLOW_SOURCES:
+      raise ValueError(f"flow {flow!r} is not one of {FLOW_SOURCES}")
+    _check_objects(objects)
+    self.root = pathlib.Path(root)
+    self.split = split
+    self.objects = objects
+    self.size = (int(size[0]), int(size[1]))
+    self.clip_len = clip_len
+    self.flow = flow
+    self.resolution = folders.find_resolution(self.root, resolution)
+    self._cache = flow_lib.FlowCache(flow_cache)
+    path = folders.find_list(self.root, year, split, self.resolution)
+    self.names = tuple(folders.read_list(path))
+    self._videos = {
+      name: folders.scan(self.root, self.resolution, name)
+      for name in self.names
+    }
+    self._flo = {v.name: self._find_flo(v) for v in self._videos.values()}
+    self.clip_names = tuple(
+      name for name in self.names if self.num_frames(name) >= clip_len
+    )
+    for name in self.names:
+      if name not in self.clip_names:
+        logging.info(
+          "%s has %d frames, fewer than a clip of %d: no sample of %s",
+          name,
+          self.num_frames(name),
+          clip_len,
+          path,
+        )
+
+  def __len__(self) -> int:
+    return len(self.clip_names)
+
+  def __getitem__(self, index: int) -> Sample:
+    video = self._videos[self.clip_names[int(index)]]
+    frames, native = self._frames(video, self.clip_len, map)
+    labels = self._labels(video, 0, native, self.objects)
+    return {
+      "video": frames,
+      "ref_mask": self._ref_mask(labels, video, self.objects),
+      "flow_fwd": self._flows(video, frames, "fwd", map),
+    }
+
+  def num_frames(self, name: str) -> int:
+    """Count the frames of a sequence on disk."""
+    return len(self._videos[name].frames)
+
+  def object_ids(self, name: str) -> tuple[int, ...]:
+    """List the object ids in a sequence's first mask."""
+    ids = np.unique(images.read_labels(self._videos[name].masks[0]))
+    return tuple(int(i) for i in ids if 0 < i < images.VOID)
+
+  def sequence(
+    self,
+    name: str,
+    *,
+    num_frames: int | None = None,
+    objects: str | int | None = None,
+  ) -> dict:
+    """Read a whole sequence for evaluation.
+
+    Args:
+      name: one of `names`.
+      num_frames: stop after so many frames; None for all.
+      objects: overrides the source's own choice; None keeps it.
+
+    Returns:
+      name; frames uint8 [T, h, w, 3], ref_mask uint8 [h, w, 1], flow_fwd and
+      flow_bwd float32 [T-1, h, w, 2], all at network size; labels, a list of
+      T native uint8 [H, W] (0, 1 = the object, 255 void; None where there is
+      no mask); native_size (H, W); paths of the frames.
+
+    Raises:
+      DataError: naming the file that is broken, or the empty first mask.
+    """
+    if name not in self._videos:
+      raise ValueError(f"sequence {name!r} is not one of {list(self.names)}")
+    chosen = self.objects if objects is None else objects
+    _check_objects(chosen)
+    video = self._videos[name]
+    count = len(video.frames[:num_frames])
+    with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+      frames, native = self._frames(video, count, pool.map)
+      read = lambda t: self._labels(video, t, native, chosen)
+      labels = list(pool.map(read, range(count)))
+      return {
+        "name": name,
+        "frames": frames,
+        "ref_mask": self._ref_mask(labels[0], video, chosen),
+        "flow_fwd": self._flows(video, frames, "fwd", pool.map),
+        "flow_bwd": self._flows(video, frames, "bwd", pool.map),
+        "labels": labels,
+        "native_size": native,
+        "paths": list(video.frames[:count]),
+      }
+
+  def prepare(self, *, show_progress: bool) -> None:
+    """Estimate the flows that training will ask for, in parallel, once."""
+    todo = [i for i in range(len(self)) if not self._is_prepared(i)]
+    if not todo:
+      return
+    with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+      samples = rich_progress.track(
+        pool.map(self.__getitem__, todo),
+        f"optical flow of {self.split}",
+        total=len(todo),
+        disable=not show_progress,
+      )
+      collections.deque(samples, maxlen=0)
+
+  def _is_prepared(self, index: int) -> bool:
+    video = self._videos[self.clip_names[index]]
+    if self.flow == "zeros" or self._flo[video.name] is not None:
+      return True
+    return all(
+      self._cache.path(video.key, "fwd", t, self.size).exists()
+      for t in range(self.clip_len - 1)
+    )
+
+  def _find_flo(self, video: folders.Video) -> tuple[pathlib.Path, ...] | None:
+    if self.flow in ("dis", "zeros"):
+      return None
+    paths = folders.find_flo(self.root, self.resolution, video)
+    if paths is None and self.flow == "flo":
+      raise images.DataError(
+        self.root,
+        f"no .flo files for sequence {video.name}, expected "
+        f"OpticalFlow*/{self.resolution}/{video.name}/00000.flo",
+      )
+    return paths
+
+  def _frames(
+    self, video: folders.Video, count: int, mapper: Mapper
+  ) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read frames at network size; also return their native size."""
+
+    def read(path):
+      image = images.read_image(path)
+      return images.resize_image(image, self.size), image.shape[:2]
+
+    paths = video.frames[:count]
+    frames, sizes = zip(*mapper(read, paths), strict=True)
+    for path, size in zip(paths, sizes, strict=True):
+      images.check_size(path, size, sizes[0], "the sequence's first frame")
+    return np.stack(frames), sizes[0]
+
+  def _labels(
+    self,
+    video: folders.Video,
+    t: int,
+    native: tuple[int, int],
+    objects: str | int,
+  ) -> np.ndarray | None:
+    """Read the mask of frame t as 0, 1 = the chosen object, 255 void."""
+    path = video.masks[t]
+    if path is None:
+      return None
+    labels = images.read_labels(path)
+    images.check_size(path, labels.shape, native, "its frame")
+    hit = labels > 0 if objects == MERGED else labels == objects
+    void = labels == images.VOID
+    return np.where(void, images.VOID, hit).astype(np.uint8)
+
+  def _ref_mask(
+    self, labels: np.ndarray, video: folders.Video, objects: str | int
+  ) -> np.ndarray:
+    if not np.any(labels == 1):
+      raise images.DataError(
+        video.masks[0],
+        f"first mask of {video.name} holds no object (objects={objects!r})",
+      )
+    return images.resize_mask((labels == 1).astype(np.uint8), self.size)
+
+  def _flows(
+    self,
+    video: folders.Video,
+    frames: np.ndarray,
+    direction: str,
+    mapper: Mapper,
+  ) -> np.ndarray:
+    """Read or estimate the flows between neighbours of `frames`.
+
+    Files hold forward flows only, so backward ones are always estimated.
+    """
+    flo = self._flo[video.name]
+
+    def read(t):
+      if self.flow == "zeros":
+        return np.zeros((*self.size, 2), np.float32)
+      if flo is not None and direction == "fwd":
+        return flow_lib.resize(flow_lib.read_flo(flo[t]), self.size)
+      first, second = (t, t + 1) if direction == "fwd" else (t + 1, t)
+      pair = lambda: (frames[first], frames[second])
+      return self._cache.get(video.key, direction, t, self.size, pair)
+
+    flows = [np.zeros((0, *self.size, 2), np.float32)]
+    flows += [f[None] for f in mapper(read, range(len(frames) - 1))]
+    return np.concatenate(flows)
+
+
+def _check_objects(objects: str | int) -> None:
+  if objects != MERGED and not (isinstance(objects, int) and objects > 0):
+    raise ValueError(
+      f"objects {objects!r} is neither {MERGED!r} nor an object id above 0"
+    )

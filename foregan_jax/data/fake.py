@@ -1,0 +1,99 @@
+"""Random arrays in place of data: for throughput and contract tests."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+# A few distinct samples suffice; drawing each anew would cost more than the
+# decoding that it stands for.
+_NUM_DISTINCT = 8
+_LENGTH = 1024
+_UINT8_LEVELS = 256
+_NUM_VIDEOS = 2
+
+
+class Fake:
+  """An indexable source of random samples; `source[i]` is always the same.
+
+  uint8 arrays are uniform in 0..255, floating ones standard normal.
+  """
+
+  def __init__(self, batch_spec: Mapping[str, Any], *, seed: int):
+    """Draw the samples.
+
+    Args:
+      batch_spec: by name (nested names allowed), anything with the `shape` and
+        `dtype` of a batch; a sample lacks the first axis.
+      seed: of the generator.
+
+    Raises:
+      ValueError: if a dtype is neither uint8 nor a floating one.
+    """
+    rng = np.random.default_rng(seed)
+    self._samples = [_draw(rng, batch_spec) for _ in range(_NUM_DISTINCT)]
+
+  def __len__(self) -> int:
+    return _LENGTH
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    return self._samples[int(index) % _NUM_DISTINCT]
+
+
+def _draw(rng: np.random.Generator, spec: Any) -> Any:
+  if isinstance(spec, Mapping):
+    return {name: _draw(rng, part) for name, part in spec.items()}
+  shape, dtype = spec.shape[1:], np.dtype(spec.dtype)
+  if dtype == np.uint8:
+    return rng.integers(0, _UINT8_LEVELS, shape, np.uint8)
+  # kind "V": bfloat16 is no floating type to NumPy.
+  if dtype.kind in "fV":
+    return rng.standard_normal(shape, np.float32).astype(dtype)
+  raise ValueError(f"dtype {dtype} is neither uint8 nor a floating one")
+
+
+class FakeVideos:
+  """Sequences of noise with a disk that moves, as `davis.Davis` gives them.
+
+  Attributes:
+    names: what `sequence` takes.
+  """
+
+  def __init__(self, *, size: tuple[int, int], num_frames: int, seed: int):
+    """Remember the network size (h, w), the length and the seed."""
+    self._size = (int(size[0]), int(size[1]))
+    self._num_frames = num_frames
+    self._seed = seed
+    self.names = tuple(f"fake{i}" for i in range(_NUM_VIDEOS))
+
+  def sequence(self, name: str, *, num_frames: int | None = None) -> dict:
+    """Make a whole sequence; for the fields see `davis.Davis.sequence`.
+
+    Both flows are exact on the disk, which moves one pixel to the right per
+    frame, and zero elsewhere.
+    """
+    rng = np.random.default_rng([self._seed, self.names.index(name)])
+    count = len(range(self._num_frames)[:num_frames])
+    height, width = self._size
+    frames = rng.integers(0, _UINT8_LEVELS, (count, height, width, 3), np.uint8)
+    labels = [self._disk(t) for t in range(count)]
+    flow = [np.stack([m, 0 * m], -1).astype(np.float32) for m in labels]
+    none = np.zeros((0, height, width, 2), np.float32)
+    return {
+      "name": name,
+      "frames": frames,
+      "ref_mask": labels[0][..., None] * np.uint8(_UINT8_LEVELS - 1),
+      "flow_fwd": np.stack(flow[:-1]) if count > 1 else none,
+      "flow_bwd": -np.stack(flow[1:]) if count > 1 else none,
+      "labels": labels,
+      "native_size": self._size,
+      "paths": [pathlib.Path(name, f"{t:05d}.jpg") for t in range(count)],
+    }
+
+  def _disk(self, t: int) -> np.ndarray:
+    height, width = self._size
+    centre = (width // 2 + t, height // 2)
+    canvas = np.zeros(self._size, np.uint8)
+    return cv2.circle(canvas, centre, max(min(height, width) // 4, 1), 1, -1)

@@ -1,0 +1,214 @@
+"""Where the files of a DAVIS data set lie: lists, frames, masks, flows.
+
+Nothing here opens a picture. The loader and the checker share it, so that
+both mean the same by "missing".
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import zlib
+
+from foregan_jax.data import images
+
+FRAMES = "JPEGImages"
+MASKS = "Annotations"
+LISTS = "ImageSets"
+_FLOWS = "OpticalFlow*"
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+  """Where the files of one sequence lie.
+
+  Attributes:
+    name: the folder's name.
+    frames: pictures in order of time.
+    masks: the mask of each frame, None where there is none.
+  """
+
+  name: str
+  frames: tuple[pathlib.Path, ...]
+  masks: tuple[pathlib.Path | None, ...]
+
+  @functools.cached_property
+  def key(self) -> str:
+    """Name plus a fingerprint of the pictures, to key caches with."""
+    parts = [f"{path.name}:{path.stat().st_size}" for path in self.frames]
+    return f"{self.name}-{zlib.crc32(';'.join(parts).encode()):08x}"
+
+
+def find_resolution(root: pathlib.Path, resolution: str) -> str:
+  """Return `resolution`, or the only folder of JPEGImages if it is empty."""
+  folder = root / FRAMES
+  if not folder.is_dir():
+    raise images.DataError(
+      root,
+      f"no folder {FRAMES} here, expected a DAVIS data set with "
+      f"{FRAMES}, {MASKS} and {LISTS}" + _suggestion(root),
+    )
+  found = sorted(_folders(folder))
+  if resolution:
+    if resolution not in found:
+      raise images.DataError(
+        folder, f"no resolution {resolution!r} here, there is {found}"
+      )
+    return resolution
+  if len(found) != 1:
+    raise images.DataError(
+      folder, f"name the resolution to use, there are {len(found)}: {found}"
+    )
+  return found[0]
+
+
+def _suggestion(root: pathlib.Path) -> str:
+  """Say so if the data set lies one folder further down."""
+  if not root.is_dir():
+    return " (the folder does not exist)"
+  for name in sorted(_folders(root)):
+    if (root / name / FRAMES).is_dir():
+      return f" (did you mean {root / name}?)"
+  return ""
+
+
+def _folders(path: pathlib.Path) -> list[str]:
+  with os.scandir(path) as entries:
+    return [
+      e.name for e in entries if e.is_dir() and not e.name.startswith(".")
+    ]
+
+
+def find_list(
+  root: pathlib.Path, year: str, split: str, resolution: str
+) -> pathlib.Path:
+  """Find the list of a split, in the releases' two customary places."""
+  places = [root / LISTS / year / f"{split}.txt"]
+  if year == "2016":  # The 2016 release named the folder by resolution.
+    places.append(root / LISTS / resolution / f"{split}.txt")
+  for place in places:
+    if place.is_file():
+      return place
+  there = sorted(
+    str(path.relative_to(root)) for path in (root / LISTS).glob("*/*.txt")
+  )
+  raise images.DataError(
+    places[0], f"list of split {split!r} is missing, there is {there}"
+  )
+
+
+def read_list(path: pathlib.Path) -> list[str]:
+  """Read a list's sequence names, each once, in order.
+
+  A line is a name, or as in 2016 `/JPEGImages/480p/bear/00000.jpg ...`.
+
+  Raises:
+    DataError: if the list is missing or empty.
+  """
+  names = {}
+  for line in images.read_bytes(path).decode().splitlines():
+    fields = line.split()
+    if not fields:
+      continue
+    parts = [part for part in fields[0].split("/") if part]
+    names[parts[-2] if len(parts) > 1 else parts[0]] = None
+  if not names:
+    raise images.DataError(path, "the list names no sequence")
+  return list(names)
+
+
+def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
+  """List a sequence's pictures in order of time.
+
+  Raises:
+    DataError: if there is none, or the numbering is not without gaps.
+  """
+  frames = sorted(
+    path
+    for path in map(pathlib.Path, _files(folder))
+    if path.suffix.lower() in images.SUFFIXES
+  )
+  if not frames:
+    raise images.DataError(folder, "sequence holds no frames (.jpg or .png)")
+  for path in frames:
+    if not path.stem.isdigit():
+      raise images.DataError(path, "frame's name is not a number")
+  numbers = [int(path.stem) for path in frames]
+  for before, after, path in zip(
+    numbers, numbers[1:], frames[1:], strict=False
+  ):
+    if after != before + 1:
+      raise images.DataError(
+        path, f"frame follows number {before}, expected {before + 1}"
+      )
+  return frames
+
+
+def _files(folder: pathlib.Path) -> list[str]:
+  with os.scandir(folder) as entries:
+    return [e.path for e in entries if not e.name.startswith(".")]
+
+
+def scan(root: pathlib.Path, resolution: str, name: str) -> Video:
+  """Find one sequence's files.
+
+  Raises:
+    DataError: if the folder, all its frames, or its first mask is missing.
+  """
+  folder = root / FRAMES / resolution / name
+  if not folder.is_dir():
+    raise images.DataError(folder, f"sequence {name} is missing")
+  frames = list_frames(folder)
+  masks = root / MASKS / resolution / name
+  present = set(os.listdir(masks)) if masks.is_dir() else set()
+  found = [
+    masks / f"{frame.stem}.png" if f"{frame.stem}.png" in present else None
+    for frame in frames
+  ]
+  if found[0] is None:
+    raise images.DataError(
+      masks / f"{frames[0].stem}.png",
+      f"sequence {name} has no mask for its first frame",
+    )
+  return Video(name=name, frames=tuple(frames), masks=tuple(found))
+
+
+def find_flo(
+  root: pathlib.Path, resolution: str, video: Video
+) -> tuple[pathlib.Path, ...] | None:
+  """Find a sequence's .flo files: file k = flow from frame k to k+1.
+
+  They lie in `OpticalFlow*/<res>/<video>`, or in any other folder there
+  (VOS-ForeGAN has `OpticalFlows/training`), with five digits or six.
+
+  Returns:
+    one file per transition, or None if the sequence has no such folder.
+
+  Raises:
+    DataError: if there are some, but one of them is missing.
+  """
+  folder = find_flow_folder(root, resolution, video.name)
+  if folder is None:
+    return None
+  present = {
+    int(path.stem): path for path in folder.glob("*.flo") if path.stem.isdigit()
+  }
+  numbers = [int(path.stem) for path in video.frames[:-1]]
+  for number in numbers:
+    if number not in present:
+      raise images.DataError(
+        folder / f"{number:05d}.flo",
+        f"flow of frame {number} to {number + 1} is missing",
+      )
+  return tuple(present[number] for number in numbers)
+
+
+def find_flow_folder(
+  root: pathlib.Path, resolution: str, name: str
+) -> pathlib.Path | None:
+  """Find the folder with a sequence's .flo files, None if there is none."""
+  for pattern in (f"{_FLOWS}/{resolution}/{name}", f"{_FLOWS}/*/{name}"):
+    for folder in sorted(root.glob(pattern)):
+      if next(folder.glob("*.flo"), None) is not None:
+        return folder
+  return None

@@ -1,0 +1,156 @@
+"""Decode pictures and label masks; every error names its file.
+
+OpenCV decodes and scales frames (fastest, and it releases the GIL); Pillow
+reads masks, because OpenCV turns a palette PNG into colours.
+"""
+
+import os
+import pathlib
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+# Parallelism comes from our own threads; OpenCV's would oversubscribe them.
+cv2.setNumThreads(1)
+
+VOID = 255
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+_END_OF_PNG = b"IEND"
+_PNG_TRAILER_BYTES = 16  # The IEND chunk is 12 bytes; allow a little padding.
+_JPEG_START_OF_SCAN = b"\xff\xda"
+_JPEG_END_OF_IMAGE = b"\xff\xd9"
+
+
+class DataError(ValueError):
+  """A file that is missing, unreadable or not what it should be.
+
+  Attributes:
+    path: the offending file or folder.
+    reason: what is wrong with it and what was expected.
+  """
+
+  def __init__(self, path: str | os.PathLike, reason: str):
+    super().__init__(str(path), reason)
+    self.path = pathlib.Path(path)
+    self.reason = reason
+
+  def __str__(self) -> str:
+    return f"{self.path}: {self.reason}"
+
+
+def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
+  """Read a picture as RGB, 0..255, ignoring its EXIF orientation.
+
+  Raises:
+    DataError: if the file is missing, empty, truncated or not a picture.
+  """
+  content = read_bytes(path)
+  _check_complete(path, content)
+  flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+  image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+  if image is None:
+    raise DataError(path, "cannot be decoded, expected a JPEG or PNG picture")
+  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
+  """Read a mask as object ids: 0 background, 1.. objects, 255 void.
+
+  Palette masks (DAVIS-2017, VOC) hold ids. Grey masks hold ids too, unless
+  255 is their only value beside 0 (DAVIS-2016): that is object 1, not void.
+
+  Raises:
+    DataError: if the file is missing, truncated, or a colour picture.
+  """
+  if not os.path.isfile(path):
+    raise DataError(path, "mask is missing")
+  try:
+    with Image.open(path) as image:
+      mode = image.mode
+      values = np.asarray(image)
+  except (OSError, SyntaxError, ValueError) as error:
+    raise DataError(path, f"mask cannot be decoded ({error})") from error
+  if mode == "LA":  # Some DAVIS-2016 masks carry an alpha channel.
+    values = values[..., 0]
+  elif mode not in ("1", "L", "P"):
+    raise DataError(
+      path,
+      f"mask has mode {mode}, expected a palette (P) or grey (L) picture",
+    )
+  labels = np.array(values, np.uint8)
+  if mode in ("L", "LA") and not np.any((labels > 0) & (labels < VOID)):
+    labels = (labels > 0).astype(np.uint8)
+  return labels
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+  """Read a whole file; DataError if that is impossible or it is empty."""
+  try:
+    content = pathlib.Path(path).read_bytes()
+  except FileNotFoundError as error:
+    raise DataError(path, "file is missing") from error
+  except OSError as error:
+    raise DataError(path, f"cannot be read ({error.strerror})") from error
+  if not content:
+    raise DataError(path, "file is empty")
+  return content
+
+
+def _check_complete(path: str | os.PathLike, content: bytes) -> None:
+  """Refuse truncated files: decoders may fill the missing part with grey."""
+  if content.startswith(b"\xff\xd8"):
+    # Entropy-coded data holds neither marker; an EXIF thumbnail lies before
+    # the last scan. So the last end marker must follow the last scan's start.
+    end = content.rfind(_JPEG_END_OF_IMAGE)
+    complete = end > content.rfind(_JPEG_START_OF_SCAN)
+  elif content.startswith(b"\x89PNG"):
+    complete = _END_OF_PNG in content[-_PNG_TRAILER_BYTES:]
+  else:
+    complete = True
+  if not complete:
+    raise DataError(path, "picture is truncated, its end marker is missing")
+
+
+def check_size(
+  path: str | os.PathLike,
+  size: tuple[int, ...],
+  expected: tuple[int, ...],
+  like: str,
+) -> None:
+  """Refuse a picture that has not the size (h, w) of another, `like`."""
+  if tuple(size) != tuple(expected):
+    raise DataError(
+      path,
+      f"size is {size[1]}x{size[0]}, expected {expected[1]}x{expected[0]} "
+      f"as {like}",
+    )
+
+
+def resize_image(
+  image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "H W 3"]:
+  """Scale a picture to `size` = (h, w), averaging areas when it shrinks."""
+  return _resize(image, size)
+
+
+def resize_mask(
+  mask: UInt8[np.ndarray, "h w"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "H W 1"]:
+  """Scale a 0/1 mask to `size` = (h, w) as coverage 0..255.
+
+  The border becomes fractional, as in VOS-ForeGAN sec. 2.2.
+  """
+  return _resize((mask > 0).astype(np.uint8) * 255, size)[..., None]
+
+
+def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  height, width = size
+  if image.shape[:2] == (height, width):
+    return image
+  shrinks = image.shape[0] >= height and image.shape[1] >= width
+  # INTER_AREA is box averaging only when both sides shrink.
+  method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+  return cv2.resize(image, (width, height), interpolation=method)

@@ -1,0 +1,1 @@
+"""Linen blocks and array operations that methods share."""

@@ -1,0 +1,119 @@
+"""Refining masks by the moments of the object's colours (sum of squares).
+
+The inverse moment matrix defines a polynomial that is small where the
+colours of the object are and grows outside (Pauwels and Lasserre 2016);
+VOS-ForeGAN removes the pixels of its masks where it is large.
+"""
+
+import dataclasses
+import dataclasses
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+_EXACT = jax.lax.Precision.HIGHEST
+
+
+def monomials(
+  points: Float[Array, "*p d"], degree: int
+) -> Float[Array, "*p s"]:
+  """Return all `s = C(d + n, n)` monomials of degree at most n = `degree`.
+
+  Ordered by degree: 1, x1, x2, x1^2, x1 x2, x2^2 for two variables.
+  """
+  variables = range(points.shape[-1])
+  terms = {(): jnp.ones_like(points[..., 0])}
+  for k in range(1, degree + 1):
+    for index in itertools.combinations_with_replacement(variables, k):
+      terms[index] = terms[index[:-1]] * points[..., index[-1]]
+  return jnp.stack(list(terms.values()), axis=-1)
+
+
+def num_monomials(dimensions: int, degree: int) -> int:
+  """Return `C(dimensions + degree, degree)`, the mean of Q over its points."""
+  return math.comb(dimensions + degree, degree)
+
+
+def fit(
+  points: Float[Array, "p d"],
+  weight: Float[Array, " p"],
+  degree: int,
+  ridge: float,
+) -> Float[Array, "s s"]:
+  """Return the Cholesky factor of the weighted moment matrix.
+
+  `M = sum_i w_i v(x_i) v(x_i)^T / sum_i w_i + ridge I`.
+  """
+  v = monomials(points, degree)
+  moments = jnp.matmul((v * weight[:, None]).T, v, precision=_EXACT)
+  # Without any weight M is the ridge alone: everything is an outlier.
+  moments = moments / jnp.maximum(weight.sum(), 1)
+  return jnp.linalg.cholesky(moments + ridge * jnp.eye(v.shape[-1]))
+
+
+def evaluate(
+  factor: Float[Array, "s s"], points: Float[Array, "p d"], degree: int
+) -> Float[Array, " p"]:
+  """Return `Q(x) = v(x)^T M^-1 v(x) >= 0`; small for inliers."""
+  v = monomials(points, degree)
+  solved = jax.scipy.linalg.solve_triangular(factor, v.T, lower=True)
+  return jnp.square(solved).sum(axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refinement:
+  """Removal of the pixels whose colour the object does not have.
+
+  Attributes:
+    degree: Of the polynomial Q; 3 in VOS-ForeGAN (20 monomials).
+    ridge: Added to the moment matrix; 1e-4 there.
+    tau: Q above which a colour is foreign; 10 there, which is strict: the
+      mean of Q over the object itself is just below 20.
+    low_threshold: What of the mask is looked at; 25/254 and 50/254 there.
+  """
+
+  degree: int
+  ridge: float
+  tau: float
+  low_threshold: float
+
+  def fit(
+    self, frame: Float[Array, "b h w 3"], mask: Float[Array, "b h w 1"]
+  ) -> Float[Array, "b s s"]:
+    """Learn the object's colours where the mask is positive.
+
+    Args:
+      frame: First frames, [-1, 1].
+      mask: Their masks, [0, 1].
+
+    Returns:
+      One Cholesky factor per sample, for `refine`.
+    """
+    one = lambda colours, weight: fit(
+      colours.reshape(-1, 3), weight.reshape(-1), self.degree, self.ridge
+    )
+    return jax.vmap(one)(frame, (mask > 0).astype(frame.dtype))
+
+  def refine(
+    self,
+    factor: Float[Array, "b s s"],
+    frames: Float[Array, "b t h w 3"],
+    mask: Float[Array, "b t h w 1"],
+  ) -> Float[Array, "b t h w 1"]:
+    """Return 1 where `mask > low_threshold` and `Q(frame) < tau`, else 0.
+
+    It can only remove pixels from the mask cut at the low threshold.
+    """
+
+    def quality(factor, frames):
+      # Frame by frame: the monomials of a whole video would fill the memory.
+      return jax.lax.map(
+        lambda frame: evaluate(factor, frame.reshape(-1, 3), self.degree),
+        frames,
+      )
+
+    inlier = jax.vmap(quality)(factor, frames).reshape(mask.shape) < self.tau
+    return ((mask > self.low_threshold) & inlier).astype(mask.dtype)

@@ -1,0 +1,196 @@
+"""Sampling, warping, splatting and resizing of images and flow.
+
+Flow is (dx, dy) in pixels of its own grid and an integer coordinate is the
+centre of a pixel; normalised coordinates exist only in `affine_grid`.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Outside = Literal["zero", "border"]
+
+# Below this much splatted weight a pixel fades to 0 instead of being a ratio
+# of two rounding errors.
+_MIN_WEIGHT = 1e-3
+
+
+def pixel_grid(height: int, width: int) -> Float[Array, "h w 2"]:
+  """Return the (x, y) coordinates of all pixel centres."""
+  y, x = np.mgrid[:height, :width].astype(np.float32)
+  return jnp.stack([x, y], axis=-1)
+
+
+def sample(
+  image: Float[Array, "b h w c"], xy: Float[Array, "b h2 w2 2"], *, outside: str
+) -> Float[Array, "b h2 w2 c"]:
+  """Read `image` bilinearly at the pixel coordinates `xy`.
+
+  Args:
+    image: What is read.
+    xy: Where, (x, y); integers are pixel centres.
+    outside: "zero" treats everything beyond the image as 0 (fading over one
+      pixel), "border" repeats its last row or column.
+
+  Returns:
+    One value per coordinate, in the image's dtype; weights are float32.
+
+  Raises:
+    ValueError: if `outside` is neither.
+  """
+  if outside not in ("zero", "border"):
+    raise ValueError(f'outside is "zero" or "border", not {outside!r}')
+  h, w = image.shape[1:3]
+  # Coordinates this far out read nothing but outside; clipping keeps the
+  # conversion to integers defined for any flow.
+  margin = 1 if outside == "zero" else 0
+  x = jnp.clip(xy[..., 0], -margin, w - 1 + margin)
+  y = jnp.clip(xy[..., 1], -margin, h - 1 + margin)
+  out = 0
+  for yi, wy in _taps(y):
+    for xi, wx in _taps(x):
+      weight = wx * wy
+      if outside == "zero":
+        inside = (xi >= 0) & (xi < w) & (yi >= 0) & (yi < h)
+        weight = jnp.where(inside, weight, 0)
+      value = _read(image, jnp.clip(yi, 0, h - 1), jnp.clip(xi, 0, w - 1))
+      out = out + value * weight[..., None]
+  return out.astype(image.dtype)
+
+
+def backward(
+  image: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"], *, outside: str
+) -> Float[Array, "b h w c"]:
+  """Warp by gathering: `result(x) = image(x + flow(x))`.
+
+  With `flow_fwd[t]` it rebuilds frame t from frame t + 1; to carry something
+  from t to t + 1 give it `flow_bwd[t]`.
+  """
+  grid = pixel_grid(*flow.shape[1:3])[None]
+  return sample(image, grid + flow, outside=outside)
+
+
+def splat(
+  image: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"]
+) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w 1"]]:
+  """Warp by scattering: every pixel x is added around x + flow(x).
+
+  `values = sum(w image) / sum(w)` with bilinear weights w; what leaves the
+  image is dropped.
+
+  Returns:
+    The values, 0 where nothing arrived, and the weight `sum(w)` that arrived.
+  """
+  b, h, w, c = image.shape
+  xy = pixel_grid(h, w)[None] + flow
+  x = jnp.clip(xy[..., 0], -1, w)
+  y = jnp.clip(xy[..., 1], -1, h)
+  source = jnp.concatenate([image, jnp.ones_like(image[..., :1])], axis=-1)
+  source = source.astype(jnp.float32)
+  index, update = [], []
+  for yi, wy in _taps(y):
+    for xi, wx in _taps(x):
+      inside = (xi >= 0) & (xi < w) & (yi >= 0) & (yi < h)
+      index.append(jnp.where(inside, yi * w + xi, h * w).reshape(b, -1))
+      update.append((source * (wx * wy)[..., None]).reshape(b, -1, c + 1))
+  add = lambda i, u: jnp.zeros((h * w, c + 1)).at[i].add(u, mode="drop")
+  total = jax.vmap(add)(
+    jnp.concatenate(index, axis=1), jnp.concatenate(update, axis=1)
+  ).reshape(b, h, w, c + 1)
+  weight = total[..., c:]
+  values = total[..., :c] / jnp.maximum(weight, _MIN_WEIGHT)
+  return values.astype(image.dtype), weight
+
+
+def splat_mask(
+  mask: Float[Array, "b h w 1"], flow: Float[Array, "b h w 2"]
+) -> Float[Array, "b h w 1"]:
+  """Carry a soft mask along `flow`; what is uncovered is background."""
+  return jnp.clip(splat(mask, flow)[0], 0, 1)
+
+
+def resize(
+  image: Float[Array, "b h w c"], size: tuple[int, int], *, align_corners: bool
+) -> Float[Array, "b h2 w2 c"]:
+  """Resize bilinearly to `size` = (h, w), without antialiasing.
+
+  With `align_corners` the centres of the corner pixels coincide, otherwise
+  the outer edges of the image do (PyTorch's two conventions).
+  """
+  for axis, length in zip((1, 2), size, strict=True):
+    if image.shape[axis] == length:
+      continue
+    low, high, weight = _resize_taps(image.shape[axis], length, align_corners)
+    shape = (length, 1, 1) if axis == 1 else (length, 1)
+    weight = weight.reshape(shape)[None].astype(image.dtype)
+    lower = jnp.take(image, low, axis=axis, mode="clip")
+    upper = jnp.take(image, high, axis=axis, mode="clip")
+    image = lower + (upper - lower) * weight
+  return image
+
+
+def resize_flow(
+  flow: Float[Array, "b h w 2"], size: tuple[int, int]
+) -> Float[Array, "b h2 w2 2"]:
+  """Resize a flow to `size` = (h, w) and its vectors with it."""
+  h, w = flow.shape[1:3]
+  ratio = np.float32([size[1] / w, size[0] / h]).reshape(1, 1, 1, 2)
+  return resize(flow, size, align_corners=False) * ratio
+
+
+def affine_grid(
+  theta: Float[Array, "b 2 3"], size: tuple[int, int], align_corners: bool
+) -> Float[Array, "b h w 2"]:
+  """Return where each pixel of an image of `size` reads under `theta`.
+
+  `theta` maps (x, y, 1) to (x, y) in coordinates that run from -1 to 1 over
+  the image: between the centres of its corner pixels with `align_corners`,
+  between its outer edges without (PyTorch's affine_grid and grid_sample).
+  """
+  x, y = (_normalised(n, align_corners) for n in reversed(size))
+  x, y = x[None, None], y[None, :, None]
+  t = theta[:, :, :, None, None]
+  # Written out: a matmul would lose precision on accelerators.
+  moved = t[:, :, 0] * x[:, None] + t[:, :, 1] * y[:, None] + t[:, :, 2]
+  pixels = []
+  for axis, n in enumerate(reversed(size)):
+    if align_corners:
+      pixels.append((moved[:, axis] + 1) / 2 * (n - 1))
+    else:
+      pixels.append(((moved[:, axis] + 1) * n - 1) / 2)
+  return jnp.stack(pixels, axis=-1)
+
+
+def _normalised(length: int, align_corners: bool) -> np.ndarray:
+  """Return the pixel centres of an axis in coordinates from -1 to 1."""
+  x = np.linspace(-1, 1, length)
+  return np.float32(x if align_corners else x * (length - 1) / length)
+
+
+def _taps(x: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ...]:
+  """Return the two integer neighbours of `x` with their weights."""
+  low = jnp.floor(x)
+  weight = x - low
+  low = low.astype(jnp.int32)
+  return (low, 1 - weight), (low + 1, weight)
+
+
+def _read(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+  read = lambda im, i, j: im.at[i, j].get(mode="promise_in_bounds")
+  return jax.vmap(read)(image, y, x)
+
+
+def _resize_taps(
+  old: int, new: int, align_corners: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Return lower index, upper index and upper weight for each new pixel."""
+  if align_corners:
+    x = np.arange(new) * ((old - 1) / max(new - 1, 1))
+  else:
+    x = (np.arange(new) + 0.5) * (old / new) - 0.5
+  x = np.clip(x, 0, old - 1)
+  low = np.minimum(x.astype(np.int64), max(old - 2, 0))
+  return low, np.minimum(low + 1, old - 1), x - low

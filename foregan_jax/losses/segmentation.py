@@ -1,0 +1,64 @@
+"""Losses of soft masks."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+
+def bce(
+  logits: Float[Array, "b h w 1"],
+  target: Float[Array, "b h w 1"],
+  weight: Float[Array, " b #h #w 1"] | None = None,
+) -> Float[Array, ""]:
+  """Return the binary cross-entropy, a mean over pixels.
+
+  `-(t log p + (1 - t) log(1 - p))`, `p = sigmoid(logits)`; the target may be
+  soft. With `weight` a weighted mean: 0 leaves a pixel out.
+  """
+  loss = optax.sigmoid_binary_cross_entropy(
+    logits.astype(jnp.float32), target.astype(jnp.float32)
+  )
+  if weight is None:
+    return loss.mean()
+  weight = jnp.broadcast_to(weight, loss.shape).astype(jnp.float32)
+  return (loss * weight).sum() / jnp.maximum(weight.sum(), 1)
+
+
+def soft_dice(
+  prob: Float[Array, "b h w 1"], target: Float[Array, "b h w 1"]
+) -> Float[Array, ""]:
+  """Return `1 - 2 sum(p t) / (sum p + sum t)`, averaged over samples.
+
+  The sums get one pixel added, so that two empty masks agree (Milletari et
+  al. 2016, V-Net). Both arguments are in [0, 1].
+  """
+  p, t = _flat(prob), _flat(target)
+  overlap = 2 * (p * t).sum(1) + 1
+  return (1 - overlap / (p.sum(1) + t.sum(1) + 1)).mean()
+
+
+def soft_iou(
+  prob: Float[Array, "b h w 1"], target: Float[Array, "b h w 1"]
+) -> Float[Array, ""]:
+  """Return `1 - sum(p t) / sum(p + t - p t)`, averaged over samples.
+
+  The sums get one pixel added, so that two empty masks agree. Both arguments
+  are in [0, 1].
+  """
+  p, t = _flat(prob), _flat(target)
+  overlap = (p * t).sum(1)
+  return (1 - (overlap + 1) / (p.sum(1) + t.sum(1) - overlap + 1)).mean()
+
+
+def background(logits: Float[Array, "b h w 1"]) -> Float[Array, ""]:
+  """Return `-log(1 - p)`, a mean over pixels: no pixel is object.
+
+  For pictures known to show background alone (Improved Layered GANs, eq. 8).
+  """
+  return jax.nn.softplus(logits.astype(jnp.float32)).mean()
+
+
+def _flat(mask: jax.Array) -> jax.Array:
+  """Return the mask as float32 [b, pixels]."""
+  return mask.astype(jnp.float32).reshape(mask.shape[0], -1)

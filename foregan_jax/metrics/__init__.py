@@ -1,0 +1,1 @@
+"""Scores; importable alone, no JAX needed."""

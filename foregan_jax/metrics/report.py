@@ -1,0 +1,329 @@
+"""What is made of J and F: the toolkit's two CSV files, horizons, a table.
+
+Scores are nested by sequence and object, as `davis.score_sequence` returns
+them: `{sequence: {object: {"frames": [n], "J": [n], "F": [n]}}}`. Without
+"frames" the values are those of frames 1, 2, ..., which is what the official
+evaluation of a fully annotated sequence holds.
+
+A *horizon* asks how long a propagator lasts: trained on clips of T frames, it
+has T-1 transitions behind it at the end of horizon T, twice as many at the
+end of 2T. Horizon k holds the frames (k-1)(T-1)+1 .. k(T-1).
+"""
+
+import csv
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+
+from foregan_jax.metrics import davis
+
+# Per-frame values of one object; of all objects of all sequences.
+ObjectScores = Mapping[str, Any]
+Scores = Mapping[str, Mapping[int, ObjectScores]]
+
+GLOBAL_COLUMNS = (
+  "J&F-Mean",
+  "J-Mean",
+  "J-Recall",
+  "J-Decay",
+  "F-Mean",
+  "F-Recall",
+  "F-Decay",
+)
+SEQUENCE_COLUMNS = ("Sequence", "J-Mean", "F-Mean")
+NUM_HORIZONS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+  """One row of the table: a way to get masks, and what it scored.
+
+  `learned` is False for baselines ("repeat the first mask", "warp it by the
+  flow"): a head is worth something only above them.
+  """
+
+  name: str
+  scores: Scores
+  learned: bool
+
+
+def global_results(scores: Scores) -> dict[str, float]:
+  """Return the row of the toolkit's global CSV, by column name.
+
+  Every object of every sequence weighs the same, however many frames it has.
+
+  Raises:
+    ValueError: there is no object, or J and F have different lengths.
+  """
+  _check(scores)
+  result = {}
+  for metric in ("J", "F"):
+    each = [davis.statistics(o[metric]) for _, _, o in _objects(scores)]
+    names = [f"{metric}-{s}" for s in ("Mean", "Recall", "Decay")]
+    result |= dict(zip(names, np.mean(each, axis=0).tolist(), strict=True))
+  result["J&F-Mean"] = (result["J-Mean"] + result["F-Mean"]) / 2
+  return {column: result[column] for column in GLOBAL_COLUMNS}
+
+
+def sequence_results(scores: Scores) -> list[tuple[str, float, float]]:
+  """Return the rows of the toolkit's per-sequence CSV.
+
+  One row per object: ("<sequence>_<object>", mean of J, mean of F), in the
+  order of `scores`.
+  """
+  _check(scores)
+  return [
+    (
+      f"{sequence}_{k}",
+      davis.statistics(values["J"])[0],
+      davis.statistics(values["F"])[0],
+    )
+    for sequence, k, values in _objects(scores)
+  ]
+
+
+def write_csvs(
+  folder: pathlib.Path, split: str, scores: Scores
+) -> tuple[pathlib.Path, pathlib.Path]:
+  """Write the two files that `davis2017-evaluation` writes; return them.
+
+  `global_results-<split>.csv` and `per-sequence_results-<split>.csv`, three
+  decimals, same columns in the same order. Unlike the toolkit, which reuses
+  files it finds, this always writes: old scores never outlive new masks.
+  """
+  result = global_results(scores)
+  folder.mkdir(parents=True, exist_ok=True)
+  per_all = folder / f"global_results-{split}.csv"
+  per_sequence = folder / f"per-sequence_results-{split}.csv"
+  _write_csv(per_all, GLOBAL_COLUMNS, [tuple(result.values())])
+  _write_csv(per_sequence, SEQUENCE_COLUMNS, sequence_results(scores))
+  return per_all, per_sequence
+
+
+def horizon_frames(k: int, clip_len: int) -> range:
+  """Return the frames of horizon k = 1, 2, ...: (k-1)(T-1)+1 .. k(T-1).
+
+  Raises:
+    ValueError: `k` is below 1 or `clip_len` (= T) below 2.
+  """
+  if k < 1 or clip_len < 2:
+    raise ValueError(
+      f"horizons count from 1 and clips have 2 frames or more, got k = {k} "
+      f"and clip_len = {clip_len}."
+    )
+  return range((k - 1) * (clip_len - 1) + 1, k * (clip_len - 1) + 1)
+
+
+def horizon_name(k: int) -> str:
+  """Return "T", "2T", "3T", ..."""
+  return "T" if k == 1 else f"{k}T"
+
+
+def horizon_means(
+  scores: Scores, *, clip_len: int, num_horizons: int = NUM_HORIZONS
+) -> dict[str, dict[str, float]]:
+  """Return mean J and F per horizon: {"T": {"J": ..., "F": ...}, "2T": ...}.
+
+  Mean over the frames of an object, then over the objects that have a scored
+  frame in the horizon; NaN if there is none.
+  """
+  _check(scores)
+  means = {}
+  for k in range(1, num_horizons + 1):
+    wanted = horizon_frames(k, clip_len)
+    means[horizon_name(k)] = {m: _mean_in(scores, m, wanted) for m in "JF"}
+  return means
+
+
+def scalars(scores: Scores, *, clip_len: int) -> dict[str, float]:
+  """Return every number as a flat dict for a metric writer.
+
+  JF_mean, J_mean, J_recall, J_decay, F_mean, F_recall, F_decay, and J_T,
+  F_T, J_2T, ... per horizon; a horizon without a frame is left out.
+  """
+  flat = {}
+  for column, value in global_results(scores).items():
+    metric, statistic = column.replace("&", "").split("-")
+    flat[f"{metric}_{statistic.lower()}"] = value
+  for horizon, means in horizon_means(scores, clip_len=clip_len).items():
+    for metric, value in means.items():
+      if not np.isnan(value):
+        flat[f"{metric}_{horizon}"] = value
+  return flat
+
+
+def best_learned(heads: Sequence[Head]) -> Head | None:
+  """Return the learned head of highest J&F; None if there is none."""
+  return _best([h for h in heads if h.learned])
+
+
+def table(
+  heads: Sequence[Head], *, clip_len: int, title: str
+) -> rich.table.Table:
+  """Return a rich table: heads by J and F at T, 2T, 3T and over all frames.
+
+  Baselines come first, below them the learned heads with the best one
+  highlighted; the caption says which frames are meant and by how much the
+  best head is above the best baseline.
+
+  Args:
+    heads: the rows; their order is kept among baselines and among learned.
+    clip_len: T, the number of frames of a training clip.
+    title: one line above the table.
+  """
+  header, rows = _cells(heads, clip_len)
+  best = best_learned(heads)
+  out = rich.table.Table(
+    title=title,
+    caption=_caption(heads, clip_len),
+    box=rich.box.SIMPLE_HEAD,
+    # Ten columns have to fit into a terminal of 80.
+    padding=(0, 1, 0, 0),
+    pad_edge=False,
+    title_justify="left",
+    caption_justify="left",
+  )
+  for i, name in enumerate(header):
+    out.add_column(name, justify="right" if i else "left", no_wrap=i > 0)
+  for i, (head, cells) in enumerate(rows):
+    last_baseline = i + 1 < len(rows) and rows[i + 1][0].learned
+    style = "bold green" if head is best else "" if head.learned else "dim"
+    out.add_row(
+      *cells, style=style, end_section=last_baseline and not head.learned
+    )
+  return out
+
+
+def plain(heads: Sequence[Head], *, clip_len: int, title: str) -> str:
+  """Return the same table as plain ASCII text for log files and pipes.
+
+  The best learned head is marked with an asterisk.
+  """
+  header, rows = _cells(heads, clip_len)
+  best = best_learned(heads)
+  lines = [header]
+  for head, (name, *cells) in rows:
+    lines.append((f"{name} *" if head is best else name, *cells))
+  widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+  text = [title]
+  for line in lines:
+    first, *rest = line
+    cells = [c.rjust(w) for c, w in zip(rest, widths[1:], strict=True)]
+    text.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+  rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+  num_baselines = sum(not h.learned for h in heads)
+  text.insert(2, rule)
+  if 0 < num_baselines < len(heads):
+    text.insert(3 + num_baselines, rule)
+  return "\n".join([*text, _caption(heads, clip_len)])
+
+
+def show(heads: Sequence[Head], *, clip_len: int, title: str) -> None:
+  """Print the table: in colour on a terminal, `plain` anywhere else."""
+  if sys.stdout.isatty():
+    console = rich.console.Console(file=sys.stdout)
+    console.print(table(heads, clip_len=clip_len, title=title))
+  else:
+    print(plain(heads, clip_len=clip_len, title=title))
+
+
+def _objects(scores: Scores) -> list[tuple[str, int, ObjectScores]]:
+  return [(s, k, v) for s, each in scores.items() for k, v in each.items()]
+
+
+def _check(scores: Scores) -> None:
+  if not _objects(scores):
+    raise ValueError("there are no scores: no sequence holds an object.")
+  for sequence, k, values in _objects(scores):
+    lengths = {name: len(values[name]) for name in values}
+    if len(set(lengths.values())) != 1:
+      raise ValueError(
+        f"{sequence}, object {k}: one value per frame is expected for each "
+        f"of J and F, got lengths {lengths}."
+      )
+
+
+def _mean_in(scores: Scores, metric: str, wanted: range) -> float:
+  means = []
+  for _, _, values in _objects(scores):
+    v = np.asarray(values[metric], float)
+    frames = values.get("frames", range(1, len(v) + 1))
+    inside = np.isin(np.asarray(frames), np.asarray(wanted))
+    if inside.any():
+      means.append(v[inside].mean())
+  return float(np.mean(means)) if means else float("nan")
+
+
+def _best(heads: Sequence[Head]) -> Head | None:
+  key = lambda head: global_results(head.scores)["J&F-Mean"]
+  return max(heads, key=key, default=None)
+
+
+def _cells(
+  heads: Sequence[Head], clip_len: int
+) -> tuple[tuple[str, ...], list[tuple[Head, tuple[str, ...]]]]:
+  """Return the header and (head, texts) per row, baselines first."""
+  names = [horizon_name(k) for k in range(1, NUM_HORIZONS + 1)]
+  header = ["head"]
+  for metric in "JF":
+    header += [*(f"{metric} {name}" for name in names), metric]
+  rows = []
+  # sorted() is stable: the caller's order is kept within each group.
+  for head in sorted(heads, key=lambda head: head.learned):
+    result = global_results(head.scores)
+    means = horizon_means(head.scores, clip_len=clip_len)
+    values = []
+    for metric in "JF":
+      values += [means[name][metric] for name in names]
+      values.append(result[f"{metric}-Mean"])
+    values.append(result["J&F-Mean"])
+    rows.append((head, (head.name, *map(_number, values))))
+  return (*header, "J&F"), rows
+
+
+def _caption(heads: Sequence[Head], clip_len: int) -> str:
+  spans = []
+  for k in range(1, NUM_HORIZONS + 1):
+    frames = horizon_frames(k, clip_len)
+    spans.append(f"{horizon_name(k)} = frames {frames[0]}-{frames[-1]}")
+  text = ", ".join(spans) + "; J, F = all frames but the first and last."
+  best, floor = best_learned(heads), _best([h for h in heads if not h.learned])
+  if best is None or floor is None:
+    return text
+  gap = (
+    global_results(best.scores)["J&F-Mean"]
+    - global_results(floor.scores)["J&F-Mean"]
+  )
+  side = "above" if gap >= 0 else "BELOW"
+  return (
+    f"{text}\nBest learned head: {best.name}, J&F {_number(abs(gap))} {side} "
+    f"the best baseline ({floor.name})."
+  )
+
+
+def _number(value: float) -> str:
+  """Return three decimals without the leading zero: width is scarce."""
+  return "-" if np.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
+
+
+def _write_csv(
+  path: pathlib.Path, columns: Sequence[str], rows: Sequence[tuple]
+) -> None:
+  """Write atomically: a killed run leaves the old file or the new one."""
+  temporary = path.with_name(f".{path.name}.{os.getpid()}")
+  with open(temporary, "w", newline="") as f:
+    writer = csv.writer(f, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+      cells = [c if isinstance(c, str) else f"{c:.3f}" for c in row]
+      # The toolkit writes NaN as an empty cell.
+      writer.writerow(["" if c == "nan" else c for c in cells])
+  os.replace(temporary, path)

@@ -1,0 +1,1 @@
+"""Families of networks; nothing here knows about training."""

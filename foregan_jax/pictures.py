@@ -1,0 +1,286 @@
+"""What a person looks at: palette PNGs, overlays, sheets, animations.
+
+Everything here takes and gives host arrays (RGB uint8 [h, w, 3], labels uint8
+[h, w]) and knows no network. Files are written under another name first and
+renamed, so a killed run leaves no half-written picture.
+"""
+
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Num, UInt8
+from PIL import Image
+
+Picture = UInt8[np.ndarray, "_ _ 3"]
+
+_TINT = 0.4
+# A contour has to be seen on a 128 pixel thumbnail and at 1080p.
+_PIXELS_PER_LINE = 240
+_GAP = 2
+_GAP_COLOUR = 255
+_WEBP_QUALITY = 85
+# Effort from 0 to 6; above 4 it gets slow and hardly smaller.
+_WEBP_METHOD = 4
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_SCALE = 0.4
+# Below this the letters are no longer legible; longer text is cut instead.
+_MIN_FONT_SCALE = 0.3
+_TEXT_MARGIN = 4
+
+
+def _davis_palette() -> np.ndarray:
+  """Return the colours of PASCAL VOC and of DAVIS 2017, uint8 [256, 3].
+
+  Bit 3i + c of the index is bit 7 - i of channel c (VOC devkit, VOClabelmap).
+  """
+  index = np.arange(256)
+  palette = np.zeros((256, 3), np.uint8)
+  for i in range(8):
+    for c in range(3):
+      bit = (index >> (3 * i + c)) & 1
+      palette[:, c] |= (bit << (7 - i)).astype(np.uint8)
+  return palette
+
+
+PALETTE = _davis_palette()
+
+
+def to_uint8(image: Num[Any, "*b h w c"]) -> UInt8[np.ndarray, "*b h w c"]:
+  """Turn images in [-1, 1] (numpy or JAX, any float) into uint8."""
+  x = np.asarray(image).astype(np.float32)
+  return _round_to_uint8((x + 1) / 2)
+
+
+def grey(mask: Num[Any, "*b h w 1"]) -> UInt8[np.ndarray, "*b h w 3"]:
+  """Turn soft masks in [0, 1] into grey pictures: black is background."""
+  x = _round_to_uint8(np.asarray(mask).astype(np.float32))
+  return np.repeat(x, 3, axis=-1)
+
+
+def colours(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+  """Turn a label map into a picture in the DAVIS palette."""
+  return PALETTE[labels]
+
+
+def overlay(
+  frame: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 3"]:
+  """Lay labels over a frame: a tint per object and a contour around it.
+
+  The colours are those of the DAVIS palette at full brightness. The contour
+  is the object's colour inside and black outside, to stand out from anything.
+  """
+  line = max(1, round(min(labels.shape) / _PIXELS_PER_LINE))
+  kernel = np.ones((2 * line + 1, 2 * line + 1), np.uint8)
+  out = frame.copy()
+  edges = []
+  for k in np.unique(labels[labels > 0]):
+    inside = (labels == k).astype(np.uint8)
+    colour = _bright(PALETTE[k])
+    region = inside > 0
+    tinted = (1 - _TINT) * frame[region] + _TINT * colour
+    out[region] = np.round(tinted).astype(np.uint8)
+    # Beyond the frame counts as inside: no line along the frame's border.
+    inner = region & (cv2.erode(inside, kernel) == 0)
+    outer = ~region & (cv2.dilate(inside, kernel) > 0)
+    edges.append((inner, outer, colour))
+  for _, outer, _ in edges:
+    out[outer] = 0
+  for inner, _, colour in edges:
+    out[inner] = colour
+  return out
+
+
+def grid(rows: Sequence[Sequence[Picture | None]]) -> Picture:
+  """Put pictures of one size into a grid with thin white gaps.
+
+  Args:
+    rows: the pictures, row by row; None, or a short row, leaves a place
+      empty.
+
+  Raises:
+    ValueError: there is no picture, or two differ in size.
+  """
+  h, w = _common_size(rows)
+  num_columns = max(len(row) for row in rows)
+  height = len(rows) * (h + _GAP) - _GAP
+  width = num_columns * (w + _GAP) - _GAP
+  sheet = np.full((height, width, 3), _GAP_COLOUR, np.uint8)
+  for i, row in enumerate(rows):
+    for j, picture in enumerate(row):
+      if picture is not None:
+        y, x = i * (h + _GAP), j * (w + _GAP)
+        sheet[y : y + h, x : x + w] = picture
+  return sheet
+
+
+def contact_sheet(
+  rows: Sequence[Sequence[Picture | None]],
+  *,
+  columns: Sequence[str],
+  row_names: Sequence[str] = (),
+) -> Picture:
+  """Return a grid with a name above every column and beside every row.
+
+  Text that does not fit gets smaller, then is cut.
+
+  Args:
+    rows: pictures of one size, as for `grid`.
+    columns: one name per column.
+    row_names: one name per row, or none at all.
+
+  Raises:
+    ValueError: names and pictures differ in number, or `grid` refuses.
+  """
+  num_columns = max((len(row) for row in rows), default=0)
+  if len(columns) != num_columns:
+    raise ValueError(
+      f"{num_columns} columns of pictures, but {len(columns)} names: "
+      f"{list(columns)}."
+    )
+  if row_names and len(row_names) != len(rows):
+    raise ValueError(
+      f"{len(rows)} rows of pictures, but {len(row_names)} names: "
+      f"{list(row_names)}."
+    )
+  h, w = _common_size(rows)
+  body = grid(rows)
+  top = np.concatenate([_text(c, w + _GAP) for c in columns], axis=1)
+  sheet = np.concatenate([top[:, : body.shape[1]], body])
+  if not row_names:
+    return sheet
+  width = min(max(_text_size(n, _FONT_SCALE)[0] for n in row_names), w)
+  width += 2 * _TEXT_MARGIN
+  left = np.full((len(sheet), width, 3), _GAP_COLOUR, np.uint8)
+  for i, name in enumerate(row_names):
+    line = _text(name, width)
+    y = len(top) + i * (h + _GAP) + max(0, (h - len(line)) // 2)
+    line = line[: len(left) - y]
+    left[y : y + len(line)] = line
+  return np.concatenate([left, sheet], axis=1)
+
+
+def save_labels(path: pathlib.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
+  """Write labels as an indexed PNG in the DAVIS palette (submission format).
+
+  Raises:
+    ValueError: `path` does not end in .png.
+  """
+  _check_ending(path, ".png")
+  image = Image.fromarray(np.ascontiguousarray(labels))
+  image.putpalette(PALETTE.tobytes())
+  _replace(path, lambda f: image.save(f, format="PNG"))
+
+
+def save_png(path: pathlib.Path, image: Picture) -> None:
+  """Write a picture as PNG.
+
+  Raises:
+    ValueError: `path` does not end in .png.
+  """
+  _check_ending(path, ".png")
+  picture = Image.fromarray(np.ascontiguousarray(image))
+  _replace(path, lambda f: picture.save(f, format="PNG"))
+
+
+def animate(
+  path: pathlib.Path, frames: UInt8[np.ndarray, "t h w 3"], *, fps: float | int
+) -> None:
+  """Write frames as an animated WebP that repeats for ever.
+
+  Browsers and image viewers play it; no video codec is needed.
+
+  Args:
+    path: ends in .webp.
+    frames: uint8 [t, h, w, 3].
+    fps: frames per second, above 0.
+
+  Raises:
+    ValueError: wrong ending, no frames, or fps not above 0.
+  """
+  _check_ending(path, ".webp")
+  if len(frames) == 0:
+    raise ValueError(f"{path}: there are no frames to animate.")
+  if fps <= 0:
+    raise ValueError(f"{path}: fps must be above 0, got {fps}.")
+  first, *rest = [Image.fromarray(np.ascontiguousarray(f)) for f in frames]
+  milliseconds = max(1, round(1000 / fps))
+  _replace(
+    path,
+    lambda f: first.save(
+      f,
+      format="WEBP",
+      save_all=True,
+      append_images=rest,
+      duration=milliseconds,
+      loop=0,
+      quality=_WEBP_QUALITY,
+      method=_WEBP_METHOD,
+    ),
+  )
+
+
+def _round_to_uint8(x: np.ndarray) -> np.ndarray:
+  return np.round(np.clip(x, 0, 1) * 255).astype(np.uint8)
+
+
+def _bright(colour: np.ndarray) -> np.ndarray:
+  """Scale a colour up until its largest channel is 255."""
+  return np.round(colour * (255 / max(1, colour.max()))).astype(np.uint8)
+
+
+def _common_size(rows: Sequence[Sequence[Picture | None]]) -> tuple[int, int]:
+  sizes = {p.shape[:2] for row in rows for p in row if p is not None}
+  if not sizes:
+    raise ValueError("a grid needs at least one picture, got none.")
+  if len(sizes) > 1:
+    raise ValueError(
+      f"pictures of a grid must have one size, got {sorted(sizes)} (h, w)."
+    )
+  return sizes.pop()
+
+
+def _text_size(text: str, scale: float) -> tuple[int, int]:
+  """Return (width, height) in pixels, height including the descenders."""
+  (width, height), below = cv2.getTextSize(text, _FONT, scale, 1)
+  return width, height + below
+
+
+def _text(text: str, width: int) -> np.ndarray:
+  """Return a white strip [_, width, 3] with black text, fitted into it."""
+  room = max(1, width - 2 * _TEXT_MARGIN)
+  scale = _FONT_SCALE
+  natural = _text_size(text, scale)[0]
+  if natural > room:
+    scale = max(_MIN_FONT_SCALE, scale * room / natural)
+  while text and _text_size(text, scale)[0] > room:
+    text = text[:-1]
+  height = _text_size("Ag", _FONT_SCALE)[1] + 2 * _TEXT_MARGIN
+  strip = np.full((height, width, 3), _GAP_COLOUR, np.uint8)
+  below = cv2.getTextSize("Ag", _FONT, _FONT_SCALE, 1)[1]
+  origin = (_TEXT_MARGIN, height - _TEXT_MARGIN - below)
+  cv2.putText(strip, text, origin, _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
+  return strip
+
+
+def _check_ending(path: pathlib.Path, ending: str) -> None:
+  if path.suffix.lower() != ending:
+    raise ValueError(f"{path}: the name must end in {ending}.")
+
+
+def _replace(path: pathlib.Path, save: Callable[[Any], None]) -> None:
+  """Write atomically, making the folder; threads and processes may race."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  unique = f"{os.getpid()}.{threading.get_ident()}"
+  temporary = path.with_name(f".{path.name}.{unique}")
+  try:
+    with open(temporary, "wb") as f:
+      save(f)
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""One file per trained role: what it minimises and what it hands on."""

@@ -1,0 +1,214 @@
+"""The video generator: rolls layers out over a clip and is judged for it."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from foregan_jax import game
+from foregan_jax.layers import jitter
+from foregan_jax.layers import patch_sampler
+from foregan_jax.layers import ranges
+from foregan_jax.layers import warp
+from foregan_jax.losses import adversarial
+from foregan_jax.losses import segmentation
+from foregan_jax.nets import rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+  """Weights of the generator's terms (VOS-ForeGAN sec. 6; ours marked)."""
+
+  fg: float  # -E Df(F)
+  mask: float  # -E Dm(m)
+  bg: float  # -E Db(patches of B)
+  rec: float  # mean |I - composed|
+  warp: float  # ours: |m(t+1) - splat(m(t), flow)|
+  bg_seg: float  # ours: the frozen segmenter finds no object in B
+  area: float  # ours: hinge on the mask's area
+  binary: float  # ours: min(m, 1 - m)
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+  """What changes with the step.
+
+  Attributes:
+    mask_slope: final steepness of the mask's sigmoid.
+    mask_slope_start: steepness at step 0.
+    mask_slope_steps: steps over which it grows linearly; 0 = at once.
+    bg_seg_start: step at which the segmenter's word begins to count.
+    bg_seg_ramp: steps over which its weight grows linearly to full.
+  """
+
+  mask_slope: float
+  mask_slope_start: float
+  mask_slope_steps: int
+  bg_seg_start: int
+  bg_seg_ramp: int
+
+  def slope(self, step: jax.Array) -> jax.Array | float:
+    """Returns the steepness of the mask's sigmoid at `step`."""
+    if not self.mask_slope_steps:
+      return self.mask_slope
+    part = jnp.minimum(step / self.mask_slope_steps, 1.0)
+    return self.mask_slope_start + part * (
+      self.mask_slope - self.mask_slope_start
+    )
+
+  def bg_seg(self, step: jax.Array) -> jax.Array:
+    """Returns the share in [0, 1] of the segmenter's weight at `step`."""
+    ramp = max(self.bg_seg_ramp, 1)
+    return jnp.clip((step - self.bg_seg_start) / ramp, 0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+  """Moves `gf` and `gb`; offers the rollout to everybody after it.
+
+  Offers `clip`, frames 0 to T-1 [b, t, h, w, c]: `frame` (composed; frame 0 is
+  the real one), `fg`, `bg`, `mask`.
+  """
+
+  layers: rollout.VideoLayers
+  df: nn.Module
+  db: nn.Module
+  seg: nn.Module
+  critic_heads: tuple[str, ...]
+  fake_patches: patch_sampler.Sampler
+  weights: Weights
+  schedule: Schedule
+  area_band: tuple[float, float]
+  jitter_next_frame: tuple[float, float]
+  unroll: bool
+  remat: bool
+  name: str = "generator"
+  trains: tuple[str, ...] = ("gf", "gb")
+
+  def play(self, params, variables, batch: game.Batch, key) -> dict[str, Any]:
+    """Rolls the clip out without moving."""
+    del variables
+    return {"clip": self._clip(params, batch, key)}
+
+  def loss(self, params, variables, batch: game.Batch, key):
+    """Sums, over the transitions, of the weighted terms (sec. 6, L_G).
+
+    Signs are the intended ones: the generators raise the critics' scores.
+    """
+    del variables
+    clip = self._clip(params, batch, key)
+    made = jax.tree.map(lambda x: x[:, 1:], clip)
+    video = ranges.image_to_float(batch["video"])
+    steps = video.shape[1] - 1
+    terms = {"rec": jnp.abs(video[:, 1:] - made.frame).mean()}
+    terms |= self._adversarial(params, made, clip.mask[:, 0], key)
+    terms |= self._added(params, clip, batch)
+    weights = dataclasses.asdict(self.weights)
+    # Means over batch and time times T-1: the source sums over time.
+    total = sum(weights[name] * steps * value for name, value in terms.items())
+    metrics = {name: steps * value for name, value in terms.items()}
+    metrics |= _watch(clip)
+    return total, game.Made(metrics, offers={"clip": clip})
+
+  def _clip(self, params, batch, key) -> rollout.Layers:
+    video = ranges.image_to_float(batch["video"])
+    mask = ranges.mask_to_float(batch["ref_mask"])
+    key_start, key_roll, key_jitter = jax.random.split(key, 3)
+    start = self.layers.start(video[:, 0], mask, key_start)
+    seen = None
+    if self.layers.looks_ahead:
+      seen = video[:, 1:]
+    if self.layers.fg_condition == "next_frame":
+      seen = jitter.colour(
+        key_jitter, seen, brightness=self.jitter_next_frame[0], contrast=0.0,
+        saturation=0.0, hue=self.jitter_next_frame[1],
+      )
+    _, made = self.layers.rollout(
+      params,
+      start,
+      rollout.Inputs(batch["flow_fwd"], seen),
+      key_roll,
+      mask_slope=self.schedule.slope(batch["step"]),
+      unroll=self.unroll,
+      remat=self.remat,
+    )
+    first = rollout.Layers(video[:, 0], start.fg, start.bg, start.mask)
+    return jax.tree.map(
+      lambda a, b: jnp.concatenate([a[:, None], b], axis=1), first, made
+    )
+
+  def _adversarial(self, params, made, first_mask, key) -> dict[str, Any]:
+    """Scores of the frozen critics; skipped where the weight is 0."""
+    terms = {}
+    fold = lambda x: x.reshape(-1, *x.shape[2:])
+    score = lambda x, head: self.df.apply({"params": params["df"]}, x, head)
+    if self.weights.fg:
+      terms["fg"] = adversarial.wasserstein_generator(
+        score(fold(made.fg), "fg")
+      )
+    if self.weights.mask and "mask" in self.critic_heads:
+      terms["mask"] = adversarial.wasserstein_generator(
+        score(fold(made.mask), "mask")
+      )
+    if self.weights.bg:
+      steps = made.bg.shape[1]
+      fakes, _ = self.fake_patches(
+        jax.random.fold_in(key, 1),
+        fold(made.bg),
+        jnp.repeat(first_mask, steps, axis=0),
+      )
+      terms["bg"] = adversarial.wasserstein_generator(
+        self.db.apply({"params": params["db"]}, fold(fakes), "fg")
+      )
+    return terms
+
+  def _added(self, params, clip, batch) -> dict[str, Any]:
+    """Terms the source does not have; each is off where its weight is 0."""
+    w, terms = self.weights, {}
+    if w.warp:
+      terms["warp"] = _warp_term(clip.mask, batch["flow_fwd"])
+    if w.bg_seg:
+      b, t, *shape = clip.bg[:, 1:].shape
+      logits = self.seg.apply(
+        {"params": params["seg"]}, clip.bg[:, 1:].reshape(b * t, *shape)
+      )
+      share = self.schedule.bg_seg(batch["step"])
+      terms["bg_seg"] = share * segmentation.background(logits)
+    if w.area:
+      area = clip.mask.mean((2, 3, 4))
+      low, high = (bound * area[:, :1] for bound in self.area_band)
+      terms["area"] = (
+        jax.nn.relu(low - area[:, 1:]) + jax.nn.relu(area[:, 1:] - high)
+      ).mean()
+    if w.binary:
+      terms["binary"] = jnp.minimum(clip.mask, 1.0 - clip.mask)[:, 1:].mean()
+    return terms
+
+
+def _warp_term(mask: jax.Array, flow: jax.Array) -> jax.Array:
+  """|m(t+1) - splat(stop_gradient(m(t)), flow)|, mean where something lands.
+
+  Not in the source: it distils "carry the mask along the flow" into the mask
+  head, from where appearance can correct it.
+  """
+  fold = lambda x: x.reshape(-1, *x.shape[2:])
+  old = jax.lax.stop_gradient(fold(mask[:, :-1]))
+  carried, weight = warp.splat(old, fold(flow))
+  # Where nothing lands (disocclusion) the flow says nothing about the mask.
+  known = (weight > 0.5).astype(mask.dtype)
+  gap = jnp.abs(fold(mask[:, 1:]) - carried) * known
+  return gap.sum() / jnp.maximum(known.sum(), 1.0)
+
+
+def _watch(clip: rollout.Layers) -> dict[str, jax.Array]:
+  """Signs of a degenerate solution (all foreground, all background, haze)."""
+  mask = clip.mask[:, 1:]
+  first = jnp.maximum((clip.mask[:, :1] > 0.5).mean((2, 3, 4)), 1e-6)
+  return {
+    "mask_mean": mask.mean(),
+    "mask_area_ratio": ((mask > 0.5).mean((2, 3, 4)) / first).mean(),
+    "mask_empty_share": ((mask > 0.5).sum((2, 3, 4)) == 0).mean(),
+    "mask_haze": ((mask > 0.1) & (mask < 0.9)).mean(),
+  }

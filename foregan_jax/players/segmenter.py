@@ -1,0 +1,97 @@
+"""The segmenter: learns masks from pictures whose layers somebody made.
+
+It is the judge of improved layered GANs (Yang et al., WACV 2022, sec. 3.3): it
+trains on the generator's composed pictures and masks, and, while it stands
+still, tells the generator that its backgrounds should hold no object.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from foregan_jax import game
+from foregan_jax.layers import composite
+from foregan_jax.layers import jitter
+from foregan_jax.losses import segmentation
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+  """Weights of the segmenter's terms."""
+
+  bce: float
+  iou: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+  """How pictures are changed before the segmenter sees them.
+
+  Attributes:
+    colour: half-widths of brightness, contrast, saturation and hue.
+    degrees: half-width of the layers' rotation.
+    scale: bounds of the layers' size factor.
+    shift: half-widths of the layers' shift, as shares of (height, width).
+    recompose: share of pictures whose object is moved and set on the
+      background of another sample (perturbed composition, WACV 2022 eq. 3).
+  """
+
+  colour: tuple[float, float, float, float]
+  degrees: float
+  scale: tuple[float, float]
+  shift: tuple[float, float]
+  recompose: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmenter:
+  """Moves `seg`; learns from the offer `clip` (frame, fg, bg, mask)."""
+
+  seg: nn.Module
+  weights: Weights
+  augment: Augment
+  name: str = "segmenter"
+  trains: tuple[str, ...] = ("seg",)
+
+  def loss(self, params, variables, batch: game.Batch, key):
+    """w_bce BCE(S(x), [m > 1/2]) + w_iou (1 - IoU(S(x), [m > 1/2]))."""
+    del variables
+    key_layers, key_colour = jax.random.split(key)
+    images, masks = self._pictures(key_layers, batch["clip"])
+    brightness, contrast, saturation, hue = self.augment.colour
+    images = jitter.colour(
+      key_colour, images, brightness=brightness, contrast=contrast,
+      saturation=saturation, hue=hue,
+    )  # fmt: skip
+    target = (masks > 0.5).astype(jnp.float32)
+    logits = self.seg.apply({"params": params["seg"]}, images)
+    terms = {
+      "bce": segmentation.bce(logits, target),
+      "iou": segmentation.soft_iou(jax.nn.sigmoid(logits), target),
+    }
+    weights = dataclasses.asdict(self.weights)
+    total = sum(weights[name] * value for name, value in terms.items())
+    agree = ((logits > 0) == (target > 0)).mean()
+    return total, game.Made({**terms, "accuracy": agree})
+
+  def _pictures(self, key, clip):
+    """Returns pictures [(b t), h, w, 3] and masks, some of them recomposed."""
+    fold = lambda x: x.reshape(-1, *x.shape[2:])
+    frame, mask = fold(clip.frame), fold(clip.mask)
+    a = self.augment
+    if not a.recompose:
+      return frame, mask
+    key_place, key_which = jax.random.split(key)
+    layers = jnp.concatenate([fold(clip.frame), mask], axis=-1)
+    moved = jitter.place(
+      key_place, layers, degrees=a.degrees, scale=a.scale, shift=a.shift,
+      share=1.0,
+    )  # fmt: skip
+    # The neighbour in the batch lends its background.
+    other = fold(jnp.roll(clip.bg, 1, axis=0))
+    new_frame = composite.alpha(moved[..., :3], other, moved[..., 3:])
+    which = jax.random.bernoulli(key_which, a.recompose, (frame.shape[0],))
+    pick = lambda new, old: jnp.where(which[:, None, None, None], new, old)
+    return pick(new_frame, frame), pick(moved[..., 3:], mask)

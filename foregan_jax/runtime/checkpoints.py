@@ -1,0 +1,349 @@
+"""Checkpoints: named items in Orbax, written whole or not at all.
+
+A step is a folder with one item per name (`gan`, `segmenter`, ...: trees of
+arrays), `data` (where the input pipeline stands) and `config`, both JSON. Each
+item can be read by itself, on any number of devices or processes.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+from orbax.checkpoint import checkpoint_managers
+
+from foregan_jax.runtime import mesh as mesh_lib
+
+_JSON_ITEMS = ("data", "config")
+# A network of another width differs in every leaf: some lines say enough.
+_MAX_DIFF_LINES = 30
+
+
+class Checkpoints:
+  """Writes and reads the checkpoints of one run.
+
+  Kept are the latest `keep` steps and the one with the highest `best` metric.
+  Saving goes on in the background; only `wait` and `close` make sure that it
+  has ended. In a run of several processes all of them call every method.
+  """
+
+  def __init__(
+    self,
+    directory: str | os.PathLike,
+    items: tuple[str, ...],
+    *,
+    keep: int,
+    best: str | None,
+    async_: bool = True,
+  ):
+    """Open the folder, which is made if it does not exist.
+
+    Args:
+      directory: where the steps lie; may be relative or a cloud address.
+      items: the names of the array trees.
+      keep: how many of the latest steps to keep, at least 1.
+      best: the metric whose highest step is kept as well, or None.
+      async_: whether saving goes on in the background.
+
+    Raises:
+      ValueError: if `keep` or an item's name is not allowed.
+    """
+    if keep < 1:
+      raise ValueError(f"keep is {keep}, but must be at least 1.")
+    taken = sorted(set(items) & {*_JSON_ITEMS, "metrics"})
+    if taken:
+      raise ValueError(f"checkpoint item {taken[0]!r} has a reserved name.")
+    self.directory = _absolute(directory)
+    self._items = tuple(items)
+    self._best = best
+    self._manager = ocp.CheckpointManager(
+      self.directory,
+      item_names=(*items, *_JSON_ITEMS),
+      options=_options(keep=keep, best=best, async_=async_),
+    )
+
+  def save(
+    self,
+    step: int,
+    trees: Mapping[str, Any],
+    data: Mapping[str, Any],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float] | None = None,
+  ) -> None:
+    """Save one step; the arrays may be donated or changed right afterwards.
+
+    Args:
+      step: number of the step, above every saved one.
+      trees: one tree of arrays per item.
+      data: state of the input pipeline, the same in every process.
+      config: the run's config, as JSON allows it.
+      metrics: scores of this step; without them it cannot become the best.
+
+    Raises:
+      ValueError: if the step is not new or the items are not those named.
+    """
+    latest = self.latest_step()
+    if latest is not None and step <= latest:
+      # Orbax would return False and save nothing.
+      raise ValueError(
+        f"cannot save step {step} in {self.directory}: step {latest} is there."
+      )
+    if set(trees) != set(self._items):
+      raise ValueError(
+        f"checkpoint items are {_names(trees)}, but must be "
+        f"{_names(self._items)}."
+      )
+    if metrics is not None and self._best and self._best not in metrics:
+      raise ValueError(
+        f"metric {self._best!r}, by which the best checkpoint is kept, is not "
+        f"among the metrics: {_names(metrics)}."
+      )
+    arrays = {k: ocp.args.StandardSave(trees[k]) for k in self._items}
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        **arrays,
+        data=ocp.args.JsonSave(dict(data)),
+        config=ocp.args.JsonSave(dict(config)),
+      ),
+      metrics=metrics and {k: float(v) for k, v in metrics.items()},
+    )
+
+  def restore(
+    self, step: int, targets: Mapping[str, Any]
+  ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Read items of one step into the shapes and shardings of `targets`.
+
+    Args:
+      step: number of a saved step.
+      targets: per item a tree of arrays or of ShapeDtypeStructs; not every
+        item need be named. Leaves without a sharding come back replicated.
+
+    Returns:
+      The items' trees, the state of the input pipeline, and the config.
+
+    Raises:
+      ValueError: if the step or an item is missing, or a tree does not fit.
+    """
+    self.wait()
+    trees = load_items(self.directory, step, targets)
+    data, config = (load_json(self.directory, step, k) for k in _JSON_ITEMS)
+    return trees, data, config
+
+  def latest_step(self) -> int | None:
+    """Return the newest step, or None where there is none."""
+    return self._manager.latest_step()
+
+  def best_step(self) -> int | None:
+    """Return the step with the highest metric, or None where none has one."""
+    return self._manager.best_step() if self._best else None
+
+  def all_steps(self) -> list[int]:
+    """Return the steps that are there, in order."""
+    return sorted(self._manager.all_steps())
+
+  def wait(self) -> None:
+    """Return when everything is written; raises what went wrong meanwhile."""
+    self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Finish writing and let go of the folder."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused_error):
+    self.close()
+
+
+def load_items(
+  directory: str | os.PathLike,
+  step: int,
+  targets: Mapping[str, Any],
+  *,
+  unread: tuple[str, ...] = (),
+) -> dict[str, Any]:
+  """Read chosen items of one step, strictly: every leaf must fit.
+
+  Args:
+    directory: the checkpoints' folder.
+    step: number of a saved step.
+    targets: per item a tree of arrays or of ShapeDtypeStructs. Leaves without
+      a sharding come back replicated over all devices.
+    unread: beginnings of paths within an item ("opt", "params/critic") that
+      the checkpoint may have and the targets lack.
+
+  Returns:
+    The items' trees, structured and placed like the targets.
+
+  Raises:
+    ValueError: if the step or an item is missing or a tree does not fit. The
+      sentence lists the leaves: `-` missing from the checkpoint, `+` surplus
+      in it, `~` of another shape or dtype.
+  """
+  folder = _step_folder(directory, step)
+  return {
+    item: _load_item(folder, item, target, unread)
+    for item, target in targets.items()
+  }
+
+
+def load_json(directory: str | os.PathLike, step: int, item: str) -> dict:
+  """Read the `data` or `config` item of one step.
+
+  Raises:
+    ValueError: if the step or the item is missing.
+  """
+  path = _item_folder(_step_folder(directory, step), item)
+  handler = ocp.JsonCheckpointHandler()
+  return handler.restore(path, ocp.args.JsonRestore())
+
+
+def pick_steps(
+  directory: str | os.PathLike, which: str, *, best: str | None
+) -> list[int]:
+  """Return the saved steps that `which` names, in order.
+
+  Args:
+    directory: the checkpoints' folder.
+    which: "all", "latest", "best", or a step's number.
+    best: the metric by which the best is known, or None.
+
+  Raises:
+    ValueError: if there are no checkpoints or none is the one named.
+  """
+  directory = _absolute(directory)
+  if not ocp.path.step.checkpoint_steps(directory):
+    raise ValueError(f"there is no checkpoint in {directory}.")
+  options = _options(keep=1, best=best, async_=False, read_only=True)
+  with ocp.CheckpointManager(directory, options=options) as manager:
+    steps = sorted(manager.all_steps())
+    best_step = manager.best_step() if best else None
+  if which == "all":
+    return steps
+  if which == "latest":
+    return steps[-1:]
+  if which == "best":
+    if best_step is None:
+      raise ValueError(
+        f"no checkpoint in {directory} has the metric {best!r}; give a step: "
+        f"{_names(steps)}."
+      )
+    return [best_step]
+  if not which.isdecimal():
+    raise ValueError(
+      f"step is {which!r}, but must be all, best, latest or a number."
+    )
+  _step_folder(directory, int(which))
+  return [int(which)]
+
+
+def _absolute(directory: str | os.PathLike) -> str:
+  # Orbax fails on a relative folder, and does so in the background.
+  directory = os.fspath(directory)
+  return directory if "://" in directory else os.path.abspath(directory)
+
+
+def _options(*, keep, best, async_, read_only=False):
+  def quality(metrics) -> float:
+    value = metrics.get(best, math.nan)
+    return -math.inf if math.isnan(value) else value
+
+  policies = [checkpoint_managers.LatestN(keep)]
+  if best:
+    # best_fn with max_to_keep would delete the newest step when it is not the
+    # best: that is what a run resumes from.
+    policies.append(
+      checkpoint_managers.BestN(
+        get_metric_fn=quality, n=1, keep_checkpoints_without_metrics=False
+      )
+    )
+  return ocp.CheckpointManagerOptions(
+    preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+    best_fn=quality if best else None,
+    enable_async_checkpointing=async_,
+    read_only=read_only,
+  )
+
+
+def _step_folder(directory: str | os.PathLike, step: int) -> Any:
+  directory = _absolute(directory)
+  steps = sorted(ocp.path.step.checkpoint_steps(directory))
+  if step not in steps:
+    there = f"there are {_names(steps)}" if steps else "there is none at all"
+    raise ValueError(f"no checkpoint of step {step} in {directory}: {there}.")
+  return epath.Path(directory) / str(step)
+
+
+def _item_folder(folder, item: str):
+  path = folder / item
+  if not path.exists():
+    found = [p.name for p in folder.iterdir() if p.is_dir()]
+    raise ValueError(
+      f"checkpoint {folder} has no item {item!r}: it has "
+      f"{_names(sorted(found))}."
+    )
+  return path
+
+
+def _load_item(folder, item: str, target: Any, unread: tuple[str, ...]) -> Any:
+  path = _item_folder(folder, item)
+  saved = ocp.PyTreeCheckpointHandler().metadata(path).tree
+  lines = _diff(_leaves(saved), _leaves(target), unread)
+  if lines:
+    more = len(lines) - _MAX_DIFF_LINES
+    shown = lines[:_MAX_DIFF_LINES] + ([f"... {more} more"] if more > 0 else [])
+    raise ValueError(
+      f"item {item!r} of checkpoint {folder} does not fit (- missing from the "
+      "checkpoint, + surplus in it, ~ different):\n  " + "\n  ".join(shown)
+    )
+  default = mesh_lib.replicated(mesh_lib.make_mesh())
+  abstract = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(
+      x.shape, x.dtype, sharding=getattr(x, "sharding", None) or default
+    ),
+    target,
+  )
+  with ocp.PyTreeCheckpointer() as checkpointer:
+    return checkpointer.restore(
+      path,
+      args=ocp.args.PyTreeRestore(
+        item=abstract,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+        partial_restore=True,
+      ),
+    )
+
+
+def _leaves(tree: Any) -> dict[str, str]:
+  leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator="/"): (
+      f"{tuple(leaf.shape)} {leaf.dtype}"
+    )
+    for path, leaf in leaves
+  }
+
+
+def _diff(
+  saved: dict[str, str], wanted: dict[str, str], unread: tuple[str, ...]
+) -> list[str]:
+  lines = []
+  for name in sorted({*saved, *wanted}):
+    if name not in saved:
+      lines.append(f"- {name} {wanted[name]}")
+    elif name not in wanted:
+      if not any(f"{name}/".startswith(f"{skip}/") for skip in unread):
+        lines.append(f"+ {name} {saved[name]}")
+    elif saved[name] != wanted[name]:
+      lines.append(f"~ {name} {saved[name]}, wanted {wanted[name]}")
+  return lines
+
+
+def _names(names: Iterable) -> str:
+  return ", ".join(map(str, names)) or "none"

@@ -1,0 +1,111 @@
+"""One mesh axis over every device of every process, and how arrays lie on it.
+
+Data parallelism is `jax.jit` with these shardings: parameters replicated,
+batches split along their first axis. Nothing else knows how many devices
+there are.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+AXIS = "data"
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+  """Lay all devices (or those given) along the one axis, `data`.
+
+  Args:
+    devices: the devices to use; None means every device of every process.
+
+  Returns:
+    A one-axis mesh of Auto type.
+  """
+  devices = jax.devices() if devices is None else devices
+  # The type is named because make_mesh's own default is Explicit, under which
+  # scans with an unsharded carry and vmapped gathers fail.
+  return jax.make_mesh(
+    (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
+  )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """Describe an array of which every device holds a whole copy."""
+  return NamedSharding(mesh, P())
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+  """Describe an array split along its first axis."""
+  return NamedSharding(mesh, P(AXIS))
+
+
+def check_batch(batch_size: int, mesh: Mesh) -> None:
+  """Refuse a global batch that the devices cannot share evenly.
+
+  Raises:
+    ValueError: if `batch_size` is not a positive multiple of the devices.
+  """
+  if batch_size < 1 or batch_size % mesh.size:
+    raise ValueError(
+      f"batch_size is {batch_size}, but must be a positive multiple of the "
+      f"number of devices, {mesh.size}."
+    )
+
+
+def local_batch_size(batch_size: int, mesh: Mesh) -> int:
+  """Return how many rows of the global batch this process reads.
+
+  Raises:
+    ValueError: if `batch_size` is not a positive multiple of the devices.
+  """
+  check_batch(batch_size, mesh)
+  return batch_size // mesh.size * mesh.local_mesh.size
+
+
+def to_global(mesh: Mesh, local_batch: Any) -> Any:
+  """Turn this process's rows into the global batch, split over the devices.
+
+  Args:
+    mesh: the mesh made by `make_mesh`.
+    local_batch: a tree of numpy arrays, leading axis `local_batch_size`.
+
+  Returns:
+    The same tree of global arrays, leading axis the global batch.
+  """
+  place = sharded(mesh)
+  return jax.tree.map(
+    lambda x: jax.make_array_from_process_local_data(place, x), local_batch
+  )
+
+
+def to_local(tree: Any) -> Any:
+  """Fetch global arrays as numpy, with every process's rows in order.
+
+  In a run of several processes all of them must call this together.
+  """
+  if jax.process_count() == 1:
+    return jax.device_get(tree)
+  # Replicated arrays are whole in each process; only split ones need fetching.
+  return jax.tree.map(
+    lambda x: (
+      np.asarray(x)
+      if x.is_fully_replicated
+      else multihost_utils.process_allgather(x, tiled=True)
+    ),
+    tree,
+  )
+
+
+def barrier(name: str) -> None:
+  """Wait until every process has come here; one process does not wait.
+
+  Args:
+    name: what was reached, the same in every process.
+  """
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(name)

@@ -1,0 +1,70 @@
+"""Optimisers: Adam behind an optional clip, with warm-up and decay."""
+
+import ml_collections
+import optax
+
+DECAYS = ("none", "cosine")
+
+
+def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
+  """Build the learning rate as a function of the player's own updates.
+
+  It climbs linearly from 0 over `warmup_steps`, then stays (`decay="none"`) or
+  falls along half a cosine to 0 at `decay_steps`, counted from the start.
+
+  Args:
+    c: fields learning_rate, warmup_steps, decay, decay_steps.
+
+  Returns:
+    A function from the number of updates made to the learning rate.
+
+  Raises:
+    ValueError: if a field is outside its range.
+  """
+  if c.learning_rate < 0:
+    raise ValueError(
+      f"learning_rate is {c.learning_rate}, but must not be negative."
+    )
+  if c.decay not in DECAYS:
+    raise ValueError(
+      f"decay is {c.decay!r}, but must be one of {', '.join(DECAYS)}."
+    )
+  if c.decay == "none":
+    rest = optax.constant_schedule(c.learning_rate)
+  elif c.decay_steps > c.warmup_steps:
+    rest = optax.cosine_decay_schedule(
+      c.learning_rate, c.decay_steps - c.warmup_steps
+    )
+  else:
+    raise ValueError(
+      f"decay_steps is {c.decay_steps}, but must be above warmup_steps, "
+      f"{c.warmup_steps}."
+    )
+  if not c.warmup_steps:
+    return rest
+  climb = optax.linear_schedule(0.0, c.learning_rate, c.warmup_steps)
+  return optax.join_schedules([climb, rest], [c.warmup_steps])
+
+
+def make(c: ml_collections.ConfigDict) -> optax.GradientTransformation:
+  """Build Adam with the gradient's global norm clipped first.
+
+  Args:
+    c: fields learning_rate, b1, b2, eps, grad_clip (largest global norm of the
+      gradient, 0 for no limit), warmup_steps, decay ("none" or "cosine"),
+      decay_steps. Steps are the player's own updates, not turns of the game.
+
+  Returns:
+    The optimiser.
+
+  Raises:
+    ValueError: if a field is outside its range.
+  """
+  adam = optax.adam(schedule(c), b1=c.b1, b2=c.b2, eps=c.eps)
+  if c.grad_clip < 0:
+    raise ValueError(
+      f"grad_clip is {c.grad_clip}, but must be 0 (off) or positive."
+    )
+  if not c.grad_clip:
+    return adam
+  return optax.chain(optax.clip_by_global_norm(c.grad_clip), adam)

@@ -1,0 +1,155 @@
+"""Settings: the argument after a config's colon, and configs compared.
+
+`--config=configs/davis.py:data=/datasets/DAVIS,variant=v10,smoke` hands the
+text after the colon to the file's `get_config(arg)`, which parses it here.
+"""
+
+import difflib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+# The config of a run, in its workdir.
+FILE = "config.json"
+
+_TRUE = ("true", "yes", "1")
+_FALSE = ("false", "no", "0")
+_NOTHING = "(absent)"
+
+
+def closest(name: str, allowed: list[str]) -> str | None:
+  """Return the allowed name most like `name`, or None if none is alike."""
+  return next(iter(difflib.get_close_matches(name, allowed, n=1)), None)
+
+
+def suggestion(name: str, allowed: list[str]) -> str:
+  """Return " Did you mean 'x'?" for the closest name, or nothing."""
+  close = closest(name, allowed)
+  return f" Did you mean {close!r}?" if close else ""
+
+
+def parse_arg(arg: str | None, **spec: Any) -> ml_collections.ConfigDict:
+  """Parse the text after a config's colon, strictly.
+
+  Entries are separated by commas. `key=value` is converted to the type of the
+  key's default; a bare `key` sets a bool to True. A default that is a tuple of
+  strings, its first entry being the default, lists the values allowed.
+
+  Args:
+    arg: the text, or None or "" for none.
+    **spec: every key with its default: a bool, int, float or str, or a tuple
+      of the strings allowed.
+
+  Returns:
+    A config with every key of `spec`.
+
+  Raises:
+    ValueError: for an unknown or repeated key or a value of another type.
+  """
+  values = {k: v[0] if isinstance(v, tuple) else v for k, v in spec.items()}
+  seen = set()
+  for entry in filter(None, (arg or "").split(",")):
+    key, equals, text = entry.partition("=")
+    if key not in spec:
+      raise ValueError(
+        f"the config does not know {key!r} after its colon: allowed are "
+        f"{', '.join(sorted(spec))}.{suggestion(key, sorted(spec))}"
+      )
+    if key in seen:
+      raise ValueError(f"{key!r} is given twice after the config's colon.")
+    seen.add(key)
+    if not equals and not isinstance(spec[key], bool):
+      raise ValueError(
+        f"{key!r} after the config's colon needs a value: {key}=..."
+      )
+    values[key] = _convert(key, text if equals else "true", spec[key])
+  return ml_collections.ConfigDict(values)
+
+
+def _convert(key: str, text: str, default: Any) -> Any:
+  if isinstance(default, tuple):
+    if text not in default:
+      raise ValueError(
+        f"{key} is {text!r}, but must be one of {', '.join(default)}."
+        f"{suggestion(text, list(default))}"
+      )
+    return text
+  if isinstance(default, bool):
+    if text.lower() not in _TRUE + _FALSE:
+      raise ValueError(f"{key} is {text!r}, but must be true or false.")
+    return text.lower() in _TRUE
+  try:
+    return type(default)(text)
+  except ValueError:
+    kind = {int: "a whole number", float: "a number"}[type(default)]
+    raise ValueError(f"{key} is {text!r}, but must be {kind}.") from None
+
+
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Return the config as JSON allows it: plain dicts, lists for tuples."""
+  return json.loads(config.to_json_best_effort())
+
+
+def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
+  """Read a config that `to_json` wrote, locked, with tuples for lists.
+
+  Raises:
+    ValueError: if the file is missing or not a config.
+  """
+  path = pathlib.Path(path)
+  try:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    raise ValueError(f"{path} does not exist: there is no run here.") from None
+  except ValueError as error:
+    raise ValueError(f"{path} is not readable as JSON: {error}") from error
+  if not isinstance(fields, dict):
+    raise ValueError(f"{path} is not a config: it holds {fields!r}.")
+  return ml_collections.ConfigDict(_tuples(fields)).lock()
+
+
+def _tuples(value: Any) -> Any:
+  if isinstance(value, dict):
+    return {k: _tuples(v) for k, v in value.items()}
+  if isinstance(value, list):
+    return tuple(map(_tuples, value))
+  return value
+
+
+def same_config(
+  a: Mapping[str, Any], b: Mapping[str, Any], *, ignore: tuple[str, ...] = ()
+) -> list[str]:
+  """List where two configs differ, both as `to_json` returns them.
+
+  Args:
+    a: the first config.
+    b: the second config.
+    ignore: dotted names ("num_steps", "eval") that may differ, with all below.
+
+  Returns:
+    Lines "name: value in a -> value in b", sorted; empty if they agree.
+  """
+  left, right = _flatten(a), _flatten(b)
+  lines = []
+  for name in sorted({*left, *right}):
+    if any(f"{name}.".startswith(f"{skip}.") for skip in ignore):
+      continue
+    before, after = left.get(name, _NOTHING), right.get(name, _NOTHING)
+    if before != after:
+      lines.append(f"{name}: {before} -> {after}")
+  return lines
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+  flat = {}
+  for key, value in config.items():
+    name = f"{prefix}{key}"
+    if isinstance(value, Mapping) and value:
+      flat.update(_flatten(value, f"{name}."))
+    else:
+      flat[name] = json.dumps(value)
+  return flat

@@ -1,0 +1,20 @@
+"""The methods: which nets, which players, whose turn, how to predict."""
+
+from foregan_jax.systems import foregan
+
+SYSTEMS = {
+  "foregan": foregan.from_config,
+}
+
+
+def build(config):
+  """Returns the system that `config.system` names.
+
+  Raises:
+    ValueError: if there is no such system.
+  """
+  if config.system not in SYSTEMS:
+    raise ValueError(
+      f"unknown system {config.system!r}; there are {sorted(SYSTEMS)}"
+    )
+  return SYSTEMS[config.system](config)

@@ -1,0 +1,255 @@
+"""The only training loop; read top to bottom in the order of execution."""
+
+import functools
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from clu import parameter_overview
+
+from foregan_jax import evaluate
+from foregan_jax import game
+from foregan_jax import pictures
+from foregan_jax import samples
+from foregan_jax import stepper as stepper_lib
+from foregan_jax import systems
+from foregan_jax.data import pipeline
+from foregan_jax.data import sources
+from foregan_jax.runtime import checkpoints
+from foregan_jax.runtime import distributed
+from foregan_jax.runtime import interrupts
+from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.runtime import optimizers
+from foregan_jax.runtime import pending as pending_lib
+from foregan_jax.runtime import platform
+from foregan_jax.runtime import progress
+from foregan_jax.runtime import settings
+from foregan_jax.runtime import writers
+
+# What a run may change when it goes on: how long, how often and where, not
+# what it learns.
+_MAY_CHANGE = (
+  "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
+  "keep_checkpoints", "eval", "data.threads", "data.prefetch", "data.root",
+  "data.flow_cache", "scan_unroll", "remat",
+)  # fmt: skip# A big network has hundreds of arrays; the totals are what one reads.
+_MAX_OVERVIEW_LINES = 24
+
+
+def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
+  """Trains the config's system, or goes on where a run in `workdir` stopped.
+
+  Args:
+    config: every key of configs/davis.py.
+    workdir: everything that is written lies in it.
+
+  Raises:
+    ValueError: for a config, data or workdir that cannot be used.
+    NonFiniteError: naming the step, the player and the term.
+  """
+  workdir = pathlib.Path(workdir).absolute()
+  first = distributed.is_first_process()
+
+  # -- Devices, and whether they can share a batch.
+  mesh = mesh_lib.make_mesh()
+  mesh_lib.check_batch(config.batch_size, mesh)
+
+  # -- The system: nets, players, optimisers.
+  system = systems.build(config)
+  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  spec = system.batch_spec(config.batch_size)
+  _claim(workdir, config)
+
+  # -- Data: the host only decodes.
+  if first:
+    sources.prepare(config, workdir)
+  mesh_lib.barrier("data is prepared")
+  batches = pipeline.train_batches(
+    sources.training(config, workdir, spec),
+    global_batch=config.batch_size,
+    seed=config.seed,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+    num_threads=config.data.threads,
+    prefetch=config.data.prefetch,
+  )
+  videos = sources.evaluation(config, workdir)
+
+  # -- State: one jitted init, replicated.
+  everywhere = mesh_lib.replicated(mesh)
+  init_key, step_key = jax.random.split(platform.key(config.seed))
+  step_key = jax.device_put(step_key, everywhere)
+  state = make_state(config, system, tx, init_key, everywhere)
+
+  # -- Resume: 1. this workdir, 2. the weights of `init_from`, 3. scratch.
+  saver = checkpoints.Checkpoints(
+    workdir / "checkpoints",
+    tuple(system.checkpoint_items),
+    keep=config.keep_checkpoints,
+    best="J",
+  )
+  start = saver.latest_step() or 0
+  if start:
+    items, data_state, _ = saver.restore(start, game.split(system, state))
+    state = game.join(state, items)
+    batches.set_state(data_state)
+    logging.info("resumed at step %d of %s", start, workdir)
+  elif config.init_from.workdir:
+    state = _init_from(config.init_from, system, state)
+  writer = writers.create(workdir, resume_step=start + 1 if start else 0)
+  if first and not start:
+    writer.write_hparams(settings.to_json(config))
+    table = parameter_overview.get_parameter_overview(
+      state.params, include_stats=False, max_lines=_MAX_OVERVIEW_LINES
+    )
+    logging.info("parameters:\n%s", table)
+
+  # -- What is done now and then.
+  evaluator = evaluate.VideoEvaluator(
+    system, videos, clip_len=config.data.clip_len
+  )
+  sampler = samples.Sampler(system, videos, clip_len=config.data.clip_len)
+  bar = progress.Progress(
+    start=start, end=config.num_steps, items_per_step=config.batch_size
+  )
+  pending = pending_lib.Pending(writer, bar, every=config.log_every)
+
+  def assess(step: int, *, final: bool):
+    """Scores the state; returns the heads and the score to keep it by."""
+    pending.flush()
+    folder = evaluate.folder(workdir, sources.benchmark(config), step)
+    heads = evaluator.run(
+      jax.device_get(game.evaluation_params(state)),
+      folder=folder,
+      limit=0 if final else config.eval.sequences,
+      write=final and config.eval.pictures,
+    )
+    numbers = evaluate.scalars(heads, clip_len=config.data.clip_len)
+    writer.write_scalars(step, {f"eval/{k}": v for k, v in numbers.items()})
+    if first:
+      evaluate.write(folder, heads, split=config.data.eval_split)
+    return heads, {"J": numbers[f"{system.heads[0]}/J_mean"]}
+
+  def save(step: int, scores: dict[str, float] | None) -> None:
+    pending.flush()  # what became non-finite is not worth keeping
+    if (saver.latest_step() or 0) < step:
+      items = game.split(system, state)
+      here = batches.get_state()
+      saver.save(step, items, here, settings.to_json(config), scores)
+
+  def sample(step: int) -> None:
+    if first:
+      sheets = sampler.sheets(jax.device_get(game.evaluation_params(state)))
+      for name, sheet in sheets.items():
+        path = workdir / "samples" / f"step_{step:06d}_{name}.png"
+        pictures.save_png(path, sheet)
+        writer.write_images(step, {f"samples/{name}": sheet[None]})
+
+  # -- The loop. Evaluate, checkpoint, then draw a batch, step, log the step
+  # before: iterator and state agree whenever a checkpoint is written, and the
+  # host never waits for the step it has just sent off.
+  step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
+  due = lambda every, step: every and step > start and step % every == 0
+  with interrupts.Interrupts() as signals, bar:
+    for step in range(start, config.num_steps):
+      scores = None
+      if due(config.eval_every, step):
+        with bar.paused("evaluating"):
+          _, scores = assess(step, final=False)
+      if due(config.sample_every, step):
+        with bar.paused("drawing samples"):
+          sample(step)
+      if scores or due(config.checkpoint_every, step):
+        with bar.paused("saving"):
+          save(step, scores)
+      if signals.should_stop(step):
+        save(step, None)
+        saver.close()
+        logging.warning("stopped at step %d; run again to go on", step)
+        return
+      local = next(batches)
+      with jax.transfer_guard("disallow"):
+        batch = mesh_lib.to_global(mesh, local)
+        turn = system.turn(step)
+        if turn not in step_fn.programs:
+          with bar.paused(f"compiling {' + '.join(turn)}"):
+            step_fn.compile(turn, state, batch, step_key)
+        state, metrics = step_fn(turn, state, batch, step_key)
+      pending.swap(step + 1, metrics)
+    pending.flush()
+
+  # -- The end: scores and pictures of everything, the last checkpoint.
+  heads, scores = assess(config.num_steps, final=True)
+  save(config.num_steps, scores)
+  sample(config.num_steps)
+  saver.close()
+  writer.close()
+  batches.close()
+  if first:
+    evaluate.show(workdir, config, config.num_steps, heads)
+
+
+def make_state(config, system, tx, key: jax.Array, sharding: Any) -> game.State:
+  """Returns a fresh state, built on the devices in one compiled call."""
+  averaged = tuple(config.ema_nets) if config.ema_decay else ()
+  spec = system.batch_spec(config.batch_size)
+
+  def init(key):
+    batch = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), spec)
+    return game.init_state(system, tx, key, batch, averaged=averaged)
+
+  return jax.jit(init, out_shardings=sharding)(key)
+
+
+def _claim(workdir: pathlib.Path, config) -> None:
+  """Writes the config into a new workdir, refuses one of another config."""
+  path = workdir / settings.FILE
+  mine = settings.to_json(config)
+  if path.exists():
+    try:
+      theirs = json.loads(path.read_text())
+    except ValueError as error:
+      raise ValueError(f"{path} is not readable as JSON: {error}") from error
+    changes = settings.same_config(theirs, mine, ignore=_MAY_CHANGE)
+    if changes:
+      raise ValueError(
+        f"{workdir} holds a run of another config; give another --workdir, or "
+        f"undo: {'; '.join(changes)}"
+      )
+  mesh_lib.barrier("the workdir fits")
+  if distributed.is_first_process():
+    workdir.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(mine, indent=2))
+    beside.replace(path)
+
+
+def _init_from(c, system, state: game.State) -> game.State:
+  """Takes chosen items' weights from another run; optimisers start afresh."""
+  directory = pathlib.Path(c.workdir) / "checkpoints"
+  unknown = set(c.items) - set(system.checkpoint_items)
+  if unknown:
+    raise ValueError(
+      f"init_from.items names {sorted(unknown)}; this system has "
+      f"{sorted(system.checkpoint_items)}"
+    )
+  (step,) = checkpoints.pick_steps(directory, c.step, best="J")
+  wanted = {
+    item: {"params": tree["params"]}
+    for item, tree in game.split(system, state).items()
+    if item in c.items
+  }
+  loaded = checkpoints.load_items(
+    directory, step, wanted, unread=("step", "opt", "ema", "memory")
+  )
+  logging.info("weights of %s from step %d of %s", c.items, step, directory)
+  for tree in loaded.values():
+    state = state.replace(params={**state.params, **tree["params"]})
+    ema = {n: p for n, p in tree["params"].items() if n in state.ema}
+    ema = jax.tree.map(jnp.copy, ema)  # donated buffers must be distinct
+    state = state.replace(ema={**state.ema, **ema})
+  return state

@@ -1,0 +1,35 @@
+"""What every test shares: devices, strict JAX settings, where data lies."""
+
+import os
+import pathlib
+
+# Before JAX is imported anywhere: tests run on CPU, split into four devices.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+
+import jax
+import pytest
+
+_SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _strict_jax():
+  """Refuse silent rank promotion in our code."""
+  jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def key():
+  """A fixed PRNG key."""
+  return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+  """Real data beside the checkout; tests that need it skip without it."""
+  if not _SHARED.is_dir():
+    pytest.skip("no real data in ../shared/data")
+  return _SHARED

@@ -1,0 +1,258 @@
+"""The checker: finds each of many damages, and nothing on sound data."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foregan_jax.data import check
+from foregan_jax.data import flow as flow_lib
+
+FLOW_SIZE = (128, 224)
+
+
+@pytest.fixture(scope="module")
+def sound_root(demo_root, tmp_path_factory):
+  """A copy of the demo data with .flo files for two videos."""
+  root = tmp_path_factory.mktemp("sound") / "demo"
+  shutil.copytree(demo_root, root)
+  videos = sorted((root / "JPEGImages" / "128p").iterdir())
+  for video in videos[8:10]:
+    for frame in sorted(video.iterdir())[:-1]:
+      folder = root / "OpticalFlow" / "128p" / video.name
+      zeros = np.zeros((*FLOW_SIZE, 2), np.float32)
+      flow_lib.write_flo(folder / f"{frame.stem}.flo", zeros)
+  return root
+
+
+def _cut(path):
+  path.write_bytes(path.read_bytes()[:-200])
+
+
+def _shrink(path):
+  with Image.open(path) as image:
+    image.resize((112, 64), Image.Resampling.NEAREST).save(path)
+
+
+def _blacken(path):
+  with Image.open(path) as image:
+    black = image.point(lambda _: 0)
+    black.putpalette(image.getpalette())
+  black.save(path)
+
+
+def _to_colours(path):
+  with Image.open(path) as image:
+    colours = image.convert("RGB")
+  colours.save(path)
+
+
+def _to_nan(path):
+  flow_lib.write_flo(path, np.full((*FLOW_SIZE, 2), np.nan, np.float32))
+
+
+def _to_square(path):
+  flow_lib.write_flo(path, np.zeros((64, 64, 2), np.float32))
+
+
+def _name_another(path):
+  path.write_text(path.read_text() + "unicorn\n")
+
+
+# What is done to which file, and what must be said of it. {0} to {9} are the
+# first videos, each hurt once; {s} is a still.
+DAMAGES = {
+  "gap": (
+    "JPEGImages/128p/{0}/00004.jpg",
+    lambda path: path.unlink(),
+    "frame is missing",
+  ),
+  "truncated frame": ("JPEGImages/128p/{1}/00003.jpg", _cut, "truncated"),
+  "unreadable frame": (
+    "JPEGImages/128p/{2}/00005.jpg",
+    lambda path: path.write_bytes(b"<html>404</html>"),
+    "cannot be decoded",
+  ),
+  "empty file": (
+    "JPEGImages/128p/{3}/00002.jpg",
+    lambda path: path.write_bytes(b""),
+    "file is empty",
+  ),
+  "frame size changes": (
+    "JPEGImages/128p/{4}/00001.jpg",
+    _shrink,
+    "size is 112x64, expected 224x128 as most frames",
+  ),
+  "mask size": (
+    "Annotations/128p/{5}/00000.png",
+    _shrink,
+    "size is 112x64, expected 224x128 as its frame",
+  ),
+  "mask in colours": (
+    "Annotations/128p/{6}/00000.png",
+    _to_colours,
+    "mode RGB",
+  ),
+  "empty first mask": (
+    "Annotations/128p/{7}/00000.png",
+    _blacken,
+    "mask is empty",
+  ),
+  "flow of NaN": ("OpticalFlow/128p/{8}/00002.flo", _to_nan, "NaN"),
+  "flow of wrong size": (
+    "OpticalFlow/128p/{9}/00001.flo",
+    _to_square,
+    "size is 64x64, expected 224x128",
+  ),
+  "unknown sequence": (
+    "ImageSets/2016/val.txt",
+    _name_another,
+    "names sequence unicorn",
+  ),
+  "no first mask": (
+    "Annotations/128p/{10}/00000.png",
+    lambda path: path.unlink(),
+    "mask of the first frame is missing",
+  ),
+  "mask without frame": (
+    "Annotations/128p/{11}/00042.png",
+    lambda path: shutil.copy(path.with_name("00000.png"), path),
+    "no frame of the same name",
+  ),
+  "truncated mask": ("Annotations/128p/{12}/00000.png", _cut, "decoded"),
+  "still without mask": (
+    "VOCdevkit/DEMO/SegmentationObject/{s}.png",
+    lambda path: path.unlink(),
+    "mask is missing",
+  ),
+  "mask without still": (
+    "VOCdevkit/DEMO/JPEGImages/{t}.jpg",
+    lambda path: path.unlink(),
+    "picture is missing",
+  ),
+}
+
+
+def _hurt(root, damage):
+  """Do one damage; return the file it concerns and what to say."""
+  videos = sorted(p.name for p in (root / "JPEGImages" / "128p").iterdir())
+  voc = root / "VOCdevkit" / "DEMO" / "SegmentationClass"
+  stills = sorted(path.stem for path in voc.iterdir())
+  place, act, reason = DAMAGES[damage]
+  path = root / place.format(*videos, s=stills[0], t=stills[-1])
+  act(path)
+  return path, reason
+
+
+def test_sound_data_has_no_problem(sound_root, capsys):
+  assert check.check(sound_root) == []
+  assert check.main([str(sound_root)]) == 0
+  assert "in order" in capsys.readouterr().out
+
+
+def test_all_damages_are_found_at_once(sound_root, tmp_path, capsys):
+  root = tmp_path / "hurt"
+  shutil.copytree(sound_root, root)
+  expected = [_hurt(root, damage) for damage in DAMAGES]
+  lists = root / "VOCdevkit/DEMO/ImageSets/Segmentation"
+  _name_another(lists / "val.txt")
+  # A frame that is gone leaves its mask alone.
+  alone = expected[0][0].relative_to(root / "JPEGImages").with_suffix(".png")
+  expected.append((root / "Annotations" / alone, "no frame of the same name"))
+  # A still that does not exist lacks a picture and two masks.
+  voc = root / "VOCdevkit" / "DEMO"
+  expected.append((voc / "JPEGImages" / "unicorn.jpg", "val.txt names it"))
+  for kind in ("SegmentationObject", "SegmentationClass"):
+    expected.append((voc / kind / "unicorn.png", "mask is missing"))
+  assert check.main([str(root)]) == 1
+  *lines, last = capsys.readouterr().out.splitlines()
+  assert last == f"{len(expected)} problems in {root}"
+  for path, reason in expected:
+    (found,) = [line for line in lines if line.startswith(f"{path}: ")]
+    assert reason in found
+
+
+def _write_voc(root, tiny):
+  folder = root / "VOC2007"
+  (folder / "JPEGImages").mkdir(parents=True)
+  Image.new("RGB", (40, 24)).save(folder / "JPEGImages" / "7.jpg")
+  for kind in ("SegmentationObject", "SegmentationClass"):
+    tiny.write_mask(folder / kind / "7.png", np.ones((24, 40), np.uint8), "P")
+  lists = folder / "ImageSets" / "Segmentation"
+  lists.mkdir(parents=True)
+  (lists / "train.txt").write_text("7\n")
+  return folder
+
+
+@pytest.mark.parametrize("place", [".", "VOC2007", "VOC2007/.."])
+def test_voc_is_found_at_any_level(tmp_path, tiny, place):
+  folder = _write_voc(tmp_path, tiny)
+  assert check.check(tmp_path / place) == []
+  (folder / "JPEGImages" / "7.jpg").unlink()
+  (problem,) = check.check(tmp_path / place)
+  assert problem.path.name == "7.jpg"
+
+
+def test_void_masks_and_spaced_masks_are_fine(tiny_root, tiny):
+  masks = tiny_root / "Annotations" / "tiny" / "ant"
+  labels = np.zeros(tiny.SIZE, np.uint8)
+  labels[:5], labels[5:10] = 1, 255
+  tiny.write_mask(masks / "00000.png", labels, "P")
+  for t in (1, 3, 5):
+    (masks / f"{t:05d}.png").unlink()
+  assert check.check(tiny_root) == []
+  tiny.write_mask(masks / "00001.png", labels, "P")
+  found = {problem.path.name for problem in check.check(tiny_root)}
+  assert found == {"00003.png", "00005.png"}
+
+
+def test_more_oddities(tiny_root, tiny):
+  soft = np.tile(np.arange(40, dtype=np.uint8) * 6, (24, 1))
+  soft[:, -30:] = np.arange(720, dtype=np.uint16).reshape(24, 30) % 250
+  tiny.write_mask(tiny_root / "Annotations/tiny/ant/00000.png", soft, "L")
+  (tiny_root / "JPEGImages/tiny/ant/cover.jpg").write_bytes(b"x")
+  (tiny_root / "JPEGImages/tiny/empty").mkdir()
+  Image.new("L", (40, 24)).save(tiny_root / "Annotations/tiny/bee/00000.jpg")
+  tiny.write_list(tiny_root, "2017", "val", [])
+  shutil.copytree(
+    tiny_root / "Annotations/tiny/ant", tiny_root / "Annotations/tiny/wasp"
+  )
+  found = {p.path.name: p.reason for p in check.check(tiny_root)}
+  assert "soft mask" in found.pop("00000.png")
+  assert "not a number" in found.pop("cover.jpg")
+  assert "no frames" in found.pop("empty")
+  assert "JPEG" in found.pop("00000.jpg")
+  assert "empty" in found.pop("val.txt")
+  assert "no frames in JPEGImages" in found.pop("wasp")
+  assert not found
+
+
+def test_flows_in_a_folder_of_the_split(tiny_root):
+  for t in range(5):
+    path = tiny_root / "OpticalFlows" / "training" / "ant" / f"{t:06d}.flo"
+    flow_lib.write_flo(path, np.zeros((48, 80, 2), np.float32))
+  assert check.check(tiny_root) == []
+  path.with_name("000003.flo").unlink()
+  (problem,) = check.check(tiny_root)
+  assert problem.path.name == "000003.flo"
+
+
+def test_folder_without_data(tmp_path):
+  (problem,) = check.check(tmp_path)
+  assert "neither a DAVIS data set" in problem.reason
+  (problem,) = check.check(tmp_path / "nowhere")
+  assert "does not exist" in problem.reason
+
+
+def test_loader_agrees(tiny_root, open_davis):
+  """What the checker calls in order, the loader reads."""
+  assert check.check(tiny_root) == []
+  source = open_davis(tiny_root, year="2016")
+  for index in range(len(source)):
+    assert source[index]["ref_mask"].any()
+
+
+@pytest.mark.parametrize("folder", ["DAVIS", "VOCdevkit"])
+def test_real_data_is_in_order(shared_data, folder):
+  assert check.check(shared_data / folder) == []

@@ -1,0 +1,244 @@
+"""The DAVIS source: samples, sequences, and errors that name the file."""
+
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+from foregan_jax.data import flow as flow_lib
+from foregan_jax.data import images
+
+
+def _frame(root, name, t):
+  return root / "JPEGImages" / "tiny" / name / f"{t:05d}.jpg"
+
+
+def _mask(root, name, t):
+  return root / "Annotations" / "tiny" / name / f"{t:05d}.png"
+
+
+def test_sample(tiny_root, open_davis):
+  sample = open_davis(tiny_root)[0]
+  assert {k: (v.shape, v.dtype) for k, v in sample.items()} == {
+    "video": ((4, 12, 20, 3), np.uint8),
+    "ref_mask": ((12, 20, 1), np.uint8),
+    "flow_fwd": ((3, 12, 20, 2), np.float32),
+  }
+
+
+def test_frames_mask_and_flow_agree(tiny, tiny_root, open_davis):
+  """The red square lies where the mask says and moves as the flow says."""
+  source = open_davis(tiny_root, size=tiny.SIZE, objects=1)
+  sample = source[0]
+  red = sample["video"].astype(int) @ [1, -1, -1] > 128
+  assert np.mean(red[0] == (sample["ref_mask"][..., 0] > 0)) > 0.97
+  inside = sample["flow_fwd"][0][8:14, 6:12]
+  assert np.allclose(np.median(inside, axis=(0, 1)), (2, 0), atol=0.3)
+  sequence = source.sequence("ant")
+  inside = sequence["flow_bwd"][0][8:14, 8:14]
+  assert np.allclose(np.median(inside, axis=(0, 1)), (-2, 0), atol=0.3)
+  assert sequence["labels"][5][10, 14:24].all()
+
+
+def test_sequence(tiny, tiny_root, open_davis):
+  _mask(tiny_root, "ant", 3).unlink()
+  sequence = open_davis(tiny_root).sequence("ant")
+  assert sequence["frames"].shape == (6, 12, 20, 3)
+  assert sequence["flow_fwd"].shape == sequence["flow_bwd"].shape
+  assert sequence["flow_fwd"].shape == (5, 12, 20, 2)
+  assert sequence["native_size"] == tiny.SIZE
+  assert sequence["labels"][3] is None
+  assert sequence["labels"][0].shape == tiny.SIZE
+  assert [path.name for path in sequence["paths"]][:2] == [
+    "00000.jpg",
+    "00001.jpg",
+  ]
+  short = open_davis(tiny_root).sequence("ant", num_frames=1)
+  assert len(short["frames"]) == len(short["labels"]) == 1
+  assert short["flow_fwd"].shape == (0, 12, 20, 2)
+
+
+def test_sequence_begins_like_the_sample(tiny_root, open_davis):
+  source = open_davis(tiny_root)
+  sample, sequence = source[0], source.sequence("ant")
+  assert np.array_equal(sample["video"], sequence["frames"][:4])
+  assert np.array_equal(sample["ref_mask"], sequence["ref_mask"])
+  assert np.array_equal(sample["flow_fwd"], sequence["flow_fwd"][:3])
+
+
+def test_objects(tiny_root, open_davis):
+  source = open_davis(tiny_root)
+  assert source.object_ids("ant") == (1, 2)
+  merged = source.sequence("ant")["labels"][0]
+  second = source.sequence("ant", objects=2)["labels"][0]
+  assert (merged.sum(), second.sum()) == (140, 40)
+  with pytest.raises(images.DataError, match="ant holds no object.*objects=3"):
+    source.sequence("ant", objects=3)
+  with pytest.raises(ValueError, match="objects 0 is neither"):
+    open_davis(tiny_root, objects=0)
+
+
+def test_void_is_kept_apart(tiny, tiny_root, open_davis):
+  labels = np.zeros(tiny.SIZE, np.uint8)
+  labels[:5], labels[5:10] = 1, 255
+  tiny.write_mask(_mask(tiny_root, "ant", 0), labels, "P")
+  sequence = open_davis(tiny_root, size=tiny.SIZE).sequence("ant")
+  assert np.array_equal(sequence["labels"][0], labels)
+  assert not sequence["ref_mask"][5:].any()
+
+
+def test_2016_lists_and_masks(tiny_root, open_davis):
+  source = open_davis(tiny_root, year="2016")
+  assert source.names == ("ant", "bee")
+  # Only object 1 exists in a mask of 0 and 255.
+  assert source.object_ids("bee") == (1,)
+  grey, palette = source[1]["ref_mask"], source[0]["ref_mask"]
+  assert np.array_equal(grey, palette)
+
+
+def test_short_videos_are_left_out_of_training(tiny_root, open_davis, caplog):
+  with caplog.at_level(logging.INFO, logger="absl"):
+    source = open_davis(tiny_root)
+  assert len(source) == 1
+  assert source.names == ("ant", "cicada")
+  assert "cicada has 3 frames" in caplog.text
+  assert len(open_davis(tiny_root, clip_len=3)) == 2
+
+
+def test_resolution_must_be_clear(tiny_root, open_davis):
+  shutil.copytree(
+    tiny_root / "JPEGImages" / "tiny", tiny_root / "JPEGImages" / "480p"
+  )
+  with pytest.raises(images.DataError, match=r"\['480p', 'tiny'\]"):
+    open_davis(tiny_root)
+  assert open_davis(tiny_root, resolution="tiny").resolution == "tiny"
+  with pytest.raises(images.DataError, match="no resolution '1080p'"):
+    open_davis(tiny_root, resolution="1080p")
+
+
+@pytest.mark.parametrize(
+  "changes, message",
+  [
+    ({"split": "test"}, "2017/test.txt: .*missing.*2017/train.txt"),
+    ({"year": "2019"}, "2019/train.txt"),
+    ({"flow": "lk"}, "flow 'lk' is not one of"),
+    ({"flow": "flo"}, r"no .flo files for sequence ant"),
+  ],
+)
+def test_wrong_settings(tiny_root, open_davis, changes, message):
+  with pytest.raises(ValueError, match=message):
+    open_davis(tiny_root, **changes)
+
+
+def test_wrong_root_gets_a_suggestion(tiny_root, open_davis):
+  with pytest.raises(images.DataError, match=f"did you mean {tiny_root}"):
+    open_davis(tiny_root.parent)
+  with pytest.raises(images.DataError, match="does not exist"):
+    open_davis(tiny_root / "nowhere")
+
+
+def test_missing_files_are_found_on_opening(tiny, tiny_root, open_davis):
+  tiny.write_list(tiny_root, "2017", "val", ["ant", "dragonfly"])
+  with pytest.raises(images.DataError, match="sequence dragonfly is missing"):
+    open_davis(tiny_root, split="val")
+  _mask(tiny_root, "ant", 0).unlink()
+  with pytest.raises(images.DataError, match="ant has no mask for its first"):
+    open_davis(tiny_root)
+  _frame(tiny_root, "ant", 2).unlink()
+  with pytest.raises(images.DataError, match="00003.jpg: .*expected 2"):
+    open_davis(tiny_root)
+
+
+def test_broken_files_are_named(tiny, tiny_root, open_davis):
+  source = open_davis(tiny_root)
+  path = _frame(tiny_root, "ant", 1)
+  content = path.read_bytes()
+  path.write_bytes(content[: len(content) // 2])
+  with pytest.raises(images.DataError, match="ant/00001.jpg: .*truncated"):
+    source[0]
+  shutil.copy(_frame(tiny_root, "ant", 2), path)
+  tiny.write_video(tiny_root, "large", size=(30, 50))
+  shutil.copy(_frame(tiny_root, "large", 1), path)
+  with pytest.raises(images.DataError, match="00001.jpg: size is 50x30, exp"):
+    source[0]
+  shutil.copy(_frame(tiny_root, "ant", 2), path)
+  shutil.copy(_mask(tiny_root, "large", 0), _mask(tiny_root, "ant", 0))
+  with pytest.raises(images.DataError, match="00000.png: size is 50x30, exp"):
+    source[0]
+  tiny.write_mask(
+    _mask(tiny_root, "ant", 0), np.zeros(tiny.SIZE, np.uint8), "P"
+  )
+  with pytest.raises(images.DataError, match="first mask of ant holds no obj"):
+    source.sequence("ant")
+
+
+@pytest.mark.parametrize("digits", [5, 6])
+@pytest.mark.parametrize("folder", ["OpticalFlow/tiny", "OpticalFlows/train"])
+def test_flo_files_are_preferred_and_scaled(
+  tiny_root, open_davis, digits, folder
+):
+  for t in range(5):
+    value = np.full((48, 40, 2), (t, 8 * t), np.float32)
+    path = tiny_root / folder / "ant" / f"{t:0{digits}d}.flo"
+    flow_lib.write_flo(path, value)
+  for flow, expected in (("auto", True), ("flo", True), ("zeros", False)):
+    changes = {"year": "2017", "split": "val", "flow": flow}
+    found = open_davis(tiny_root, **changes)[0]["flow_fwd"]
+    # 40x48 -> 20x12: dx is halved, dy quartered.
+    wanted = np.array([[t / 2, 2 * t] for t in range(3)])[:, None, None]
+    assert np.allclose(found, wanted * expected)
+  estimated = open_davis(tiny_root, flow="dis")[0]["flow_fwd"]
+  assert not np.allclose(estimated, wanted)
+  path.with_name(f"{2:0{digits}d}.flo").unlink()
+  with pytest.raises(images.DataError, match="00002.flo: flow of frame 2 to 3"):
+    open_davis(tiny_root)
+
+
+def test_flows_are_cached_outside_the_root(tiny_root, open_davis, tmp_path):
+  before = sorted(tiny_root.rglob("*"))
+  source = open_davis(tiny_root)
+  source.prepare(show_progress=False)
+  cached = sorted((tmp_path / "flow_cache").rglob("*.png"))
+  assert len(cached) == 3
+  stamps = [path.stat().st_mtime_ns for path in cached]
+  first = source[0]["flow_fwd"]
+  open_davis(tiny_root).prepare(show_progress=False)
+  assert [path.stat().st_mtime_ns for path in cached] == stamps
+  assert np.array_equal(open_davis(tiny_root)[0]["flow_fwd"], first)
+  assert sorted(tiny_root.rglob("*")) == before
+
+
+def test_changed_pictures_get_new_flows(tiny_root, open_davis):
+  first = open_davis(tiny_root)[0]["flow_fwd"]
+  shutil.copy(_frame(tiny_root, "ant", 3), _frame(tiny_root, "ant", 0))
+  assert not np.array_equal(open_davis(tiny_root)[0]["flow_fwd"], first)
+
+
+@pytest.mark.parametrize(
+  "folder, resolution, count, native",
+  [("DAVIS240", "240p", 30, (240, 427)), ("DAVIS", "480p", 2, (480, 854))],
+)
+def test_real_davis(shared_data, open_davis, folder, resolution, count, native):
+  source = open_davis(
+    shared_data / folder, year="2016", size=(32, 56), clip_len=4
+  )
+  assert (source.resolution, len(source)) == (resolution, count)
+  sample = source[source.clip_names.index("rollerblade")]
+  assert sample["video"].shape == (4, 32, 56, 3)
+  sequence = source.sequence("rollerblade", num_frames=4)
+  assert sequence["native_size"] == native
+  assert set(np.unique(sequence["labels"][0])) == {0, 1}
+
+
+def test_real_davis_is_the_same_at_both_resolutions(shared_data, open_davis):
+  small, large = (
+    open_davis(shared_data / folder, year="2016", size=(64, 112)).sequence(
+      "dog-agility", num_frames=2
+    )
+    for folder in ("DAVIS240", "DAVIS")
+  )
+  difference = lambda name: np.abs(small[name] - 1.0 * large[name]).mean()
+  assert difference("frames") < 4
+  assert difference("ref_mask") < 4
+  assert difference("flow_fwd") < 0.5

@@ -1,0 +1,145 @@
+"""Mistakes of the user are one sentence and status 2; bugs keep a traceback."""
+
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+from absl.testing import flagsaver
+
+# Defines the flag --config, which this module then misuses.
+from foregan_jax import main
+from foregan_jax.runtime import checkpoints, cli
+
+CONFIG = """
+import ml_collections
+from foregan_jax.runtime import settings
+
+def get_config(arg=None):
+  settings.parse_arg(arg, smoke=False)
+  return ml_collections.ConfigDict(
+    {"batch_size": 4, "rate": 0.1, "flag": False, "net": {"width": 8}}
+  )
+"""
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+  """Runs a program with flags, returns its status and what it complained."""
+  monkeypatch.chdir(tmp_path)
+  pathlib.Path("good.py").write_text(CONFIG)
+  pathlib.Path("broken.py").write_text("def get_config(:\n")
+  pathlib.Path("bug.py").write_text("def get_config():\n  return {}.wrong\n")
+
+  def run(*argv, program=lambda: None):
+    monkeypatch.setattr(sys, "argv", ["program", *argv])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as exit:
+      cli.run(program)
+    return exit.value.code, capsys.readouterr().err
+
+  return run
+
+
+def test_good_flags_reach_the_program(command):
+  seen = []
+  see = lambda: seen.append(main._CONFIG.value.batch_size)
+  argv = ["--config=good.py:smoke", "--config.batch_size=8"]
+  assert command(*argv, program=see) == (None, "")
+  assert seen == [8]
+
+
+@pytest.mark.parametrize(
+  "argv, sentence",
+  [
+    (
+      ["--config=good.py", "--config.batch_sise=3"],
+      "--config.batch_sise: the config has no field 'batch_sise'. "
+      "Did you mean 'batch_size'?",
+    ),
+    (
+      ["--config=good.py", "--config.net.widht=3"],
+      "--config.net.widht: the config has no field 'widht'. "
+      "Did you mean 'width'?",
+    ),
+    (
+      ["--config=good.py", "--config.batch_size=1.5"],
+      "--config.batch_size=1.5: the value must be a whole number.",
+    ),
+    (
+      ["--config=good.py", "--config.rate=fast"],
+      "--config.rate=fast: the value must be a number.",
+    ),
+    (
+      ["--config=good.py", "--config.flag=maybe"],
+      "--config.flag=maybe: the value must be true or false.",
+    ),
+    (["--config=good.py:smok"], "Did you mean 'smoke'?"),
+    (["--config=goof.py"], "config file goof.py does not exist in "),
+    (["--config=goof.py"], "Did you mean 'good.py'?"),
+    (["--config=broken.py"], "broken.py, line 1: invalid syntax."),
+    (["--confg=good.py"], "Did you mean: config"),
+    (["--config=good.py", "extra"], "unexpected argument 'extra'"),
+    (["--config=good.py", "--mode=evaluate"], "--mode=evaluate"),
+    (
+      ["--config.rate=1", "--config=good.py"],
+      "before a value for --config was specified",
+    ),
+  ],
+)
+def test_mistake_in_flags(command, argv, sentence):
+  status, err = command(*argv)
+  assert status == cli.USER_ERROR
+  assert err.startswith("error: ") and sentence in err
+  assert len(err.splitlines()) == 1
+  assert "Traceback" not in err
+
+
+def test_bug_in_a_config_keeps_its_traceback(command):
+  with pytest.raises(AttributeError, match="wrong"):
+    command("--config=bug.py")
+
+
+def test_mistake_found_by_the_package_is_a_sentence(command, tmp_path):
+  program = lambda: checkpoints.pick_steps(tmp_path, "best", best=None)
+  status, err = command("--config=good.py", program=program)
+  assert status == cli.USER_ERROR
+  assert err == f"error: there is no checkpoint in {tmp_path}.\n"
+
+
+def test_unreadable_file_is_a_sentence(command):
+  status, err = command(
+    "--config=good.py", program=lambda: pathlib.Path("absent").read_text()
+  )
+  assert status == cli.USER_ERROR
+  assert "No such file or directory: 'absent'" in err
+
+
+def test_debug_shows_every_traceback(command, tmp_path):
+  program = lambda: checkpoints.pick_steps(tmp_path, "best", best=None)
+  with pytest.raises(ValueError, match="no checkpoint"):
+    command("--config=good.py", "--debug", program=program)
+
+
+_UNEVEN_SCAN = """
+def uneven():
+  xs = jnp.zeros(3), jnp.zeros(4)
+  jax.lax.scan(lambda carry, x: (carry, x), 0, xs)
+"""
+
+
+def test_value_error_of_jax_is_a_bug(command):
+  # JAX hides its own frames, and the last one left would be the package's.
+  names = {"jax": jax, "jnp": jnp}
+  exec(compile(_UNEVEN_SCAN, cli.__file__, "exec"), names)
+  with pytest.raises(ValueError, match="leading axis sizes"):
+    command("--config=good.py", program=names["uneven"])
+
+
+def test_interrupted_run_is_not_a_success(command):
+  def interrupted():
+    raise KeyboardInterrupt
+
+  status, err = command("--config=good.py", program=interrupted)
+  assert status != 0
+  assert err == "interrupted\n"

@@ -1,0 +1,212 @@
+"""How processes find each other, and what they then share."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from foregan_jax.runtime import distributed
+
+SLURM = {
+  "SLURM_JOB_ID": "7",
+  "SLURM_STEP_NODELIST": "node[1-2]",
+  "SLURM_NTASKS": "2",
+  "SLURM_PROCID": "1",
+  "SLURM_LOCALID": "0",
+  "SLURM_STEP_TASKS_PER_NODE": "1(x2)",
+  "SLURM_GPUS_ON_NODE": "4",
+}
+MPI = {
+  "OMPI_COMM_WORLD_SIZE": "2",
+  "OMPI_COMM_WORLD_RANK": "1",
+  "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+  "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+}
+FOREGAN = {
+  "FOREGAN_COORDINATOR": "host:1",
+  "FOREGAN_NUM_PROCESSES": "3",
+  "FOREGAN_PROCESS_ID": "2",
+}
+
+
+def test_nothing_given_is_one_process():
+  assert distributed.plan({}) is None
+
+
+def test_flags_win_over_environment_one_by_one_and_both_over_slurm():
+  plan = distributed.plan({**SLURM, **FOREGAN}, process_id=0)
+  assert (plan.coordinator, plan.num_processes, plan.process_id) == (
+    "host:1",
+    3,
+    0,
+  )
+
+
+def test_one_process_by_flag_overrules_the_launcher():
+  assert distributed.plan(SLURM, num_processes=1) is None
+
+
+def test_slurm_names_every_gpu_of_a_lone_task():
+  plan = distributed.plan(SLURM)
+  assert plan.source == "Slurm"
+  assert plan.local_device_ids == (0, 1, 2, 3)
+  several = {**SLURM, "SLURM_STEP_TASKS_PER_NODE": "4"}
+  assert distributed.plan(several).local_device_ids is None
+  chosen = {**SLURM, "JAX_LOCAL_DEVICE_IDS": "2"}
+  assert distributed.plan(chosen).local_device_ids is None
+
+
+@pytest.mark.parametrize("left_out", ["SLURM_STEP_NODELIST", "SLURM_NTASKS"])
+def test_batch_script_without_srun_is_one_process(left_out):
+  environ = {k: v for k, v in SLURM.items() if k != left_out}
+  assert distributed.plan(environ) is None
+
+
+def test_open_mpi_4_is_left_to_jax():
+  uri = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1:34911"}
+  plan = distributed.plan({**MPI, **uri})
+  assert (plan.source, plan.coordinator) == ("Open MPI", None)
+
+
+def test_open_mpi_5_on_one_machine_meets_on_the_loopback():
+  a = distributed.plan({**MPI, "PMIX_NAMESPACE": "prterun-1"})
+  b = distributed.plan(
+    {**MPI, "PMIX_NAMESPACE": "prterun-1", "OMPI_COMM_WORLD_RANK": "0"}
+  )
+  assert a.coordinator == b.coordinator
+  assert a.coordinator.startswith("127.0.0.1:")
+  assert 61440 <= int(a.coordinator.split(":")[1]) < 65536
+  assert (a.process_id, b.process_id) == (1, 0)
+
+
+def test_open_mpi_5_on_several_machines_needs_the_address_only():
+  spread = {**MPI, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
+  with pytest.raises(ValueError, match="give --coordinator=HOST:PORT"):
+    distributed.plan(spread)
+  plan = distributed.plan(spread, coordinator="host:1")
+  assert (plan.num_processes, plan.process_id) == (2, 1)
+
+
+def test_tpu_pod_is_left_to_jax():
+  pod = {"TPU_WORKER_HOSTNAMES": "a,b"}
+  assert distributed.plan(pod).source == "TPU pod"
+  assert distributed.plan({"TPU_WORKER_HOSTNAMES": "a"}) is None
+
+
+@pytest.mark.parametrize(
+  "environ, flags, sentence",
+  [
+    ({}, {"num_processes": 2}, "given without coordinator, process_id"),
+    ({}, {"coordinator": "host:1"}, "without num_processes, process_id"),
+    (FOREGAN, {"coordinator": "host"}, "'host', but must be HOST:PORT"),
+    (FOREGAN, {"process_id": 3}, "process_id is 3, .* below .* 3"),
+    ({**FOREGAN, "FOREGAN_NUM_PROCESSES": "x"}, {}, "NUM_PROCESSES is 'x'"),
+  ],
+)
+def test_mistakes_are_sentences(environ, flags, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    distributed.plan(environ, **flags)
+
+
+# Two processes of two devices: rows in order, one mean, one checkpoint, and one
+# SIGTERM on which both leave at the same step.
+_PROCESS = """
+import json, os, signal, sys
+import jax, jax.numpy as jnp, numpy as np
+from foregan_jax.runtime import checkpoints, distributed, interrupts
+from foregan_jax.runtime import mesh as mesh_lib
+
+distributed.initialize()
+me = jax.process_index()
+mesh = mesh_lib.make_mesh()
+rows = mesh_lib.local_batch_size(8, mesh)
+local = np.arange(me * rows, (me + 1) * rows, dtype=np.float32)[:, None]
+batch = mesh_lib.to_global(mesh, {"x": local})
+whole = mesh_lib.replicated(mesh)
+mean = jax.jit(lambda b: jnp.mean(b["x"] ** 2), out_shardings=whole)(batch)
+tree = {"w": jax.device_put(np.arange(4.0), whole), "x": batch["x"]}
+with checkpoints.Checkpoints(sys.argv[1], ("gan",), keep=1, best="J") as store:
+  store.save(1, {"gan": tree}, {"next_index": 8}, {"a": 1}, {"J": 0.5})
+  target = jax.tree.map(jnp.zeros_like, tree)
+  back, data, _ = store.restore(1, {"gan": target})
+again = jax.jit(lambda m: m + 0, out_shardings=whole)
+step = 0
+with interrupts.Interrupts() as signals:
+  while not signals.should_stop(step) and step < 10_000:
+    step += 1
+    if me == 1 and step == 3:
+      os.kill(os.getpid(), signal.SIGTERM)
+    mean = again(mean).block_until_ready()
+print(json.dumps({
+  "devices": [jax.local_device_count(), jax.device_count()],
+  "mean": float(mean),
+  "rows": mesh_lib.to_local(batch)["x"][:, 0].tolist(),
+  "back": mesh_lib.to_local(back["gan"])["x"][:, 0].tolist(),
+  "data": data,
+  "stopped": step,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+  directory = tmp_path_factory.mktemp("processes")
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+  running = []
+  for i in range(2):
+    environ = {
+      **os.environ,
+      "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+      "FOREGAN_COORDINATOR": f"127.0.0.1:{port}",
+      "FOREGAN_NUM_PROCESSES": "2",
+      "FOREGAN_PROCESS_ID": str(i),
+    }
+    running.append(
+      subprocess.Popen(
+        [sys.executable, "-c", _PROCESS, str(directory)],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+      )
+    )
+  said = []
+  for process in running:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    said.append(json.loads(out.splitlines()[-1]))
+  return directory, said
+
+
+def test_two_processes_are_one_program(two_processes):
+  _, said = two_processes
+  for one in said:
+    assert one["devices"] == [2, 4]
+    assert one["rows"] == list(range(8))
+    assert one["mean"] == 17.5  # The mean of 0, 1, 4, ... 49.
+
+
+def test_two_processes_stop_at_the_same_step(two_processes):
+  _, said = two_processes
+  assert said[0]["stopped"] == said[1]["stopped"]
+  assert 3 <= said[0]["stopped"] < 10_000
+
+
+def test_checkpoint_of_two_processes_is_read_by_one(two_processes):
+  import jax.numpy as jnp
+
+  from foregan_jax.runtime import checkpoints
+
+  directory, said = two_processes
+  assert said[0]["back"] == list(range(8))
+  assert said[0]["data"] == {"next_index": 8}
+  assert checkpoints.pick_steps(directory, "best", best="J") == [1]
+  target = {"gan": {"w": jnp.zeros(4), "x": jnp.zeros((8, 1))}}
+  tree = checkpoints.load_items(directory, 1, target)["gan"]
+  assert tree["x"][:, 0].tolist() == list(range(8))
+  assert tree["w"].tolist() == [0, 1, 2, 3]

@@ -1,0 +1,56 @@
+"""The mesh: who holds which rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from foregan_jax.runtime import mesh as mesh_lib
+
+
+def test_one_auto_axis_over_all_devices():
+  mesh = mesh_lib.make_mesh()
+  assert mesh.shape == {"data": jax.device_count()}
+  assert mesh.axis_types == (AxisType.Auto,)
+
+
+@pytest.mark.parametrize("batch_size", [0, -4, 6])
+def test_uneven_batch_is_a_sentence(batch_size):
+  mesh = mesh_lib.make_mesh(jax.devices()[:4])
+  with pytest.raises(ValueError, match=rf"batch_size is {batch_size}, .*4"):
+    mesh_lib.check_batch(batch_size, mesh)
+
+
+def test_local_batch_is_the_share_of_this_process():
+  mesh = mesh_lib.make_mesh()
+  assert mesh_lib.local_batch_size(8, mesh) == 8
+  with pytest.raises(ValueError):
+    mesh_lib.local_batch_size(7, mesh)
+
+
+def test_to_global_splits_rows_in_order_and_to_local_brings_them_back():
+  mesh = mesh_lib.make_mesh(jax.devices()[:4])
+  batch = {"video": np.arange(8 * 3, dtype=np.uint8).reshape(8, 3)}
+  placed = mesh_lib.to_global(mesh, batch)
+  assert placed["video"].sharding == mesh_lib.sharded(mesh)
+  for i, shard in enumerate(placed["video"].addressable_shards):
+    np.testing.assert_array_equal(shard.data, batch["video"][2 * i : 2 * i + 2])
+  back = mesh_lib.to_local(placed)
+  np.testing.assert_array_equal(back["video"], batch["video"])
+
+
+def test_step_on_four_devices_equals_one():
+  x = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+  w = jnp.ones((5, 2))
+  grads = {}
+  for count in (1, 4):
+    mesh = mesh_lib.make_mesh(jax.devices()[:count])
+    whole, rows = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
+    loss = lambda w, x: jnp.mean(jnp.tanh(x @ w) ** 2)
+    step = jax.jit(
+      jax.grad(loss), in_shardings=(whole, rows), out_shardings=whole
+    )
+    grads[count] = step(jax.device_put(w, whole), mesh_lib.to_global(mesh, x))
+  assert len(grads[4].sharding.device_set) == 4
+  np.testing.assert_allclose(grads[1], grads[4], rtol=1e-5)

@@ -1,0 +1,78 @@
+"""Optimisers: schedule and clip."""
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+import pytest
+
+from foregan_jax.runtime import optimizers
+
+
+def _config(**kwargs):
+  defaults = dict(
+    learning_rate=0.1,
+    b1=0.5,
+    b2=0.9,
+    eps=1e-8,
+    grad_clip=0.0,
+    warmup_steps=0,
+    decay="none",
+    decay_steps=0,
+  )
+  return ml_collections.ConfigDict({**defaults, **kwargs})
+
+
+def test_constant_without_warmup():
+  rate = optimizers.schedule(_config())
+  assert float(rate(0)) == float(rate(10**6)) == pytest.approx(0.1)
+
+
+def test_warmup_then_constant():
+  rate = optimizers.schedule(_config(warmup_steps=10))
+  np.testing.assert_allclose(
+    [rate(0), rate(5), rate(10), rate(99)], [0, 0.05, 0.1, 0.1], rtol=1e-6
+  )
+
+
+def test_cosine_ends_at_decay_steps_warmup_included():
+  config = _config(warmup_steps=10, decay="cosine", decay_steps=30)
+  rate = optimizers.schedule(config)
+  np.testing.assert_allclose(
+    [rate(10), rate(20), rate(30), rate(40)], [0.1, 0.05, 0, 0], atol=1e-8
+  )
+
+
+def test_first_update_is_adams():
+  optimizer = optimizers.make(_config())
+  params = {"w": jnp.zeros(2)}
+  grads = {"w": jnp.array([3.0, -0.2])}
+  updates, _ = optimizer.update(grads, optimizer.init(params), params)
+  # Adam's first step is the learning rate against the gradient's sign.
+  np.testing.assert_allclose(updates["w"], [-0.1, 0.1], rtol=1e-5)
+
+
+def test_clip_bounds_the_global_norm():
+  grads = {"a": jnp.array([30.0]), "b": jnp.array([40.0])}
+  optimizer = optimizers.make(_config(grad_clip=5.0, b1=0.0))
+  _, state = optimizer.update(grads, optimizer.init(grads), grads)
+  mu = optax.tree_utils.tree_get(state, "mu")
+  np.testing.assert_allclose([mu["a"][0], mu["b"][0]], [3, 4], rtol=1e-6)
+  # Off, the moments see the gradient as it is.
+  optimizer = optimizers.make(_config(b1=0.0))
+  _, state = optimizer.update(grads, optimizer.init(grads), grads)
+  assert float(optax.tree_utils.tree_get(state, "mu")["b"][0]) == 40.0
+
+
+@pytest.mark.parametrize(
+  "wrong, sentence",
+  [
+    ({"decay": "linear"}, "decay is 'linear', but must be one of none, cosine"),
+    ({"decay": "cosine", "warmup_steps": 5, "decay_steps": 5}, "above warmup"),
+    ({"learning_rate": -1.0}, "learning_rate is -1.0"),
+    ({"grad_clip": -1.0}, "grad_clip is -1.0"),
+  ],
+)
+def test_mistakes_are_sentences(wrong, sentence):
+  with pytest.raises(ValueError, match=sentence):
+    optimizers.make(_config(**wrong))

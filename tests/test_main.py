@@ -1,0 +1,180 @@
+"""The command line, and the ways of launching it."""
+
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from absl.testing import flagsaver
+
+from foregan_jax import main
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LAUNCH = ROOT / "launch"
+
+
+@pytest.mark.parametrize(
+  "config, workdir",
+  [
+    ("configs/davis.py", "runs/davis"),
+    ("configs/davis.py:smoke", "runs/davis-smoke"),
+    ("davis.py:data=/d/DAVIS,variant=x", "runs/davis-data-d-DAVIS-variant-x"),
+  ],
+)
+def test_default_workdir_tells_configs_apart(config, workdir):
+  assert main.default_workdir(config) == workdir
+
+
+@pytest.mark.parametrize("mode", ["train", "eval", "bench"])
+def test_mode_makes_one_call(mode, monkeypatch):
+  calls = []
+  for name, module, function in (
+    ("train", main.train, "train_and_evaluate"),
+    ("eval", main.evaluate, "evaluate"),
+    ("bench", main.bench, "run"),
+  ):
+    note = lambda *args, name=name: calls.append((name, args[-1]))
+    monkeypatch.setattr(module, function, note)
+  argv = ["main", f"--config={ROOT}/configs/davis.py:smoke", f"--mode={mode}"]
+  argv.append("--workdir=somewhere")
+  monkeypatch.setattr(sys, "argv", argv)
+  with flagsaver.flagsaver():
+    main.flags.FLAGS(argv)
+    main.main()
+  ((called, last),) = calls
+  assert called == mode
+  assert (last == "somewhere") == (mode != "bench")
+
+
+def test_import_leaves_the_devices_alone():
+  # jax.distributed.initialize must come before any use of a device.
+  done = subprocess.run(
+    [sys.executable, "-c", "import foregan_jax.main"],
+    env={**os.environ, "JAX_PLATFORMS": "no_such_platform"},
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+
+
+# Stands in for Python in launch/any.sh, and says what it was started with.
+_STUB = """#!/usr/bin/env bash
+if [[ $1 == -c ]]; then exec "$REAL_PYTHON" "$@"; fi
+echo "$FOREGAN_PROCESS_ID/$FOREGAN_NUM_PROCESSES $FOREGAN_COORDINATOR $*"
+trap 'echo "$FOREGAN_PROCESS_ID saved"; exit 0' TERM
+if [[ $FOREGAN_PROCESS_ID == "$FAILING" ]]; then exit 7; fi
+for ((i = 0; i < ${TENTHS:-0}; i++)); do sleep 0.1; done
+"""
+
+
+@pytest.fixture
+def any_sh(tmp_path):
+  stub = tmp_path / "python"
+  stub.write_text(_STUB)
+  stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
+
+  def start(*args, **environ):
+    known = ("FOREGAN_COORDINATOR", "FOREGAN_NUM_PROCESSES", "FIRST_PROCESS")
+    clean = {k: v for k, v in os.environ.items() if k not in known}
+    return subprocess.Popen(
+      [LAUNCH / "any.sh", *args],
+      env={
+        **clean,
+        "PYTHON": str(stub),
+        "REAL_PYTHON": sys.executable,
+        "FAILING": "none",
+        **environ,
+      },
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+
+  return start
+
+
+def test_any_sh_numbers_its_processes(any_sh):
+  process = any_sh("2", "--config=x.py")
+  out, err = process.communicate(timeout=30)
+  assert process.returncode == 0, err
+  first, second = (line.split() for line in sorted(out.splitlines()))
+  assert (first[0], second[0]) == ("0/2", "1/2")
+  assert first[1] == second[1]
+  assert first[1].startswith("127.0.0.1:")
+  assert first[2:] == ["-m", "foregan_jax.main", "--config=x.py"]
+
+
+def test_any_sh_on_several_machines(any_sh):
+  process = any_sh(
+    "1",
+    FOREGAN_COORDINATOR="host0:9",
+    FOREGAN_NUM_PROCESSES="4",
+    FIRST_PROCESS="3",
+  )
+  out, _ = process.communicate(timeout=30)
+  assert out.startswith("3/4 host0:9 ")
+
+
+def test_any_sh_ends_all_when_one_fails(any_sh):
+  began = time.monotonic()
+  process = any_sh("3", FAILING="1", TENTHS="600")
+  out, _ = process.communicate(timeout=30)
+  assert process.returncode == 7
+  assert "0 saved" in out and "2 saved" in out
+  assert time.monotonic() - began < 30
+
+
+def test_any_sh_passes_sigterm_on_and_waits(any_sh):
+  process = any_sh("2", TENTHS="600")
+  for _ in range(2):
+    process.stdout.readline()  # Both are there; now their traps are too, soon.
+  time.sleep(0.3)
+  process.send_signal(signal.SIGTERM)
+  out, err = process.communicate(timeout=30)
+  assert process.returncode == 0, err
+  assert "0 saved" in out and "1 saved" in out
+
+
+@pytest.mark.parametrize("wrong", [[], ["0"], ["--config=x.py"]])
+def test_any_sh_says_how_to_call_it(any_sh, wrong):
+  process = any_sh(*wrong)
+  _, err = process.communicate(timeout=30)
+  assert process.returncode == 2
+  assert "usage:" in err
+
+
+@pytest.mark.parametrize(
+  "script", sorted(p for p in LAUNCH.iterdir() if p.suffix != ".yaml")
+)
+def test_launch_scripts_parse(script):
+  subprocess.run(["bash", "-n", script], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no Open MPI here")
+def test_open_mpi_processes_find_each_other():
+  program = (
+    "import jax; from foregan_jax.runtime import distributed;"
+    "distributed.initialize();"
+    "print('found', jax.process_index(), jax.process_count())"
+  )
+  done = subprocess.run(
+    ["mpirun", "-np", "2", "--oversubscribe", sys.executable, "-c", program],
+    env={
+      **os.environ,
+      "OMPI_ALLOW_RUN_AS_ROOT": "1",
+      "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    },
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert done.returncode == 0, done.stderr
+  found = [x for x in done.stdout.splitlines() if x.startswith("found")]
+  assert sorted(found) == ["found 0 2", "found 1 2"]
