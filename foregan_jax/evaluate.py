@@ -33,10 +33,10 @@ from foregan_jax.runtime import distributed
 from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import settings
 
-REPEAT = "repeat first mask"
+REPEAT = "repeat_first"
 BASELINES = {
-  "flow, backward warp": (carry_lib.by_backward_warp, "flow_bwd"),
-  "flow, forward splat": (carry_lib.by_forward_splat, "flow_fwd"),
+  "flow_warp": (carry_lib.by_backward_warp, "flow_bwd"),
+  "flow_splat": (carry_lib.by_forward_splat, "flow_fwd"),
 }
 _OVERLAY_FPS = 8
 _THRESHOLD = 0.5  # of a soft mask
@@ -224,8 +224,7 @@ def write(
 ) -> None:
   """Writes the toolkit's CSV files per head, and all scores as JSON."""
   for head in heads:
-    place = folder / head.name.replace(",", "").replace(" ", "_")
-    report.write_csvs(place, split, head.scores)
+    report.write_csvs(folder / head.name, split, head.scores)
   text = json.dumps({h.name: h.scores for h in heads}, default=_to_list)
   (folder / "scores.json").write_text(text)
 

@@ -75,6 +75,7 @@ class Plays(Protocol):
     """Returns the offers of the forward pass alone."""
 
 
+@runtime_checkable
 class System(Protocol):
   """A method: its nets, its players in the order they move, whose turn."""
 
@@ -201,9 +202,9 @@ def _move(player, optimizer, state: State, batch, key, ema_decay):
   moved = optax.apply_updates(own, updates)
   numbers = {"loss": value, **made.metrics}
   for net in player.trains:
-    numbers[f"{net}/grad_norm"] = optax.global_norm(grads[net])
-    numbers[f"{net}/update_norm"] = optax.global_norm(updates[net])
-    numbers[f"{net}/param_norm"] = optax.global_norm(moved[net])
+    numbers[f"{net}/grad_norm"] = optax.tree.norm(grads[net])
+    numbers[f"{net}/update_norm"] = optax.tree.norm(updates[net])
+    numbers[f"{net}/param_norm"] = optax.tree.norm(moved[net])
   count = state.step.astype(jnp.float32)
   decay = jnp.minimum(ema_decay, (1.0 + count) / (_EMA_WARMUP + count))
   ema = {
@@ -239,14 +240,14 @@ def split(system: System, state: State) -> dict[str, Tree]:
   for item, nets in system.checkpoint_items.items():
     owned = [p.name for p in system.players if set(p.trains) <= set(nets)]
     tree = {
-      "step": state.step,
       "params": {net: state.params[net] for net in nets},
       "variables": {n: state.variables[n] for n in nets if n in state.variables},
       "opt": {name: state.opt[name] for name in owned},
       "ema": {net: state.ema[net] for net in nets if net in state.ema},
       "memory": {n: state.memory[n] for n in owned if n in state.memory},
     }
-    items[item] = {name: part for name, part in tree.items() if part != {}}
+    items[item] = {"step": state.step}
+    items[item] |= {name: part for name, part in tree.items() if part}
   return items
 
 

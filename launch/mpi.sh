@@ -17,4 +17,16 @@ if (($# == 0)); then
   exit 2
 fi
 shift
-exec mpirun "${options[@]}" "${PYTHON:-python}" -m foregan_jax.main "$@"
+
+# On SIGTERM mpirun itself would kill the processes a second later, in the
+# middle of saving. SIGUSR1 it only passes on, and they take it for the same
+# notice. A session of its own keeps a terminal's Ctrl-C away from it.
+setsid mpirun "${options[@]}" "${PYTHON:-python}" -m foregan_jax.main "$@" &
+mpirun=$!
+trap 'kill -USR1 "$mpirun" 2>/dev/null || true' INT TERM
+status=0
+while kill -0 "$mpirun" 2>/dev/null; do
+  status=0
+  wait "$mpirun" || status=$?
+done
+exit "$status"

@@ -136,3 +136,81 @@ def _lax_kernel_grad(kernel_size, stride, padding, x, g):
   linear = lambda kernel: _lax_conv(x, kernel, stride, padding)
   like = jax.ShapeDtypeStruct(shape, x.dtype)
   return jax.linear_transpose(linear, like)(g)[0]
+
+
+def _kernel_grad_by_taps(kernel_size, stride, padding, x, g):
+  """Return `_kernel_grad` as a few large matrix products.
+
+  Shifted copies are what it costs, so the side with fewer channels is stacked.
+  """
+  dot = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
+  (kh, kw), (py, px) = kernel_size, padding
+  (_, h, w, ci), (_, oh, ow, co) = x.shape, g.shape
+  if stride > 1:
+    x = jnp.pad(x, [(0, 0), (py, py), (px, px), (0, 0)])
+    rows = lambda i: slice(i, i + stride * (oh - 1) + 1, stride)
+    cols = lambda j: slice(j, j + stride * (ow - 1) + 1, stride)
+    g = g.reshape(-1, co)
+    taps = [
+      dot(x[:, rows(i), cols(j)].reshape(-1, ci).T, g)
+      for i in range(kh)
+      for j in range(kw)
+    ]
+    return jnp.stack(taps).reshape(kh, kw, ci, co).astype(x.dtype)
+  # Row y of the image meets row y + py - i of g through row i of the kernel.
+  y, x_ = kh - 1 - py, kw - 1 - px
+  if ci <= co:
+    x = jnp.pad(x, [(0, 0), (0, 0), (px, px), (0, 0)])
+    x = jnp.concatenate([x[:, :, j : j + ow] for j in range(kw)], axis=-1)
+    g = jnp.pad(g, [(0, 0), (y, y), (0, 0), (0, 0)])
+    shape, order = (kh, kw, ci, co), (0, 1, 2, 3)
+  else:
+    g = jnp.pad(g, [(0, 0), (y, y), (x_, x_), (0, 0)])
+    g = jnp.concatenate(
+      [g[:, :, kw - 1 - j : kw - 1 - j + w] for j in range(kw)], axis=-1
+    )
+    shape, order = (kh, ci, kw, co), (0, 2, 1, 3)
+  x = x.reshape(-1, x.shape[-1]).T
+  rows = [g[:, kh - 1 - i : kh - 1 - i + h] for i in range(kh)]
+  taps = jnp.stack([dot(x, r.reshape(-1, r.shape[-1])) for r in rows])
+  return taps.reshape(shape).transpose(order).astype(x.dtype)
+
+
+class Conv(nn.Module):
+  """Convolve with a learnt kernel; parameters float32, compute `dtype`."""
+
+  features: int
+  kernel_size: Pair
+  stride: int = 1
+  padding: Pair = (0, 0)
+  use_bias: bool = False
+  dtype: Any = jnp.float32
+  kernel_init: Any = dcgan_init
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+    """Return `features` channels."""
+    shape = (*self.kernel_size, x.shape[-1], self.features)
+    kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+    kernel = kernel.astype(self.dtype)
+    y = conv(x.astype(self.dtype), kernel, self.stride, self.padding)
+    if self.use_bias:
+      zeros = nn.initializers.zeros
+      bias = self.param("bias", zeros, (self.features,), jnp.float32)
+      y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+    return y
+
+
+class TransposedConv(nn.Module):
+  """Double height and width: `transposed` with a learnt kernel, no bias."""
+
+  features: int
+  dtype: Any = jnp.float32
+  kernel_init: Any = dcgan_init
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+    """Return `x` at twice the size, `features` channels."""
+    shape = (4, 4, x.shape[-1], self.features)
+    kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
+    return transposed(x.astype(self.dtype), kernel.astype(self.dtype))

@@ -6,7 +6,6 @@ VOS-ForeGAN removes the pixels of its masks where it is large.
 """
 
 import dataclasses
-import dataclasses
 import itertools
 import math
 

@@ -92,4 +92,4 @@ def _scale(
   bias = module.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
   factor = jax.lax.rsqrt(var + module.eps) * scale[None]
   y = (x.astype(jnp.float32) - mean[:, None, None]) * factor[:, None, None]
-  return (y + bias).astype(module.dtype or x.dtype)
+  return (y + bias.reshape(1, 1, 1, -1)).astype(module.dtype or x.dtype)

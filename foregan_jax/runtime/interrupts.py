@@ -1,8 +1,8 @@
 """Signals become a question asked once per step: should the run stop here?
 
-A scheduler's SIGTERM and a first Ctrl-C let the step end, so that the run can
-save and exit 0; a second Ctrl-C kills. In a run of several processes JAX
-spreads the notice and all of them agree on the step.
+A scheduler's SIGTERM or SIGUSR1 and a first Ctrl-C let the step end, so that
+the run can save and exit 0; a second Ctrl-C kills. In a run of several
+processes JAX spreads the notice and all of them agree on the step.
 """
 
 import os
@@ -16,10 +16,10 @@ _NOTICE = b"\nstopping after this step; Ctrl-C again to kill\n"
 
 
 class Interrupts:
-  """While entered, SIGTERM and SIGINT only raise a flag.
+  """While entered, SIGTERM, SIGUSR1 and SIGINT only raise a flag.
 
   In a run of several processes JAX itself listens for SIGTERM, from
-  `jax.distributed.initialize` on; Ctrl-C is passed on to it.
+  `jax.distributed.initialize` on; the others are passed on to it.
   """
 
   def __init__(self):
@@ -30,7 +30,7 @@ class Interrupts:
   def __enter__(self):
     if threading.current_thread() is not threading.main_thread():
       return self  # Only the main thread may listen.
-    signals = [signal.SIGINT]
+    signals = [signal.SIGINT, signal.SIGUSR1]
     if not self._distributed:
       signals.append(signal.SIGTERM)
     for number in signals:
@@ -57,6 +57,6 @@ class Interrupts:
       # handler; a bare write is.
       signal.signal(signal.SIGINT, signal.default_int_handler)
       os.write(2, _NOTICE)
-      if self._distributed:
-        os.kill(os.getpid(), signal.SIGTERM)
+    if self._distributed:
+      os.kill(os.getpid(), signal.SIGTERM)
     self._noticed = True

@@ -8,7 +8,9 @@ import pytest
 from foregan_jax.runtime import interrupts
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+  "number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
+)
 def test_signal_is_a_question_inside_and_as_before_outside(number):
   before = signal.getsignal(number)
   with interrupts.Interrupts() as signals:

@@ -1,0 +1,108 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foregan_jax.layers import convs
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def lax_conv(x, kernel, stride, padding):
+  pads = [(p, p) for p in padding]
+  return jax.lax.conv_general_dilated(
+    x, kernel, (stride, stride), pads, dimension_numbers=DIMENSIONS
+  )
+
+
+def gradients(f, x, kernel):
+  return jax.jit(jax.grad(lambda *a: jnp.sin(f(*a)).sum(), (0, 1)))(x, kernel)
+
+
+def penalty_gradients(f, x, kernel):
+  """Differentiate the norm of a gradient, as a gradient penalty does."""
+  inner = jax.grad(lambda *a: jnp.sin(f(*a)).sum())
+  outer = jax.grad(lambda *a: jnp.square(inner(*a)).sum(), (0, 1))
+  return jax.jit(outer)(x, kernel)
+
+
+CASES = {
+  "stem": ((2, 9, 11, 3), (7, 7, 3, 5), 1, (3, 3)),
+  "head": ((2, 9, 11, 5), (3, 3, 5, 2), 1, (1, 1)),
+  "down": ((2, 8, 12, 3), (4, 4, 3, 5), 2, (1, 1)),
+  "down_odd": ((2, 9, 13, 3), (4, 4, 3, 5), 2, (1, 1)),
+  "valid": ((2, 6, 8, 3), (2, 4, 3, 5), 1, (0, 0)),
+  "stride_2_by_3": ((1, 8, 13, 4), (3, 3, 4, 2), 2, (1, 1)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("differentiate", [gradients, penalty_gradients])
+def test_conv_has_the_gradients_of_lax(case, differentiate, key):
+  shape, kernel_shape, stride, padding = CASES[case]
+  x = jax.random.normal(key, shape)
+  kernel = jax.random.normal(jax.random.key(1), kernel_shape)
+  mine = lambda x, k: convs.conv(x, k, stride, padding)
+  lax = lambda x, k: lax_conv(x, k, stride, padding)
+  np.testing.assert_allclose(mine(x, kernel), lax(x, kernel), atol=1e-4)
+  for got, want in zip(
+    differentiate(mine, x, kernel),
+    differentiate(lax, x, kernel),
+    strict=True,
+  ):
+    scale = np.abs(want).max()
+    np.testing.assert_allclose(got / scale, want / scale, atol=1e-5)
+
+
+def test_transposed_scatters_each_input_as_torch_does(key):
+  x = jax.random.normal(key, (2, 3, 5, 4))
+  kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 6))
+  full = np.zeros((2, 2 * 3 + 2, 2 * 5 + 2, 6))
+  for i in range(3):
+    for j in range(5):
+      patch = np.einsum("bc,yxco->byxo", x[:, i, j], kernel)
+      full[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4] += patch
+  got = convs.transposed(x, kernel)
+  np.testing.assert_allclose(got, full[:, 1:-1, 1:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("differentiate", [gradients, penalty_gradients])
+def test_transposed_has_the_gradients_of_lax(differentiate, key):
+  x = jax.random.normal(key, (2, 3, 5, 4))
+  kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 6))
+  lax = lambda x, k: jax.lax.conv_transpose(
+    x, k[::-1, ::-1], (2, 2), "SAME", dimension_numbers=DIMENSIONS
+  )
+  for got, want in zip(
+    differentiate(convs.transposed, x, kernel),
+    differentiate(lax, x, kernel),
+    strict=True,
+  ):
+    scale = np.abs(want).max()
+    np.testing.assert_allclose(got / scale, want / scale, atol=1e-5)
+
+
+def test_gradient_is_the_same_inside_a_scan(key):
+  x = jax.random.normal(key, (1, 6, 6, 3))
+  kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 3))
+
+  def loss(kernel, unroll):
+    step = lambda x, _: (jnp.tanh(convs.conv(x, kernel, 1, (1, 1))), None)
+    return jax.lax.scan(step, x, length=3, unroll=unroll)[0].sum()
+
+  looped, unrolled = (jax.grad(loss)(kernel, unroll) for unroll in (1, 3))
+  np.testing.assert_allclose(looped, unrolled, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_modules_compute_in_dtype_and_keep_float32_parameters(dtype, key):
+  x = jnp.ones((1, 4, 4, 3))
+  for module in (
+    convs.Conv(5, (3, 3), 2, (1, 1), use_bias=True, dtype=dtype),
+    convs.TransposedConv(5, dtype=dtype),
+  ):
+    params = module.init(key, x)
+    loss = lambda p, m=module: m.apply(p, x).astype(jnp.float32).sum()
+    assert module.apply(params, x).dtype == dtype
+    leaves = jax.tree.leaves((params, jax.grad(loss)(params)))
+    assert {p.dtype for p in leaves} == {jnp.dtype("float32")}
