@@ -140,6 +140,7 @@ def _published() -> ml_collections.ConfigDict:
   c.w_generator.update(dict(warp=0.0, bg_seg=0.0, area=0.0, binary=0.0))
   c.area_band = (0.5, 2.0)  # of the first mask's area
   c.w_segmenter = ml_collections.ConfigDict(dict(bce=1.0, iou=1.0))
+  c.segmenter_frames = 4  # of each clip: the first, and random others
   c.augment = ml_collections.ConfigDict()
   c.augment.colour = (0.2, 0.2, 0.2, 0.05)
   c.augment.degrees = 15.0
@@ -198,12 +199,13 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.checkpoint_every = 100
   c.eval_every = 0
   c.sample_every = 100
-  c.data.height, c.data.width = 64, 112
+  c.data.height, c.data.width = 48, 84
   c.data.clip_len = min(c.data.clip_len, 5)
-  c.data.flow_clip = 8.0
+  c.data.flow_clip = 6.0
   c.nets.width, c.nets.blocks = 16, 3
   c.nets.critic_width, c.nets.critic_down, c.nets.patch_down = 16, 3, 2
   c.nets.seg_width, c.nets.seg_depth = 12, 3
+  c.segmenter_frames = 2
   c.db.patch, c.db.stride, c.db.count = (16, 28), (2, 2), 4
   c.turn.n_critic = c.turn.segmenter_every = 1
   c.turn.segmenter_start = 0
@@ -225,6 +227,7 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.nets.width, c.nets.blocks = 4, 1
   c.nets.critic_width, c.nets.critic_down, c.nets.patch_down = 4, 2, 1
   c.nets.seg_width, c.nets.seg_depth = 4, 2
+  c.segmenter_frames = 2
   c.db.patch, c.db.stride, c.db.count = (16, 16), (4, 4), 2
   c.turn.n_critic = c.turn.segmenter_every = 2
   c.turn.segmenter_start = 0

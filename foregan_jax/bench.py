@@ -50,7 +50,7 @@ def run(config) -> dict[str, dict[str, float]]:
   tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
   everywhere = mesh_lib.replicated(mesh)
   state = train.make_state(config, system, tx, platform.key(0), everywhere)
-  key = jax.device_put(platform.key(1), everywhere)
+  key = mesh_lib.replicate(mesh, platform.key(1))
   batch = _batch(config, system, mesh)
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   results = {}

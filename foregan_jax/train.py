@@ -82,7 +82,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   # -- State: one jitted init, replicated.
   everywhere = mesh_lib.replicated(mesh)
   init_key, step_key = jax.random.split(platform.key(config.seed))
-  step_key = jax.device_put(step_key, everywhere)
+  step_key = mesh_lib.replicate(mesh, step_key)
   state = make_state(config, system, tx, init_key, everywhere)
 
   # -- Resume: 1. this workdir, 2. the weights of `init_from`, 3. scratch.

@@ -192,7 +192,7 @@ class Conv(nn.Module):
     """Return `features` channels."""
     shape = (*self.kernel_size, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-    kernel = kernel.astype(self.dtype)
+    kernel = jnp.asarray(kernel, self.dtype)
     y = conv(x.astype(self.dtype), kernel, self.stride, self.padding)
     if self.use_bias:
       zeros = nn.initializers.zeros
@@ -213,4 +213,4 @@ class TransposedConv(nn.Module):
     """Return `x` at twice the size, `features` channels."""
     shape = (4, 4, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-    return transposed(x.astype(self.dtype), kernel.astype(self.dtype))
+    return transposed(x.astype(self.dtype), jnp.asarray(kernel, self.dtype))

@@ -4,14 +4,10 @@ Flow is (dx, dy) in pixels of its own grid and an integer coordinate is the
 centre of a pixel; normalised coordinates exist only in `affine_grid`.
 """
 
-from typing import Literal
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-
-Outside = Literal["zero", "border"]
 
 # Below this much splatted weight a pixel fades to 0 instead of being a ratio
 # of two rounding errors.
@@ -124,8 +120,8 @@ def resize(
     if image.shape[axis] == length:
       continue
     low, high, weight = _resize_taps(image.shape[axis], length, align_corners)
-    shape = (length, 1, 1) if axis == 1 else (length, 1)
-    weight = weight.reshape(shape)[None].astype(image.dtype)
+    shape = (1, length, 1, 1) if axis == 1 else (1, 1, length, 1)
+    weight = weight.reshape(shape).astype(image.dtype)
     lower = jnp.take(image, low, axis=axis, mode="clip")
     upper = jnp.take(image, high, axis=axis, mode="clip")
     image = lower + (upper - lower) * weight

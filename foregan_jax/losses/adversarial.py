@@ -1,7 +1,6 @@
 """Wasserstein losses with gradient penalty (VOS-ForeGAN sec. 6)."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +31,7 @@ def gradient_penalty(
   fake: Float[Array, "b h w c"],
   key: PRNGKeyArray,
   *,
-  reduce: Literal["sum", "mean"],
+  reduce: str,
 ) -> Float[Array, " b"]:
   """Return `(||grad_x D(x)||_2 - 1)^2` per sample, at mixtures of the two.
 

@@ -47,19 +47,30 @@ class Augment:
 
 @dataclasses.dataclass(frozen=True)
 class Segmenter:
-  """Moves `seg`; learns from the offer `clip` (frame, fg, bg, mask)."""
+  """Moves `seg`; learns from the offer `clip` (frame, fg, bg, mask).
+
+  Attributes:
+    frames: pictures taken from each clip: frame 0, whose mask was given, and
+      others at random.
+  """
 
   seg: nn.Module
   weights: Weights
   augment: Augment
+  frames: int
   name: str = "segmenter"
   trains: tuple[str, ...] = ("seg",)
 
   def loss(self, params, variables, batch: game.Batch, key):
     """w_bce BCE(S(x), [m > 1/2]) + w_iou (1 - IoU(S(x), [m > 1/2]))."""
     del variables
-    key_layers, key_colour = jax.random.split(key)
-    images, masks = self._pictures(key_layers, batch["clip"])
+    key_frames, key_layers, key_colour = jax.random.split(key, 3)
+    count = batch["clip"].frame.shape[1]
+    others = 1 + jax.random.permutation(key_frames, count - 1)
+    chosen = jnp.concatenate([jnp.zeros(1, others.dtype), others])
+    chosen = chosen[: self.frames]
+    clip = jax.tree.map(lambda x: x[:, chosen], batch["clip"])
+    images, masks = self._pictures(key_layers, clip)
     brightness, contrast, saturation, hue = self.augment.colour
     images = jitter.colour(
       key_colour, images, brightness=brightness, contrast=contrast,

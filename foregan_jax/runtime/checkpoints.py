@@ -18,6 +18,8 @@ from orbax.checkpoint import checkpoint_managers
 from foregan_jax.runtime import mesh as mesh_lib
 
 _JSON_ITEMS = ("data", "config")
+# Orbax keeps a step's metrics as an item and a file of this name.
+_METRICS = "metrics"
 # A network of another width differs in every leaf: some lines say enough.
 _MAX_DIFF_LINES = 30
 
@@ -53,7 +55,7 @@ class Checkpoints:
     """
     if keep < 1:
       raise ValueError(f"keep is {keep}, but must be at least 1.")
-    taken = sorted(set(items) & {*_JSON_ITEMS, "metrics"})
+    taken = sorted(set(items) & {*_JSON_ITEMS, _METRICS})
     if taken:
       raise ValueError(f"checkpoint item {taken[0]!r} has a reserved name.")
     self.directory = _absolute(directory)
@@ -218,23 +220,21 @@ def pick_steps(
     ValueError: if there are no checkpoints or none is the one named.
   """
   directory = _absolute(directory)
-  if not ocp.path.step.checkpoint_steps(directory):
+  steps = sorted(ocp.path.step.checkpoint_steps(directory))
+  if not steps:
     raise ValueError(f"there is no checkpoint in {directory}.")
-  options = _options(keep=1, best=best, async_=False, read_only=True)
-  with ocp.CheckpointManager(directory, options=options) as manager:
-    steps = sorted(manager.all_steps())
-    best_step = manager.best_step() if best else None
   if which == "all":
     return steps
   if which == "latest":
     return steps[-1:]
   if which == "best":
-    if best_step is None:
+    score, step = max((_score(directory, step, best), step) for step in steps)
+    if score == -math.inf:
       raise ValueError(
         f"no checkpoint in {directory} has the metric {best!r}; give a step: "
         f"{_names(steps)}."
       )
-    return [best_step]
+    return [step]
   if not which.isdecimal():
     raise ValueError(
       f"step is {which!r}, but must be all, best, latest or a number."
@@ -249,11 +249,21 @@ def _absolute(directory: str | os.PathLike) -> str:
   return directory if "://" in directory else os.path.abspath(directory)
 
 
-def _options(*, keep, best, async_, read_only=False):
-  def quality(metrics) -> float:
-    value = metrics.get(best, math.nan)
-    return -math.inf if math.isnan(value) else value
+def _score(directory: str, step: int, best: str | None) -> float:
+  folder = _step_folder(directory, step) / _METRICS
+  if not folder.exists():
+    return -math.inf
+  handler = ocp.JsonCheckpointHandler(filename=_METRICS)
+  return _quality(handler.restore(folder, ocp.args.JsonRestore()), best)
 
+
+def _quality(metrics: Mapping[str, float], best: str | None) -> float:
+  value = metrics.get(best, math.nan)
+  return -math.inf if math.isnan(value) else value
+
+
+def _options(*, keep: int, best: str | None, async_: bool):
+  quality = lambda metrics: _quality(metrics, best)
   policies = [checkpoint_managers.LatestN(keep)]
   if best:
     # best_fn with max_to_keep would delete the newest step when it is not the
@@ -267,7 +277,6 @@ def _options(*, keep, best, async_, read_only=False):
     preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
     best_fn=quality if best else None,
     enable_async_checkpointing=async_,
-    read_only=read_only,
   )
 
 

@@ -78,9 +78,26 @@ def to_global(mesh: Mesh, local_batch: Any) -> Any:
     The same tree of global arrays, leading axis the global batch.
   """
   place = sharded(mesh)
-  return jax.tree.map(
-    lambda x: jax.make_array_from_process_local_data(place, x), local_batch
-  )
+  # This transfer is meant, but a guard around the training loop would count it
+  # among the accidental ones in a run of several processes.
+  with jax.transfer_guard("allow"):
+    return jax.tree.map(
+      lambda x: jax.make_array_from_process_local_data(place, x), local_batch
+    )
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+  """Copy arrays, the same in every process, to every device of all of them.
+
+  Args:
+    mesh: the mesh made by `make_mesh`.
+    tree: a tree of arrays or PRNG keys of this process.
+
+  Returns:
+    The same tree of global arrays, whole on each device.
+  """
+  # device_put refuses keys where devices of other processes are concerned.
+  return jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
 
 
 def to_local(tree: Any) -> Any:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,8 @@ import jax
 import numpy as np
 
 JSONL = "metrics.jsonl"
+# TensorBoard allows no others in a name.
+_ILLEGAL = re.compile(r"[^\w/.-]+", re.ASCII)
 
 
 @runtime_checkable
@@ -112,19 +115,19 @@ class TensorBoardWriter(Writer):
   def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
     """Write one number per name."""
     for name, value in scalars.items():
-      self._writer.add_scalar(name, float(value), step)
+      self._writer.add_scalar(_tag(name), float(value), step)
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
     """Write uint8 pictures [n, h, w, 3] per name."""
     for name, pictures in images.items():
       self._writer.add_images(
-        name, np.asarray(pictures), step, dataformats="NHWC"
+        _tag(name), np.asarray(pictures), step, dataformats="NHWC"
       )
 
   def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
     """Write one text per name."""
     for name, text in texts.items():
-      self._writer.add_text(name, text, step)
+      self._writer.add_text(_tag(name), text, step)
 
   def write_hparams(self, hparams: Mapping[str, Any]) -> None:
     """Write the config as indented JSON."""
@@ -202,6 +205,10 @@ def create(workdir: str | os.PathLike, *, resume_step: int) -> Writer:
   except ModuleNotFoundError:
     return MultiWriter(jsonl)
   return MultiWriter(jsonl, events)
+
+
+def _tag(name: str) -> str:
+  return _ILLEGAL.sub("_", name)
 
 
 def _truncate(path: pathlib.Path, resume_step: int) -> None:

@@ -267,6 +267,7 @@ def _players(c, nets, layers) -> tuple[game.Player, ...]:
   segmenter = segmenter_player.Segmenter(
     seg=nets["seg"],
     weights=segmenter_player.Weights(**c.w_segmenter),
+    frames=c.segmenter_frames,
     augment=segmenter_player.Augment(
       **{k: tuple(v) if isinstance(v, list) else v for k, v in c.augment.items()}
     ),

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from foregan_jax.runtime import distributed
@@ -124,8 +125,10 @@ me = jax.process_index()
 mesh = mesh_lib.make_mesh()
 rows = mesh_lib.local_batch_size(8, mesh)
 local = np.arange(me * rows, (me + 1) * rows, dtype=np.float32)[:, None]
-batch = mesh_lib.to_global(mesh, {"x": local})
+with jax.transfer_guard("disallow"):
+  batch = mesh_lib.to_global(mesh, {"x": local})
 whole = mesh_lib.replicated(mesh)
+key = mesh_lib.replicate(mesh, jax.random.split(jax.random.key(3))[1])
 mean = jax.jit(lambda b: jnp.mean(b["x"] ** 2), out_shardings=whole)(batch)
 tree = {"w": jax.device_put(np.arange(4.0), whole), "x": batch["x"]}
 with checkpoints.Checkpoints(sys.argv[1], ("gan",), keep=1, best="J") as store:
@@ -146,6 +149,7 @@ print(json.dumps({
   "rows": mesh_lib.to_local(batch)["x"][:, 0].tolist(),
   "back": mesh_lib.to_local(back["gan"])["x"][:, 0].tolist(),
   "data": data,
+  "key": jax.device_get(jax.random.key_data(key)).tolist(),
   "stopped": step,
 }))
 """
@@ -185,9 +189,11 @@ def two_processes(tmp_path_factory):
 
 def test_two_processes_are_one_program(two_processes):
   _, said = two_processes
+  key = jax.random.split(jax.random.key(3))[1]
   for one in said:
     assert one["devices"] == [2, 4]
     assert one["rows"] == list(range(8))
+    assert one["key"] == jax.random.key_data(key).tolist()
     assert one["mean"] == 17.5  # The mean of 0, 1, 4, ... 49.
 
 

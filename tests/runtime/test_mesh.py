@@ -54,3 +54,14 @@ def test_step_on_four_devices_equals_one():
     grads[count] = step(jax.device_put(w, whole), mesh_lib.to_global(mesh, x))
   assert len(grads[4].sharding.device_set) == 4
   np.testing.assert_allclose(grads[1], grads[4], rtol=1e-5)
+
+
+def test_replicate_puts_keys_and_arrays_on_every_device():
+  mesh = mesh_lib.make_mesh()
+  tree = {"key": jax.random.key(3), "w": np.arange(3)}
+  whole = mesh_lib.replicate(mesh, tree)
+  assert whole["w"].sharding == mesh_lib.replicated(mesh)
+  assert len(whole["key"].sharding.device_set) == jax.device_count()
+  assert jnp.array_equal(
+    jax.random.key_data(whole["key"]), jax.random.key_data(tree["key"])
+  )

@@ -50,14 +50,14 @@ def test_resume_drops_what_is_written_again(tmp_path):
 def test_tensorboard_gets_numbers_and_pictures(tmp_path):
   pytest.importorskip("tensorboardX")
   writer = writers.create(tmp_path, resume_step=0)
-  writer.write_scalars(1, {"loss_of_interest": 1.0})
+  writer.write_scalars(1, {"loss_of interest, all": 1.0})
   writer.write_images(1, {"pictures": np.zeros((2, 4, 6, 3), np.uint8)})
   writer.write_texts(1, {"note": "some words"})
   writer.write_hparams({"size": 1})
   writer.close()
   (events,) = tmp_path.glob("events.out.tfevents.*")
   content = events.read_bytes()
-  for piece in (b"loss_of_interest", b"pictures", b"some words", b"config"):
+  for piece in (b"loss_of_interest_all", b"pictures", b"some words", b"config"):
     assert piece in content
 
 

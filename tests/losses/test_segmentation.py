@@ -1,0 +1,63 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from foregan_jax.losses import segmentation
+
+
+def test_bce_equals_the_formula(key):
+  logits, target = jax.random.normal(key, (2, 2, 3, 4, 1))
+  target = jax.nn.sigmoid(target)
+  p = jax.nn.sigmoid(logits)
+  want = -(target * jnp.log(p) + (1 - target) * jnp.log(1 - p)).mean()
+  np.testing.assert_allclose(segmentation.bce(logits, target), want, rtol=1e-5)
+
+
+def test_weightless_pixels_do_not_count(key):
+  logits = jax.random.normal(key, (2, 3, 4, 1))
+  target = (logits > 0).astype(jnp.float32)
+  weight = jnp.ones((2, 3, 4, 1)).at[:, 0].set(0)
+  wrong = target.at[:, 0].set(1 - target[:, 0])
+  np.testing.assert_allclose(
+    segmentation.bce(logits, wrong, weight),
+    segmentation.bce(logits[:, 1:], target[:, 1:]),
+    rtol=1e-5,
+  )
+  per_sample = jnp.array([0.0, 1.0]).reshape(2, 1, 1, 1)
+  np.testing.assert_allclose(
+    segmentation.bce(logits, target, per_sample),
+    segmentation.bce(logits[1:], target[1:]),
+    rtol=1e-5,
+  )
+
+
+def test_overlap_losses_of_known_masks():
+  mask = jnp.zeros((1, 4, 4, 1)).at[:, :2].set(1)  # 8 pixels
+  half = mask.at[:, :, :2].set(0)  # 4 of them
+  for loss in (segmentation.soft_dice, segmentation.soft_iou):
+    np.testing.assert_allclose(loss(mask, mask), 0, atol=1e-6)
+    np.testing.assert_allclose(loss(0 * mask, 0 * mask), 0, atol=1e-6)
+  np.testing.assert_allclose(
+    segmentation.soft_iou(half, mask), 1 - 5 / 9, rtol=1e-5
+  )
+  np.testing.assert_allclose(
+    segmentation.soft_dice(half, mask), 1 - 9 / 13, rtol=1e-5
+  )
+
+
+def test_overlap_losses_average_over_samples():
+  mask = jnp.zeros((2, 4, 4, 1)).at[:, :2].set(1)
+  prob = mask.at[1].set(0)
+  np.testing.assert_allclose(
+    segmentation.soft_iou(prob, mask), (1 - 1 / 9) / 2, rtol=1e-5
+  )
+
+
+def test_background_is_bce_against_nothing(key):
+  logits = 5 * jax.random.normal(key, (2, 3, 4, 1))
+  np.testing.assert_allclose(
+    segmentation.background(logits),
+    segmentation.bce(logits, jnp.zeros_like(logits)),
+    rtol=1e-5,
+  )
+  assert jnp.isfinite(segmentation.background(logits + 1e4))

@@ -1,0 +1,77 @@
+"""Every system in miniature, built and compiled once for all tests."""
+
+import dataclasses
+import importlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from foregan_jax import stepper
+from foregan_jax import systems
+from foregan_jax import train
+from foregan_jax.data import fake
+from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.runtime import optimizers
+from foregan_jax.runtime import platform
+
+# A sixth system adds its config here and is covered.
+CONFIGS = {"foregan": "davis"}
+
+
+@dataclasses.dataclass
+class Game:
+  """A system at its smoke size, on one device."""
+
+  config: Any
+  system: Any
+  tx: dict
+  mesh: Any
+  step: stepper.Stepper
+  batch: dict
+
+  def fresh(self, seed=0):
+    """Returns a new state."""
+    place = mesh_lib.replicated(self.mesh)
+    key = jax.random.fold_in(platform.key(7), seed)
+    return train.make_state(self.config, self.system, self.tx, key, place)
+
+  def turns(self):
+    """Returns the distinct turns of the first steps."""
+    return list(dict.fromkeys(map(self.system.turn, range(12))))
+
+  def play(self, turn, state, batch=None):
+    """Plays a turn on a copy of the state."""
+    place = mesh_lib.replicated(self.mesh)
+    batch = self.batch if batch is None else batch
+    batch = mesh_lib.to_global(self.mesh, batch)
+    key = jax.device_put(platform.key(1), place)
+    if turn not in self.step.programs:
+      self.step.compile(turn, state, batch, key)
+    return self.step(turn, jax.tree.map(jnp.copy, state), batch, key)
+
+
+@pytest.fixture(scope="session")
+def load_config():
+  """Loads `configs/<name>.py` with an argument."""
+
+  def load(name, arg):
+    module = importlib.import_module(f"configs.{name}")
+    return module.get_config(arg)
+
+  return load
+
+
+@pytest.fixture(scope="session", params=sorted(systems.SYSTEMS))
+def played(request, load_config):
+  """A miniature of each system in turn."""
+  config = load_config(CONFIGS[request.param], "smoke")
+  system = systems.build(config)
+  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  mesh = mesh_lib.make_mesh(jax.devices()[:1])
+  step = stepper.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
+  source = fake.Fake(system.batch_spec(1), seed=3)
+  rows = [source[i] for i in range(config.batch_size)]
+  batch = jax.tree.map(lambda *x: jax.device_get(jnp.stack(x)), *rows)
+  return Game(config, system, tx, mesh, step, batch)
