@@ -212,7 +212,9 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 100
   for player in c.optim:
     c.optim[player].learning_rate = 1e-3
+    c.optim[player].decay, c.optim[player].decay_steps = "cosine", c.num_steps
   c.optim.critic.learning_rate = 2e-4
+  c.sos.tau = 100.0
 
 
 def _smoke(c: ml_collections.ConfigDict) -> None:

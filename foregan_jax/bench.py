@@ -19,14 +19,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from foregan_jax import stepper as stepper_lib
-from foregan_jax import systems
-from foregan_jax import train
+from foregan_jax import systems, train
 from foregan_jax.data import fake
-from foregan_jax.runtime import cli
-from foregan_jax.runtime import distributed
+from foregan_jax.runtime import cli, distributed, optimizers, platform
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.runtime import optimizers
-from foregan_jax.runtime import platform
 
 _WARMUP = 1
 _REPEATS = 5

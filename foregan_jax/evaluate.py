@@ -1,6 +1,8 @@
 """Checkpoint -> masks, scores, pictures.
 
-  python -m foregan_jax.evaluate --workdir=runs/davis [--step=best] [--data=PATH]
+  python -m foregan_jax.evaluate --workdir=runs/davis
+
+with `--step=all|best|latest|N` and `--data=PATH` for another DAVIS folder.
 
 Every learned head stands beside what needs no learning: the first mask
 repeated, and carried along the estimated flow. Written below
@@ -21,17 +23,12 @@ import numpy as np
 import rich.progress
 from absl import flags
 
-from foregan_jax import pictures
-from foregan_jax import systems
+from foregan_jax import pictures, systems
 from foregan_jax.data import sources
 from foregan_jax.layers import carry as carry_lib
-from foregan_jax.metrics import davis
-from foregan_jax.metrics import report
-from foregan_jax.runtime import checkpoints
-from foregan_jax.runtime import cli
-from foregan_jax.runtime import distributed
+from foregan_jax.metrics import davis, report
+from foregan_jax.runtime import checkpoints, cli, distributed, settings
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.runtime import settings
 
 REPEAT = "repeat_first"
 BASELINES = {

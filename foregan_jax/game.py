@@ -33,7 +33,7 @@ class State:
   draws what an uninterrupted one would have drawn.
   """
 
-  step: jax.Array  # int32 scalar, completed steps
+  step: Tree  # int32 scalar, completed steps
   params: dict[str, Tree]  # by net
   variables: dict[str, Tree]  # by net: batch statistics and the like
   opt: dict[str, Tree]  # by player
@@ -45,7 +45,7 @@ class State:
 class Made:
   """What a player's loss hands back beside the scalar."""
 
-  metrics: dict[str, jax.Array]  # term -> float32 scalar
+  metrics: dict[str, Tree]  # term -> float32 scalar
   variables: dict[str, Tree] = struct.field(default_factory=dict)
   memory: dict[str, Tree] = struct.field(default_factory=dict)
   # Detached by `update` for the players that move later in the same turn.
@@ -241,7 +241,9 @@ def split(system: System, state: State) -> dict[str, Tree]:
     owned = [p.name for p in system.players if set(p.trains) <= set(nets)]
     tree = {
       "params": {net: state.params[net] for net in nets},
-      "variables": {n: state.variables[n] for n in nets if n in state.variables},
+      "variables": {
+        n: state.variables[n] for n in nets if n in state.variables
+      },
       "opt": {name: state.opt[name] for name in owned},
       "ema": {net: state.ema[net] for net in nets if net in state.ema},
       "memory": {n: state.memory[n] for n in owned if n in state.memory},
@@ -249,6 +251,10 @@ def split(system: System, state: State) -> dict[str, Tree]:
     items[item] = {"step": state.step}
     items[item] |= {name: part for name, part in tree.items() if part}
   return items
+
+
+def _only(trees: dict[str, Tree], names) -> dict[str, Tree]:
+  return {name: trees[name] for name in names if name in trees}
 
 
 def join(state: State, items: Mapping[str, Tree]) -> State:

@@ -1,34 +1,29 @@
 """The only training loop; read top to bottom in the order of execution."""
 
-import functools
 import json
 import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import logging
 from clu import parameter_overview
 
-from foregan_jax import evaluate
-from foregan_jax import game
-from foregan_jax import pictures
-from foregan_jax import samples
+from foregan_jax import evaluate, game, pictures, samples, systems
 from foregan_jax import stepper as stepper_lib
-from foregan_jax import systems
-from foregan_jax.data import pipeline
-from foregan_jax.data import sources
-from foregan_jax.runtime import checkpoints
-from foregan_jax.runtime import distributed
-from foregan_jax.runtime import interrupts
+from foregan_jax.data import pipeline, sources
+from foregan_jax.runtime import (
+  checkpoints,
+  distributed,
+  interrupts,
+  optimizers,
+  platform,
+  progress,
+  settings,
+  writers,
+)
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.runtime import optimizers
 from foregan_jax.runtime import pending as pending_lib
-from foregan_jax.runtime import platform
-from foregan_jax.runtime import progress
-from foregan_jax.runtime import settings
-from foregan_jax.runtime import writers
 
 # What a run may change when it goes on: how long, how often and where, not
 # what it learns.
@@ -36,7 +31,8 @@ _MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
   "keep_checkpoints", "eval", "data.threads", "data.prefetch", "data.root",
   "data.flow_cache", "scan_unroll", "remat",
-)  # fmt: skip# A big network has hundreds of arrays; the totals are what one reads.
+)  # fmt: skip
+# A big network has hundreds of arrays; the totals are what one reads.
 _MAX_OVERVIEW_LINES = 24
 
 

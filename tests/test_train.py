@@ -13,16 +13,10 @@ import numpy as np
 import pytest
 
 from configs import davis
-from foregan_jax import game
-from foregan_jax import stepper
-from foregan_jax import systems
-from foregan_jax import train
+from foregan_jax import game, stepper, systems, train
 from foregan_jax.data import fake
-from foregan_jax.runtime import checkpoints
+from foregan_jax.runtime import checkpoints, optimizers, pending, platform
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.runtime import optimizers
-from foregan_jax.runtime import pending
-from foregan_jax.runtime import platform
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -212,7 +206,9 @@ def test_two_processes_agree_with_one(straight, tmp_path):
   ]  # fmt: skip
   ran = [_launch(tmp_path, i, port, extra) for i in range(2)]
   said = [p.communicate(timeout=500)[0] for p in ran]
-  assert [p.returncode for p in ran] == [0, 0], said[0][-2000:] + said[1][-2000:]
+  assert [p.returncode for p in ran] == [0, 0], (
+    said[0][-2000:] + said[1][-2000:]
+  )
   one, one_data = _saved(straight, 3)
   two, two_data = _saved(tmp_path, 3)
   assert one_data == two_data

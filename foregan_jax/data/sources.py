@@ -4,9 +4,7 @@ import pathlib
 
 import jax
 
-from foregan_jax.data import davis
-from foregan_jax.data import demo
-from foregan_jax.data import fake
+from foregan_jax.data import davis, demo, fake
 
 _FLOW = "auto"  # .flo files where a video has them, else estimated
 

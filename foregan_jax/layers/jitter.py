@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import composite
-from foregan_jax.layers import warp
+from foregan_jax.layers import composite, warp
 
 # Rec. 601 luma, the grey that PIL (and so the source's jitter) blends with.
 _LUMA = (0.299, 0.587, 0.114)

@@ -35,7 +35,7 @@ class Sampler:
     key: jax.Array,
     image: Float[Array, "b h w c"],
     mask: Float[Array, "b h w 1"],
-  ) -> tuple[Float[Array, "b n kh kw c"], Bool[Array, "b"]]:
+  ) -> tuple[Float[Array, "b n kh kw c"], Bool[Array, " b"]]:
     """Cuts patches.
 
     Args:
@@ -63,7 +63,7 @@ class Sampler:
         "mask": coverage > _FREE,
       }[self.where]
       grid, valid = self._draw(key, allowed, self.count)
-    corners = grid * jnp.asarray(self.stride)
+    corners = grid * jnp.asarray(self.stride).reshape(1, 1, 2)
     return patches.gather(image, corners, self.size), valid
 
   def _draw(self, key, allowed, count):

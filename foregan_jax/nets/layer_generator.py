@@ -26,17 +26,17 @@ class Layer:
   """What one step produces for one layer of the frame.
 
   Attributes:
-    image: Next image of the layer, [-1, 1], not yet masked.
-    mask: Next soft mask in [0, 1], or None.
-    attention: How much of the base is kept, [0, 1].
-    features: Decoder features before the recurrent state joins them.
+    image: [b, h, w, 3] Next image of the layer, [-1, 1], not yet masked.
+    mask: [b, h, w, 1] Next soft mask in [0, 1], or None.
+    attention: [b, h, w, 1] How much of the base is kept, [0, 1].
+    features: [b, h, w, d] Decoder features before the recurrent state joins them.
     state: What to pass to the next step.
   """
 
-  image: Float[Array, "b h w 3"]
-  mask: Float[Array, "b h w 1"] | None
-  attention: Float[Array, "b h w 1"]
-  features: Float[Array, "b h w d"]
+  image: Any
+  mask: Any
+  attention: Any
+  features: Any
   state: Any
 
 

@@ -15,43 +15,43 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import composite
-from foregan_jax.layers import inpaint
-from foregan_jax.layers import warp
+from foregan_jax.layers import composite, inpaint, warp
 
 Params = dict[str, Any]
+# In a tree: an array, or its shape while a program is only traced.
+Leaf = Any
 
 
 @struct.dataclass
 class Carry:
   """What one transition hands to the next."""
 
-  fg: jax.Array  # [b, h, w, 3] in [-1, 1]
-  bg: jax.Array  # [b, h, w, 3]
-  mask: jax.Array  # [b, h, w, 1] in [0, 1]
+  fg: Leaf  # [b, h, w, 3] in [-1, 1]
+  bg: Leaf  # [b, h, w, 3]
+  mask: Leaf  # [b, h, w, 1] in [0, 1]
   fg_state: Any
   bg_state: Any
   # The masked first frame carried by the flow alone (experiments 1 to 5).
-  warped: jax.Array | None
+  warped: Leaf | None
 
 
 @struct.dataclass
 class Layers:
   """One frame, taken apart."""
 
-  frame: jax.Array  # [.., h, w, 3] composed, in [-1, 1]
-  fg: jax.Array  # [.., h, w, 3] what the critic sees and the next step gets
-  bg: jax.Array  # [.., h, w, 3]
-  mask: jax.Array  # [.., h, w, 1]
+  frame: Leaf  # [.., h, w, 3] composed, in [-1, 1]
+  fg: Leaf  # [.., h, w, 3] what the critic sees and the next step gets
+  bg: Leaf  # [.., h, w, 3]
+  mask: Leaf  # [.., h, w, 1]
 
 
 @struct.dataclass
 class Inputs:
   """What a transition t -> t+1 is told beside the carry."""
 
-  flow: jax.Array  # [.., h, w, 2] forward flow, pixels
+  flow: Leaf  # [.., h, w, 2] forward flow, pixels
   # The real next frame, for the variants that look at it; else None.
-  next_frame: jax.Array | None
+  next_frame: Leaf | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,9 @@ class VideoLayers:
   def init(self, key: jax.Array, height: int, width: int) -> Params:
     """Returns fresh parameters {"gf", "gb"}."""
     key_f, key_b = jax.random.split(key)
-    spec = lambda *shape: jax.ShapeDtypeStruct((1, height, width, *shape), jnp.float32)
+    spec = lambda *shape: jax.ShapeDtypeStruct(
+      (1, height, width, *shape), jnp.float32
+    )
     frame, mask = spec(3), spec(1)
     carry = jax.eval_shape(self.start, frame, mask, key)
     told = Inputs(spec(2), frame)

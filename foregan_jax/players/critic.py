@@ -7,9 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import jitter
-from foregan_jax.layers import patch_sampler
-from foregan_jax.layers import ranges
+from foregan_jax.layers import jitter, patch_sampler, ranges
 from foregan_jax.losses import adversarial
 
 
@@ -57,7 +55,9 @@ class Critic:
     """
     del variables
     clip = batch["clip"]
-    keys = dict(zip(("fg", "mask", "bg"), jax.random.split(key, 3), strict=True))
+    keys = dict(
+      zip(("fg", "mask", "bg"), jax.random.split(key, 3), strict=True)
+    )
     frame = ranges.image_to_float(batch["video"][:, 0])
     mask = ranges.mask_to_float(batch["ref_mask"])
     steps = clip.fg.shape[1] - 1

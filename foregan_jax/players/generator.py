@@ -8,12 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import jitter
-from foregan_jax.layers import patch_sampler
-from foregan_jax.layers import ranges
-from foregan_jax.layers import warp
-from foregan_jax.losses import adversarial
-from foregan_jax.losses import segmentation
+from foregan_jax.layers import jitter, patch_sampler, ranges, warp
+from foregan_jax.losses import adversarial, segmentation
 from foregan_jax.nets import rollout
 
 
@@ -122,8 +118,12 @@ class Generator:
       seen = video[:, 1:]
     if self.layers.fg_condition == "next_frame":
       seen = jitter.colour(
-        key_jitter, seen, brightness=self.jitter_next_frame[0], contrast=0.0,
-        saturation=0.0, hue=self.jitter_next_frame[1],
+        key_jitter,
+        seen,
+        brightness=self.jitter_next_frame[0],
+        contrast=0.0,
+        saturation=0.0,
+        hue=self.jitter_next_frame[1],
       )
     _, made = self.layers.rollout(
       params,

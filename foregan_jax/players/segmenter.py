@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import composite
-from foregan_jax.layers import jitter
+from foregan_jax.layers import composite, jitter
 from foregan_jax.losses import segmentation
 
 

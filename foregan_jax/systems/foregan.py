@@ -14,12 +14,9 @@ from flax import linen as nn
 from flax import struct
 
 from foregan_jax import game
-from foregan_jax.layers import moments
-from foregan_jax.layers import patch_sampler
-from foregan_jax.layers import ranges
+from foregan_jax.layers import moments, patch_sampler, ranges
 from foregan_jax.nets import critic as critic_net
-from foregan_jax.nets import layer_generator
-from foregan_jax.nets import rollout
+from foregan_jax.nets import layer_generator, rollout
 from foregan_jax.nets import segmenter as segmenter_net
 from foregan_jax.players import critic as critic_player
 from foregan_jax.players import generator as generator_player
@@ -269,7 +266,9 @@ def _players(c, nets, layers) -> tuple[game.Player, ...]:
     weights=segmenter_player.Weights(**c.w_segmenter),
     frames=c.segmenter_frames,
     augment=segmenter_player.Augment(
-      **{k: tuple(v) if isinstance(v, list) else v for k, v in c.augment.items()}
+      **{
+        k: tuple(v) if isinstance(v, list) else v for k, v in c.augment.items()
+      }
     ),
   )
   return generator, critic, segmenter

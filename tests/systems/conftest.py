@@ -8,13 +8,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from foregan_jax import stepper
-from foregan_jax import systems
-from foregan_jax import train
+from foregan_jax import stepper, systems, train
 from foregan_jax.data import fake
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.runtime import optimizers
-from foregan_jax.runtime import platform
+from foregan_jax.runtime import optimizers, platform
 
 # A sixth system adds its config here and is covered.
 CONFIGS = {"foregan": "davis"}

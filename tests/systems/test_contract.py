@@ -14,9 +14,7 @@ def _same(a, b):
 def test_init_follows_from_the_key(played):
   assert _same(played.fresh(0), played.fresh(0))
   one, two = played.fresh(0).params, played.fresh(1).params
-  assert not any(
-    _same(one[net], two[net]) for net in one
-  )
+  assert not any(_same(one[net], two[net]) for net in one)
 
 
 def test_every_net_is_saved_in_one_item_and_trained_by_a_player(played):

@@ -1,0 +1,78 @@
+"""A run that is killed at any moment goes on from a whole checkpoint.
+
+Two kills by default; FOREGAN_KILLS=10 for the patient.
+"""
+
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from foregan_jax.runtime import checkpoints
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_KILLS = int(os.environ.get("FOREGAN_KILLS", "2"))
+_PATIENCE = 300  # seconds for a start, compilation included
+
+
+def _start(workdir, cache):
+  command = [
+    sys.executable, "-m", "foregan_jax.main",
+    "--config=configs/davis.py:smoke", f"--workdir={workdir}",
+    "--config.num_steps=100000", "--config.checkpoint_every=1",
+    "--config.eval_every=0", "--config.sample_every=0",
+  ]  # fmt: skip
+  env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
+  return subprocess.Popen(
+    command, cwd=_ROOT, env=env, stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE, text=True,
+  )  # fmt: skip
+
+
+def _steps(workdir):
+  folder = workdir / "checkpoints"
+  if not folder.is_dir():
+    return []
+  return sorted(int(p.name) for p in folder.iterdir() if p.name.isdecimal())
+
+
+def _wait(process, ready):
+  deadline = time.monotonic() + _PATIENCE
+  while not ready():
+    assert process.poll() is None, process.stderr.read()[-3000:]
+    assert time.monotonic() < deadline, "the run makes no checkpoint"
+    time.sleep(0.002)
+
+
+def test_killed_runs_go_on(tmp_path):
+  workdir, cache = tmp_path / "run", tmp_path / "compiled"
+  rng = random.Random(0)
+  before = 0
+  for kill in range(_KILLS):
+    process = _start(workdir, cache)
+    # It has gone on from where the last one was killed, and has saved since.
+    _wait(process, lambda low=before: max(_steps(workdir), default=0) > low)
+    if kill % 2:
+      time.sleep(rng.uniform(0.0, 2.0))
+    else:
+      folder = workdir / "checkpoints"
+      _wait(process, lambda f=folder: any(f.glob("*.orbax-checkpoint-tmp*")))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # Whatever lies there under a number is whole.
+    steps = _steps(workdir)
+    for step in steps:
+      data = checkpoints.load_json(workdir / "checkpoints", step, "data")
+      assert data == {"next_index": step}
+    assert max(steps) > before
+    before = max(steps)
+  # A polite end: SIGTERM saves and exits 0.
+  process = _start(workdir, cache)
+  _wait(process, lambda: max(_steps(workdir)) > before)
+  process.send_signal(signal.SIGTERM)
+  _, said = process.communicate(timeout=_PATIENCE)
+  assert process.returncode == 0, said[-3000:]
+  assert "run again to go on" in said

@@ -1,0 +1,136 @@
+"""The house rules: imports run one way, configs load, files are short."""
+
+import ast
+import importlib
+import pathlib
+import pkgutil
+
+import ml_collections
+import pytest
+
+import foregan_jax
+from foregan_jax import systems
+from foregan_jax.systems import foregan_variants
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_PACKAGE = _ROOT / "foregan_jax"
+_MAX_LINES = 400
+# What each place may import of the package, beside itself.
+_BELOW = {
+  "layers": set(),
+  "metrics": set(),
+  "runtime": set(),
+  "pictures": set(),
+  "data": {"pictures"},  # palette PNGs are written in one place
+  "game": set(),
+  "losses": {"layers"},
+  "nets": {"layers", "runtime"},
+  "players": {"game", "layers", "losses", "nets", "runtime"},
+  "systems": {"game", "layers", "losses", "nets", "players", "runtime"},
+  "stepper": {"game", "runtime"},
+}  # fmt: skip
+# Files of these folders do not import each other.
+_APART = ("players", "systems")
+_CONFIGS = sorted(p.stem for p in (_ROOT / "configs").glob("*.py"))
+
+
+def _modules():
+  found = pkgutil.walk_packages(foregan_jax.__path__, "foregan_jax.")
+  return sorted(module.name for module in found)
+
+
+def _imports(path):
+  """Yields what a file imports of the package, as dotted names below it."""
+  for node in ast.walk(ast.parse(path.read_text())):
+    names = []
+    if isinstance(node, ast.Import):
+      names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module:
+      names = [f"{node.module}.{alias.name}" for alias in node.names]
+    for name in names:
+      if name.startswith("foregan_jax."):
+        yield name.removeprefix("foregan_jax.")
+
+
+@pytest.mark.parametrize("name", _modules())
+def test_modules_import(name):
+  importlib.import_module(name)
+
+
+def test_imports_run_one_way():
+  wrong = []
+  for path in sorted(_PACKAGE.rglob("*.py")):
+    relative = path.relative_to(_PACKAGE)
+    place = relative.parts[0].removesuffix(".py")
+    if place not in _BELOW:
+      continue  # train, evaluate, bench, main: they may see everything
+    for name in _imports(path):
+      target = name.split(".")[0]
+      if target != place and target not in _BELOW[place]:
+        wrong.append(f"{relative} imports {name}")
+      own = relative.stem
+      if target == place and place in _APART and own != "__init__":
+        if not name.split(".")[1].startswith(own):
+          wrong.append(f"{relative} imports its neighbour {name}")
+  assert not wrong
+
+
+def test_no_file_is_too_long():
+  files = [p for p in _ROOT.rglob("*.py") if ".venv" not in p.parts]
+  long = {
+    str(p.relative_to(_ROOT)): n
+    for p in files
+    if (n := len(p.read_text().splitlines())) > _MAX_LINES
+  }
+  assert not long
+
+
+def test_no_hidden_keys():
+  hidden = [
+    p.name
+    for p in _PACKAGE.rglob("*.py")
+    if "config.get(" in p.read_text() or "cfg.get(" in p.read_text()
+  ]
+  assert not hidden
+
+
+@pytest.mark.parametrize("arg", ["", "smoke", "fake", "fake,small"])
+@pytest.mark.parametrize("name", _CONFIGS)
+def test_configs_load_and_build(name, arg):
+  module = importlib.import_module(f"configs.{name}")
+  config = module.get_config(arg)
+  assert isinstance(config, ml_collections.ConfigDict)
+  assert f"--config=configs/{name}.py" in module.__doc__
+  system = systems.build(config)
+  assert {p.name for p in system.players} == set(config.optim)
+
+
+@pytest.mark.parametrize("variant", foregan_variants.VARIANTS)
+def test_every_variant_builds(variant):
+  """Shapes of a whole turn, traced but not compiled."""
+  import jax
+
+  from foregan_jax import game
+  from foregan_jax.runtime import optimizers, platform
+
+  davis = importlib.import_module("configs.davis")
+  config = davis.get_config(f"smoke,variant={variant}")
+  system = systems.build(config)
+  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  spec = system.batch_spec(config.batch_size)
+  turn = tuple(p.name for p in system.players)
+  state, metrics = jax.eval_shape(
+    lambda batch, key: game.update(
+      system, tx, turn, game.init_state(system, tx, key, batch), batch, key
+    ),
+    spec,
+    platform.key(0),
+  )
+  assert {"gf", "gb", "df", "db", "seg"} == set(state.params)
+  assert "generator/rec" in metrics and "critic/fg" in metrics
+
+
+def test_unknown_variant_is_one_sentence():
+  davis = importlib.import_module("configs.davis")
+  with pytest.raises(ValueError, match="unknown variant 'dmaks'"):
+    davis.get_config("smoke,variant=dmaks")
