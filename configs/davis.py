@@ -103,6 +103,7 @@ def _published() -> ml_collections.ConfigDict:
   c.gf = ml_collections.ConfigDict()
   c.gf.condition = "flow_mask"  # flow | flow_mask | next_frame
   c.gf.base = "prev"  # prev | warp
+  c.gf.carried = False  # ours: move layer and mask along the flow first
   c.gf.formula = "lerp"  # lerp | exp12
   c.gf.temporal = "sum"  # sum | concat | convlstm | none
   c.gf.mask_source = "h"  # att | fg_rgb | h | z

@@ -64,6 +64,9 @@ class VideoLayers:
     fg_condition: what `gf` gets beside the previous foreground.
     fg_base: what the attention mixes with the new colours: the previous
       foreground, or the first foreground warped along the flow.
+    carried: ours; whether the foreground and the mask of frame t are moved
+      along the flow before `gf` sees them, so that it corrects what the flow
+      says instead of learning to move things.
     bg_condition: what `gb` gets beside its image.
     bg_input: the previous background, or the real next frame with noise in
       the predicted mask (experiment 6, second network pair).
@@ -78,6 +81,7 @@ class VideoLayers:
   gb: nn.Module
   fg_condition: Literal["flow", "flow_mask", "next_frame"] = "flow_mask"
   fg_base: Literal["prev", "warp"] = "prev"
+  carried: bool = False
   bg_condition: Literal["none", "flow"] = "none"
   bg_input: Literal["prev", "next_frame_noise_hole"] = "prev"
   bg_init: Literal["row", "noise", "uniform", "black"] = "row"
@@ -164,6 +168,8 @@ class VideoLayers:
       t: the transition's number; only generators with weights per time use it.
       mask_slope: steepness k of the mask's sigmoid.
     """
+    if self.carried:
+      carry = _move(carry, told.flow)
     warped = carry.warped
     if warped is not None:
       # Outside the picture there is nothing: black (VOS-ForeGAN sec. 2.5).
@@ -269,6 +275,16 @@ class VideoLayers:
       return image
     flow = flow_input(told.flow, self.flow_clip)
     return jnp.concatenate([image, flow], axis=-1)
+
+
+def _move(carry: Carry, flow: jax.Array) -> Carry:
+  """Pushes foreground and mask along the flow; uncovered places are black."""
+  # Shifted by one, black is 0: where nothing lands there is no object.
+  layer = jnp.concatenate([carry.fg + 1.0, carry.mask], axis=-1)
+  moved, _ = warp.splat(layer, flow)
+  return carry.replace(
+    fg=moved[..., :3] - 1.0, mask=jnp.clip(moved[..., 3:], 0.0, 1.0)
+  )
 
 
 def flow_input(

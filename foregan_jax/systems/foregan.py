@@ -164,6 +164,7 @@ def from_config(c) -> ForeGan:
     gb=nets["gb"],
     fg_condition=c.gf.condition,
     fg_base=c.gf.base,
+    carried=c.gf.carried,
     bg_condition=c.gb.condition,
     bg_input=c.gb.input,
     bg_init=c.data.bg_init,
