@@ -55,7 +55,8 @@ def _published() -> ml_collections.ConfigDict:
   """Every key there is, with the values of the published recipe."""
   c = ml_collections.ConfigDict()
   c.system = "foregan"
-  c.variant = "dmask_prop"
+  c.variant = "dmask_prop"  # named after the colon, which sets what it means
+  c.built_as = c.variant
   c.seed = 0
   c.batch_size = 1  # global; must be a multiple of the number of devices
   c.num_steps = 162_000  # 5400 epochs of 30 videos
@@ -80,7 +81,7 @@ def _published() -> ml_collections.ConfigDict:
 
   c.data = d = ml_collections.ConfigDict()
   d.kind = "davis"  # davis | demo | fake
-  d.root = ""
+  d.root = ""  # of kind demo, "": demo_data beside the workdir
   d.year = "2016"
   d.resolution = ""  # "": the only folder below JPEGImages
   d.train_split = "train"
@@ -88,9 +89,10 @@ def _published() -> ml_collections.ConfigDict:
   d.objects = 0  # 0: all objects as one; k: the object with index k
   d.height, d.width = 224, 416
   d.clip_len = 8  # frames; training sees the first ones of each video
-  d.flow_cache = ""  # "": below the workdir
+  d.flow_cache = ""  # "": flow_cache beside the workdir, shared by runs
   # The source clips at 20 px of an 832 px wide flow; that is 10 px here.
   d.flow_clip = 10.0
+  d.fg_outside = -1.0  # around the first foreground: -1 black, 0 grey
   d.bg_init = "row"  # row | noise | uniform | black
   d.threads = 4
   d.prefetch = 16
@@ -110,7 +112,8 @@ def _published() -> ml_collections.ConfigDict:
   c.gf.mask_kernel = 3
   c.gf.mask_slope = 20.0
   c.gf.masking = "dark"  # dark | none | zero
-  c.gf.affine = False
+  c.gf.affine = False  # resample the features by an estimated affine map
+  c.gf.affine_align_corners = True  # as PyTorch did then
   c.gb = ml_collections.ConfigDict()
   c.gb.condition = "none"  # none | flow
   c.gb.input = "prev"  # prev | next_frame_noise_hole
@@ -173,7 +176,7 @@ def _published() -> ml_collections.ConfigDict:
   c.sos.low_threshold = 25.0 / 254.0
 
   c.eval = ml_collections.ConfigDict()
-  c.eval.sequences = 0  # 0: all; else the first so many, while training
+  c.eval.sequences = 0  # the first so many, while training; 0: all
   c.eval.pictures = True
   return c
 
@@ -188,7 +191,7 @@ def _adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
       grad_clip=0.0,  # largest global norm; 0: off
       warmup_steps=0,
       decay="none",  # none | cosine
-      decay_steps=0,
+      decay_steps=0,  # of the player's own; 0: to the end of the run
     )
   )
 
@@ -196,7 +199,7 @@ def _adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
 def _small(c: ml_collections.ConfigDict) -> None:
   """What two CPU cores can do in minutes."""
   c.batch_size = 4
-  c.num_steps = 400
+  c.num_steps = 260
   c.checkpoint_every = 100
   c.eval_every = 0
   c.sample_every = 100
@@ -208,12 +211,12 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.nets.seg_width, c.nets.seg_depth = 12, 3
   c.segmenter_frames = 2
   c.db.patch, c.db.stride, c.db.count = (16, 28), (2, 2), 4
-  c.turn.n_critic = c.turn.segmenter_every = 1
+  c.turn.segmenter_every = c.turn.n_critic
   c.turn.segmenter_start = 0
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 100
   for player in c.optim:
     c.optim[player].learning_rate = 1e-3
-    c.optim[player].decay, c.optim[player].decay_steps = "cosine", c.num_steps
+    c.optim[player].decay = "cosine"
   c.optim.critic.learning_rate = 2e-4
   c.sos.tau = 100.0
 
@@ -236,4 +239,5 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.turn.segmenter_start = 0
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 1
   c.w_generator.bg_seg = 1.0
+  c.ema_decay = 0.9
   c.eval.sequences = 1

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import rich.progress
-from absl import flags
+from absl import flags, logging
 
 from foregan_jax import pictures, systems
 from foregan_jax.data import sources
@@ -92,13 +92,23 @@ class VideoEvaluator:
     for name in rich.progress.track(mine, "evaluating", disable=quiet):
       sequence = self._source.sequence(name)
       labels = self.labels(params, sequence)
-      for head, predicted in labels.items():
+      annotated = [x is not None for x in sequence["labels"][1:-1]]
+      if not any(annotated):
+        logging.warning("%s has no annotated inner frame: not scored", name)
+      for head, predicted in labels.items() if any(annotated) else ():
         scores.setdefault(head, {})[name] = davis.score_sequence(
           predicted, sequence["labels"], objects=(1,)
         )
       if write:
         _write_sequence(folder, sequence, labels, self._system.heads)
     scores = _gather(folder, scores)
+    if not scores:
+      raise ValueError("no video to evaluate has an annotated inner frame")
+    order_of = {name: i for i, name in enumerate(names)}
+    scores = {
+      head: dict(sorted(each.items(), key=lambda item: order_of[item[0]]))
+      for head, each in scores.items()
+    }
     order = [REPEAT, *BASELINES, *self._system.heads]
     return [
       report.Head(head, scores[head], learned=head in self._system.heads)
@@ -299,7 +309,10 @@ def _load(directory, step: int, system, shapes, averaged) -> dict[str, Any]:
     if ema:
       wanted[item]["ema"] = ema
   items = checkpoints.load_items(
-    directory, step, wanted, unread=("step", "opt", "ema", "memory")
+    directory,
+    step,
+    wanted,
+    unread=checkpoints.ALL_BUT_WEIGHTS,
   )
   params = {}
   for tree in items.values():

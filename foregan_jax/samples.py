@@ -19,10 +19,15 @@ class Sampler:
       videos: has `names` and `sequence(name, num_frames=...)`.
       clip_len: frames of a clip.
     """
-    clips = [
-      videos.sequence(name, num_frames=clip_len)
-      for name in videos.names[:_NUM_CLIPS]
-    ]
+    clips = []
+    for name in videos.names:
+      clip = videos.sequence(name, num_frames=clip_len)
+      if len(clip["frames"]) == clip_len:  # videos may be shorter
+        clips.append(clip)
+      if len(clips) == _NUM_CLIPS:
+        break
+    if not clips:
+      raise ValueError(f"no video to evaluate on has {clip_len} frames")
     stack = lambda name: np.stack([clip[name] for clip in clips])
     self._batch = {
       "video": stack("frames"),

@@ -12,6 +12,7 @@ from clu import parameter_overview
 from foregan_jax import evaluate, game, pictures, samples, systems
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import pipeline, sources
+from foregan_jax.metrics import report
 from foregan_jax.runtime import (
   checkpoints,
   distributed,
@@ -29,8 +30,8 @@ from foregan_jax.runtime import pending as pending_lib
 # what it learns.
 _MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
-  "keep_checkpoints", "eval", "data.threads", "data.prefetch", "data.root",
-  "data.flow_cache", "scan_unroll", "remat",
+  "keep_checkpoints", "eval.pictures", "data.threads", "data.prefetch",
+  "data.root", "data.flow_cache", "scan_unroll", "remat",
 )  # fmt: skip
 # A big network has hundreds of arrays; the totals are what one reads.
 _MAX_OVERVIEW_LINES = 24
@@ -56,7 +57,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
 
   # -- The system: nets, players, optimisers.
   system = systems.build(config)
-  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  tx = make_optimizers(config, system)
   spec = system.batch_spec(config.batch_size)
   _claim(workdir, config)
 
@@ -89,6 +90,10 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     best="J",
   )
   start = saver.latest_step() or 0
+  if start > config.num_steps:
+    raise ValueError(
+      f"{workdir} is at step {start} already; num_steps is {config.num_steps}."
+    )
   if start:
     items, data_state, _ = saver.restore(start, game.split(system, state))
     state = game.join(state, items)
@@ -128,10 +133,15 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     writer.write_scalars(step, {f"eval/{k}": v for k, v in numbers.items()})
     if first:
       evaluate.write(folder, heads, split=config.data.eval_split)
-    return heads, {"J": numbers[f"{system.heads[0]}/J_mean"]}
+    # The best checkpoint is chosen over the same videos all along.
+    names = videos.names[: config.eval.sequences or None]
+    main = next(head for head in heads if head.name == system.heads[0])
+    chosen = {n: main.scores[n] for n in names if n in main.scores}
+    return heads, {"J": report.global_results(chosen)["J-Mean"]}
 
   def save(step: int, scores: dict[str, float] | None) -> None:
     pending.flush()  # what became non-finite is not worth keeping
+    writer.flush()
     if (saver.latest_step() or 0) < step:
       items = game.split(system, state)
       here = batches.get_state()
@@ -164,7 +174,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
           save(step, scores)
       if signals.should_stop(step):
         save(step, None)
-        saver.close()
+        _close(saver, writer, batches)
         logging.warning("stopped at step %d; run again to go on", step)
         return
       local = next(batches)
@@ -176,17 +186,33 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
             step_fn.compile(turn, state, batch, step_key)
         state, metrics = step_fn(turn, state, batch, step_key)
       pending.swap(step + 1, metrics)
-    pending.flush()
+    pending.close()
 
-  # -- The end: scores and pictures of everything, the last checkpoint.
-  heads, scores = assess(config.num_steps, final=True)
+  # -- The end: scores and pictures of everything, the last checkpoint. What
+  # was learnt is kept even if the evaluation fails.
+  try:
+    heads, scores = assess(config.num_steps, final=True)
+  except BaseException:
+    save(config.num_steps, None)
+    saver.close()
+    raise
   save(config.num_steps, scores)
   sample(config.num_steps)
-  saver.close()
-  writer.close()
-  batches.close()
+  _close(saver, writer, batches)
   if first:
     evaluate.show(workdir, config, config.num_steps, heads)
+
+
+def make_optimizers(config, system) -> dict:
+  """Returns one optimiser per player; a decay without an end ends the run."""
+  made = {}
+  for player in system.players:
+    c = config.optim[player.name].copy_and_resolve_references()
+    if c.decay != "none" and not c.decay_steps:
+      turns = map(system.turn, range(config.num_steps))
+      c.decay_steps = max(1, sum(player.name in turn for turn in turns))
+    made[player.name] = optimizers.make(c)
+  return made
 
 
 def make_state(config, system, tx, key: jax.Array, sharding: Any) -> game.State:
@@ -201,15 +227,18 @@ def make_state(config, system, tx, key: jax.Array, sharding: Any) -> game.State:
   return jax.jit(init, out_shardings=sharding)(key)
 
 
+def _close(*things) -> None:
+  for thing in things:
+    thing.close()
+
+
 def _claim(workdir: pathlib.Path, config) -> None:
   """Writes the config into a new workdir, refuses one of another config."""
   path = workdir / settings.FILE
   mine = settings.to_json(config)
-  if path.exists():
-    try:
-      theirs = json.loads(path.read_text())
-    except ValueError as error:
-      raise ValueError(f"{path} is not readable as JSON: {error}") from error
+  # A config with which nothing was trained yet binds nobody.
+  if path.exists() and checkpoints.any_step(workdir / "checkpoints"):
+    theirs = settings.to_json(settings.load(path))
     changes = settings.same_config(theirs, mine, ignore=_MAY_CHANGE)
     if changes:
       raise ValueError(
@@ -227,6 +256,8 @@ def _claim(workdir: pathlib.Path, config) -> None:
 def _init_from(c, system, state: game.State) -> game.State:
   """Takes chosen items' weights from another run; optimisers start afresh."""
   directory = pathlib.Path(c.workdir) / "checkpoints"
+  if not c.items:
+    raise ValueError("init_from.workdir is given, but init_from.items is empty")
   unknown = set(c.items) - set(system.checkpoint_items)
   if unknown:
     raise ValueError(
@@ -240,7 +271,10 @@ def _init_from(c, system, state: game.State) -> game.State:
     if item in c.items
   }
   loaded = checkpoints.load_items(
-    directory, step, wanted, unread=("step", "opt", "ema", "memory")
+    directory,
+    step,
+    wanted,
+    unread=checkpoints.ALL_BUT_WEIGHTS,
   )
   logging.info("weights of %s from step %d of %s", c.items, step, directory)
   for tree in loaded.values():

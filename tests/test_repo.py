@@ -5,11 +5,14 @@ import importlib
 import pathlib
 import pkgutil
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 import pytest
 
 import foregan_jax
 from foregan_jax import systems
+from foregan_jax.runtime import platform
 from foregan_jax.systems import foregan_variants
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -107,27 +110,75 @@ def test_configs_load_and_build(name, arg):
 
 @pytest.mark.parametrize("variant", foregan_variants.VARIANTS)
 def test_every_variant_builds(variant):
-  """Shapes of a whole turn, traced but not compiled."""
-  import jax
-
-  from foregan_jax import game
-  from foregan_jax.runtime import optimizers, platform
-
+  """Shapes of rollout and losses, traced but neither derived nor compiled."""
   davis = importlib.import_module("configs.davis")
   config = davis.get_config(f"smoke,variant={variant}")
   system = systems.build(config)
-  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
-  spec = system.batch_spec(config.batch_size)
-  turn = tuple(p.name for p in system.players)
-  state, metrics = jax.eval_shape(
-    lambda batch, key: game.update(
-      system, tx, turn, game.init_state(system, tx, key, batch), batch, key
-    ),
-    spec,
-    platform.key(0),
-  )
-  assert {"gf", "gb", "df", "db", "seg"} == set(state.params)
-  assert "generator/rec" in metrics and "critic/fg" in metrics
+  generator, critic, _ = system.players
+  batch = {**system.batch_spec(config.batch_size), "step": jnp.int32(0)}
+
+  def losses(batch, key):
+    params, _ = system.init(key, batch)
+    one, made = generator.loss(params, {}, batch, key)
+    two, _ = critic.loss(params, {}, {**batch, **made.offers}, key)
+    return params, one, two
+
+  params, one, two = jax.eval_shape(losses, batch, platform.key(0))
+  assert {"gf", "gb", "df", "db", "seg"} == set(params)
+  assert one.shape == two.shape == ()
+
+
+def test_variants_have_the_published_values():
+  """The table of VOS-ForeGAN sec. 14, spot by spot."""
+  davis = importlib.import_module("configs.davis")
+  get = lambda name: davis.get_config(f"fake,variant={name}")
+  for name, t, count, stride, n_critic, batch in (
+    ("exp1", 4, 12, (15, 20), 1, 2),
+    ("exp2", 4, 40, (10, 12), 1, 2),
+    ("exp3", 4, 40, (10, 12), 1, 2),
+    ("exp4", 6, 30, (10, 12), 1, 1),
+    ("exp5", 6, 30, (2, 2), 4, 1),
+    ("exp6_rnn0", 7, 10, (2, 2), 5, 1),
+    ("baseline", 8, 10, (3, 3), 3, 1),
+    ("dmask", 8, 10, (3, 3), 5, 1),
+    ("dmask_prop", 8, 10, (3, 3), 5, 1),
+    ("noof", 4, 10, (3, 3), 1, 1),
+    ("convlstm_feat", 5, 8, (3, 3), 5, 1),
+  ):
+    c = get(name)
+    assert (c.data.clip_len, c.db.count, c.db.stride) == (t, count, stride)
+    assert (c.turn.n_critic, c.batch_size) == (n_critic, batch), name
+  canonical = get("dmask_prop")
+  assert canonical.w_critic.to_dict() == {
+    "fg": 10.0, "mask": 10.0, "fg_gp": 1.0, "bg": 0.05, "bg_gp": 0.05,
+  }  # fmt: skip
+  assert canonical.gf.mask_slope == 20.0
+  # Ours are off wherever the source is meant.
+  for name in foregan_variants.VARIANTS:
+    if name != "guided":
+      w = get(name).w_generator
+      assert (w.warp, w.bg_seg, w.area, w.binary) == (0, 0, 0, 0), name
+      assert not get(name).gf.carried
+
+
+@pytest.mark.parametrize(
+  ("key", "value", "said"),
+  [
+    ("composition", "aplha", "Did you mean 'alpha'"),
+    ("db.fakes", "msak", "one of uniform, mask, mixed"),
+    ("data.clip_len", 1, "at least 2"),
+    ("data.width", 50, "multiples of 4"),
+    ("segmenter_frames", 0, "between 1 and"),
+    ("db.patch", (60, 112), "does not fit"),
+    ("variant", "baseline", "variant=baseline"),
+  ],
+)
+def test_bad_values_are_one_sentence(key, value, said):
+  davis = importlib.import_module("configs.davis")
+  config = davis.get_config("smoke")
+  config.update_from_flattened_dict({key: value})
+  with pytest.raises(ValueError, match=said):
+    systems.build(config)
 
 
 def test_unknown_variant_is_one_sentence():

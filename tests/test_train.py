@@ -15,7 +15,7 @@ import pytest
 from configs import davis
 from foregan_jax import game, stepper, systems, train
 from foregan_jax.data import fake
-from foregan_jax.runtime import checkpoints, optimizers, pending, platform
+from foregan_jax.runtime import checkpoints, pending, platform
 from foregan_jax.runtime import mesh as mesh_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ def _saved(workdir, step):
   """Reads everything a checkpoint holds."""
   config = _config()
   system = systems.build(config)
-  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  tx = train.make_optimizers(config, system)
   state = jax.eval_shape(
     lambda key: game.init_state(system, tx, key, {}), platform.key(0)
   )
@@ -143,7 +143,7 @@ def test_lines_are_means_since_the_last():
 def _three_steps(devices):
   config = _config()
   system = systems.build(config)
-  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  tx = train.make_optimizers(config, system)
   mesh = mesh_lib.make_mesh(devices)
   everywhere = mesh_lib.replicated(mesh)
   state = train.make_state(config, system, tx, platform.key(0), everywhere)

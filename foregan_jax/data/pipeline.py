@@ -75,7 +75,9 @@ def train_batches(
     ValueError: if the source is empty, or processes do not divide the batch.
   """
   if len(source) == 0:
-    raise ValueError("the data source is empty, there is nothing to train on")
+    raise ValueError(
+      "nothing to train on: an empty list, or no video of clip_len frames"
+    )
   if global_batch % process_count:
     raise ValueError(
       f"batch size {global_batch} is not divisible by {process_count} processes"

@@ -44,8 +44,10 @@ def evaluation(config, workdir: pathlib.Path):
 def benchmark(config) -> str:
   """Returns the name that results on the evaluation split go by."""
   d = config.data
-  year = d.year if d.kind == "davis" else ""
-  return f"{d.kind}{year}-{d.eval_split}"
+  if d.kind != "davis":
+    return f"{d.kind}-{d.eval_split}"
+  # The folder's name, so that results on several data sets stand side by side.
+  return f"{pathlib.Path(d.root).resolve().name}-{d.year}-{d.eval_split}"
 
 
 def _root(config, workdir: pathlib.Path) -> pathlib.Path:

@@ -127,8 +127,10 @@ def _kernel_grad(
 ) -> jax.Array:
   """Return the cotangent of the kernel with which `x` gave `conv`'s `g`."""
   native = functools.partial(_lax_kernel_grad, kernel_size, stride, padding)
-  taps = functools.partial(_kernel_grad_by_taps, kernel_size, stride, padding)
-  return jax.lax.platform_dependent(x, g, cpu=taps, default=native)
+  matmul = functools.partial(
+    _kernel_grad_by_matmul, kernel_size, stride, padding
+  )
+  return jax.lax.platform_dependent(x, g, cpu=matmul, default=native)
 
 
 def _lax_kernel_grad(kernel_size, stride, padding, x, g):
@@ -138,42 +140,47 @@ def _lax_kernel_grad(kernel_size, stride, padding, x, g):
   return jax.linear_transpose(linear, like)(g)[0]
 
 
-def _kernel_grad_by_taps(kernel_size, stride, padding, x, g):
-  """Return `_kernel_grad` as a few large matrix products.
+def _kernel_grad_by_matmul(kernel_size, stride, padding, x, g):
+  """Return `_kernel_grad` as one matrix product.
 
-  Shifted copies are what it costs, so the side with fewer channels is stacked.
+  Shifts along x are stacked on the image's channels and shifts along y on
+  those of `g`: their product holds every tap, at kw + kh copies, not kw kh.
+  Where `g` has very few channels, it takes all the shifts.
   """
-  dot = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
-  (kh, kw), (py, px) = kernel_size, padding
-  (_, h, w, ci), (_, oh, ow, co) = x.shape, g.shape
-  if stride > 1:
-    x = jnp.pad(x, [(0, 0), (py, py), (px, px), (0, 0)])
-    rows = lambda i: slice(i, i + stride * (oh - 1) + 1, stride)
-    cols = lambda j: slice(j, j + stride * (ow - 1) + 1, stride)
-    g = g.reshape(-1, co)
-    taps = [
-      dot(x[:, rows(i), cols(j)].reshape(-1, ci).T, g)
-      for i in range(kh)
-      for j in range(kw)
-    ]
-    return jnp.stack(taps).reshape(kh, kw, ci, co).astype(x.dtype)
-  # Row y of the image meets row y + py - i of g through row i of the kernel.
-  y, x_ = kh - 1 - py, kw - 1 - px
-  if ci <= co:
-    x = jnp.pad(x, [(0, 0), (0, 0), (px, px), (0, 0)])
-    x = jnp.concatenate([x[:, :, j : j + ow] for j in range(kw)], axis=-1)
-    g = jnp.pad(g, [(0, 0), (y, y), (0, 0), (0, 0)])
-    shape, order = (kh, kw, ci, co), (0, 1, 2, 3)
+  (b, h, w, ci), (_, oh, ow, co) = x.shape, g.shape
+  kh, kw = kernel_size
+  # With a stride, blocks of stride^2 pixels become channels first.
+  ky, kx = -(-kh // stride), -(-kw // stride)
+  rows, cols = oh + ky - 1, ow + kx - 1
+  pads = [
+    (p, stride * n - size - p, 0)
+    for p, n, size in zip(padding, (rows, cols), (h, w), strict=True)
+  ]
+  zero = jnp.zeros((), x.dtype)
+  x = jax.lax.pad(x, zero, [(0, 0, 0), *pads, (0, 0, 0)])
+  x = x.reshape(b, rows, stride, cols, stride, ci).transpose(0, 1, 3, 2, 4, 5)
+  x = x.reshape(b, rows, cols, -1)
+  few = kx * ky * co < kx * x.shape[-1] + ky * co
+  if few:
+    # Column c of the image meets column c - j of g through kernel column j.
+    g = jnp.pad(g, [(0, 0), (0, 0), (kx - 1, kx - 1), (0, 0)])
+    g = [g[:, :, kx - 1 - j : kx - 1 - j + cols] for j in range(kx)]
+    g = jnp.concatenate(g, axis=-1)
+    shape, order = (stride, stride, ci, ky, kx, co), (3, 0, 4, 1, 2, 5)
   else:
-    g = jnp.pad(g, [(0, 0), (y, y), (x_, x_), (0, 0)])
-    g = jnp.concatenate(
-      [g[:, :, kw - 1 - j : kw - 1 - j + w] for j in range(kw)], axis=-1
-    )
-    shape, order = (kh, ci, kw, co), (0, 2, 1, 3)
-  x = x.reshape(-1, x.shape[-1]).T
-  rows = [g[:, kh - 1 - i : kh - 1 - i + h] for i in range(kh)]
-  taps = jnp.stack([dot(x, r.reshape(-1, r.shape[-1])) for r in rows])
-  return taps.reshape(shape).transpose(order).astype(x.dtype)
+    x = jnp.concatenate([x[:, :, j : j + ow] for j in range(kx)], axis=-1)
+    shape, order = (kx, stride, stride, ci, ky, co), (4, 1, 0, 2, 3, 5)
+  g = jnp.pad(g, [(0, 0), (ky - 1, ky - 1), (0, 0), (0, 0)])
+  g = [g[:, ky - 1 - i : ky - 1 - i + rows] for i in range(ky)]
+  g = jnp.concatenate(g, axis=-1)
+  taps = jnp.matmul(
+    x.reshape(-1, x.shape[-1]).T,
+    g.reshape(-1, g.shape[-1]),
+    preferred_element_type=jnp.float32,
+  )
+  taps = taps.reshape(shape).transpose(order)
+  taps = taps.reshape(ky * stride, kx * stride, ci, co)
+  return taps[:kh, :kw].astype(x.dtype)
 
 
 class Conv(nn.Module):

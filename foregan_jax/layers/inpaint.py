@@ -17,7 +17,7 @@ def rows(
   3 columns left of the first, the others that 3 columns right of the last
   (VOS-ForeGAN sec. 2.3; its code leaves a seam in the middle and overflows
   at borders). A side that the hole leaves no column of yields to the other;
-  a row that is all hole takes the row above, or the mean colour.
+  a row whose hole touches both takes the row above, or the mean colour.
   """
   hole = mask[..., 0] > 0
   width = hole.shape[-1]
@@ -44,7 +44,8 @@ def _fill_whole_rows(
 ) -> jax.Array:
   """Replace rows that are all hole by the nearest other row above them."""
   height = hole.shape[1]
-  usable = ~hole.all(axis=-1)
+  # A hole that touches both borders leaves no colour beside it, only inside.
+  usable = ~(hole[..., 0] & hole[..., -1])
   above = jnp.where(usable, jnp.arange(height)[None], -1)
   above = jax.lax.cummax(above, axis=1)[..., None, None]
   source = jnp.take_along_axis(filled, jnp.maximum(above, 0), axis=1)
@@ -52,4 +53,5 @@ def _fill_whole_rows(
   mean = jnp.sum(image * seen, axis=(1, 2), keepdims=True)
   mean = mean / jnp.maximum(seen.sum(axis=(1, 2), keepdims=True), 1)
   source = jnp.where(above >= 0, source, mean.astype(image.dtype))
-  return jnp.where(usable[..., None, None], filled, source)
+  keep = usable[..., None, None] | seen
+  return jnp.where(keep, filled, source)

@@ -52,8 +52,8 @@ class Sampler:
     if self.where == "mixed":
       half = self.count // 2
       key_near, key_any = jax.random.split(key)
-      near, _ = self._draw(key_near, coverage > _FREE, half)
-      rest, _ = self._draw(key_any, anywhere, self.count - half)
+      near, _ = patches.sample_positions(key_near, coverage > _FREE, half)
+      rest, _ = patches.sample_positions(key_any, anywhere, self.count - half)
       grid = jnp.concatenate([near, rest], axis=1)
       valid = jnp.ones(image.shape[0], bool)
     else:
@@ -62,9 +62,11 @@ class Sampler:
         "free": coverage <= _FREE,
         "mask": coverage > _FREE,
       }[self.where]
-      grid, valid = self._draw(key, allowed, self.count)
+      grid, valid = patches.sample_positions(key, allowed, self.count)
     corners = grid * jnp.asarray(self.stride).reshape(1, 1, 2)
     return patches.gather(image, corners, self.size), valid
 
-  def _draw(self, key, allowed, count):
-    return patches.sample_positions(key, allowed, count)
+  def possible(self, mask: Float[Array, "b h w 1"]) -> Bool[Array, " b"]:
+    """Says which pictures have a position free of the object."""
+    coverage = patches.box_sum(mask, self.size, self.stride)
+    return (coverage <= _FREE).any((1, 2))

@@ -29,7 +29,7 @@ class Layer:
     image: [b, h, w, 3] Next image of the layer, [-1, 1], not yet masked.
     mask: [b, h, w, 1] Next soft mask in [0, 1], or None.
     attention: [b, h, w, 1] How much of the base is kept, [0, 1].
-    features: [b, h, w, d] Decoder features before the recurrent state joins them.
+    features: [b, h, w, d] Decoder features before the state joins them.
     state: What to pass to the next step.
   """
 

@@ -74,6 +74,8 @@ class VideoLayers:
     composition: `alpha` (m F + (1-m) B) or the source's `additive`.
     fg_masking: `dark` sets the foreground to -1 outside the mask; `none` not;
       `zero` sets it to mid-grey.
+    fg_outside: what surrounds the object in the first foreground: black, or
+      0 in the weeks in which the source multiplied it by its mask.
     flow_clip: pixels at which the flow input saturates.
   """
 
@@ -87,6 +89,7 @@ class VideoLayers:
   bg_init: Literal["row", "noise", "uniform", "black"] = "row"
   composition: Literal["alpha", "additive"] = "alpha"
   fg_masking: Literal["dark", "none", "zero"] = "dark"
+  fg_outside: float = -1.0
   flow_clip: float = 20.0
 
   @property
@@ -107,7 +110,7 @@ class VideoLayers:
     carry = jax.eval_shape(self.start, frame, mask, key)
     told = Inputs(spec(2), frame)
     fg_in = jax.eval_shape(self._fg_input, carry, told)
-    bg_in = jax.eval_shape(self._bg_input, carry, told, mask, key)
+    bg_in, _ = jax.eval_shape(self._bg_input, carry, told, mask, key)
     # Lazily, from shapes: a forward pass on constant zeros would be folded at
     # compile time, for minutes.
     init = lambda net, key, x, state: net.lazy_init(
@@ -126,11 +129,7 @@ class VideoLayers:
   ) -> Carry:
     """Cuts the first frame into layers (VOS-ForeGAN secs. 2.2, 2.3)."""
     b, h, w, _ = frame.shape
-    if self.fg_masking == "dark":
-      fg = composite.dark(frame, mask)
-    else:
-      # The additive composition needs a foreground that is 0 where it is not.
-      fg = frame * mask
+    fg = frame * mask + self.fg_outside * (1.0 - mask)
     hole = (mask > 0).astype(frame.dtype)
     if self.bg_init == "row":
       bg = inpaint.rows(frame, mask)
@@ -173,7 +172,11 @@ class VideoLayers:
     warped = carry.warped
     if warped is not None:
       # Outside the picture there is nothing: black (VOS-ForeGAN sec. 2.5).
-      warped = warp.backward(warped + 1.0, -told.flow, outside="zero") - 1.0
+      # What comes in from outside is what surrounds the object already.
+      shifted = warped - self.fg_outside
+      warped = self.fg_outside + warp.backward(
+        shifted, -told.flow, outside="zero"
+      )
     fg_out = self.gf.apply(
       {"params": params["gf"]},
       self._fg_input(carry, told),
@@ -183,10 +186,11 @@ class VideoLayers:
       mask_slope=mask_slope,
     )
     raw, mask = fg_out.image, fg_out.mask
+    bg_in, bg_base = self._bg_input(carry, told, mask, key)
     bg_out = self.gb.apply(
       {"params": params["gb"]},
-      self._bg_input(carry, told, mask, key),
-      carry.bg,
+      bg_in,
+      bg_base,
       carry.bg_state,
       t=t,
       mask_slope=mask_slope,
@@ -265,16 +269,17 @@ class VideoLayers:
       extra.append(carry.mask)
     return jnp.concatenate([carry.fg, *extra], axis=-1)
 
-  def _bg_input(self, carry: Carry, told: Inputs, mask, key) -> jax.Array:
+  def _bg_input(self, carry: Carry, told: Inputs, mask, key):
+    """Returns what `gb` is given, and the image that its attention keeps."""
     if self.bg_input == "next_frame_noise_hole":
       noise = _noise(key, carry.bg.shape, "uniform")
       image = composite.alpha(noise, told.next_frame, mask)
     else:
       image = carry.bg
     if self.bg_condition == "none":
-      return image
+      return image, image
     flow = flow_input(told.flow, self.flow_clip)
-    return jnp.concatenate([image, flow], axis=-1)
+    return jnp.concatenate([image, flow], axis=-1), image
 
 
 def _move(carry: Carry, flow: jax.Array) -> Carry:

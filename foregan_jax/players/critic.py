@@ -31,7 +31,8 @@ class Critic:
   generator's offer of the same turn.
 
   Attributes:
-    real_fg: `first` (as it is) or `augmented` (sec. 2.6).
+    real_fg: `first` (as it is) or `augmented` (sec. 2.6); real masks are
+      always augmented.
     gp_reduce: the penalty's gradient is that of the `sum` (source) or the
       `mean` over the critic's output map.
   """
@@ -65,8 +66,9 @@ class Critic:
     terms = {}
     for head, fake in (("fg", clip.fg), ("mask", clip.mask)):
       if head in self.heads:
-        real = self._real(head, keys[head], frame, mask, clip)
-        terms |= self._whole(params, head, real, fold(fake), steps, keys[head])
+        key_real, key_gp = jax.random.split(keys[head])
+        real = self._real(head, key_real, frame, mask, clip)
+        terms |= self._whole(params, head, real, fold(fake), steps, key_gp)
     terms |= self._patches(params, clip.bg, mask, keys["bg"])
     w = self.weights
     weights = {
@@ -77,21 +79,25 @@ class Critic:
     return total, game.Made({k: steps * v for k, v in terms.items()})
 
   def _real(self, head, key, frame, mask, clip):
-    if self.real_fg == "first":
-      return clip.fg[:, 0] if head == "fg" else mask
     if head == "mask":
-      return jitter.real_mask(key, mask)
+      # As pictures of three channels: the penalty's gradient has them all.
+      real = jitter.real_mask(key, mask)
+      return jnp.broadcast_to(real, (*real.shape[:-1], 3))
+    if self.real_fg == "first":
+      return clip.fg[:, 0]
     return jitter.real_foreground(key, frame, mask)
 
   def _whole(self, params, head, real, fake, steps, key):
     """A head of `df` on whole pictures; the same reals stand at every t."""
     score = lambda x: self.df.apply({"params": params["df"]}, x, head)
+    fake = jnp.broadcast_to(fake, (*fake.shape[:-1], 3))
+    exact = self.df.clone(dtype=jnp.float32)  # differentiated twice
     # The batch is outermost in `fake` [(b t), ...]: repeat, not tile.
     gp = adversarial.gradient_penalty(
-      score,
+      lambda x: exact.apply({"params": params["df"]}, x, head),
       jnp.repeat(real, steps, axis=0),
       fake,
-      jax.random.fold_in(key, 1),
+      key,
       reduce=self.gp_reduce,
     )
     gap = adversarial.wasserstein_critic(score(real), score(fake))
@@ -108,8 +114,13 @@ class Critic:
     )
     score = lambda x: self.db.apply({"params": params["db"]}, x, "fg")
     real_bt = jnp.repeat(real, steps, axis=0)
+    exact = self.db.clone(dtype=jnp.float32)
     gp = adversarial.gradient_penalty(
-      score, fold(real_bt), fold(fake), key_gp, reduce=self.gp_reduce
+      lambda x: exact.apply({"params": params["db"]}, x, "fg"),
+      fold(real_bt),
+      fold(fake),
+      key_gp,
+      reduce=self.gp_reduce,
     )
     by_video = lambda x: x.reshape(b, -1).mean(1)
     gap = by_video(score(fold(fake))) - by_video(score(fold(real)))

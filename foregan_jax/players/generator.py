@@ -32,7 +32,7 @@ class Schedule:
   """What changes with the step.
 
   Attributes:
-    mask_slope: final steepness of the mask's sigmoid.
+    mask_slope: final steepness of the mask's sigmoid; evaluation uses it.
     mask_slope_start: steepness at step 0.
     mask_slope_steps: steps over which it grows linearly; 0 = at once.
     bg_seg_start: step at which the segmenter's word begins to count.
@@ -73,6 +73,7 @@ class Generator:
   db: nn.Module
   seg: nn.Module
   critic_heads: tuple[str, ...]
+  real_patches: patch_sampler.Sampler
   fake_patches: patch_sampler.Sampler
   weights: Weights
   schedule: Schedule
@@ -86,7 +87,7 @@ class Generator:
   def play(self, params, variables, batch: game.Batch, key) -> dict[str, Any]:
     """Rolls the clip out without moving."""
     del variables
-    return {"clip": self._clip(params, batch, key)}
+    return {"clip": self._clip(params, batch, _keys(key))}
 
   def loss(self, params, variables, batch: game.Batch, key):
     """Sums, over the transitions, of the weighted terms (sec. 6, L_G).
@@ -94,12 +95,13 @@ class Generator:
     Signs are the intended ones: the generators raise the critics' scores.
     """
     del variables
-    clip = self._clip(params, batch, key)
+    keys = _keys(key)
+    clip = self._clip(params, batch, keys)
     made = jax.tree.map(lambda x: x[:, 1:], clip)
     video = ranges.image_to_float(batch["video"])
     steps = video.shape[1] - 1
     terms = {"rec": jnp.abs(video[:, 1:] - made.frame).mean()}
-    terms |= self._adversarial(params, made, clip.mask[:, 0], key)
+    terms |= self._adversarial(params, made, clip.mask[:, 0], keys["patches"])
     terms |= self._added(params, clip, batch)
     weights = dataclasses.asdict(self.weights)
     # Means over batch and time times T-1: the source sums over time.
@@ -108,17 +110,16 @@ class Generator:
     metrics |= _watch(clip)
     return total, game.Made(metrics, offers={"clip": clip})
 
-  def _clip(self, params, batch, key) -> rollout.Layers:
+  def _clip(self, params, batch, keys) -> rollout.Layers:
     video = ranges.image_to_float(batch["video"])
     mask = ranges.mask_to_float(batch["ref_mask"])
-    key_start, key_roll, key_jitter = jax.random.split(key, 3)
-    start = self.layers.start(video[:, 0], mask, key_start)
+    start = self.layers.start(video[:, 0], mask, keys["start"])
     seen = None
     if self.layers.looks_ahead:
       seen = video[:, 1:]
     if self.layers.fg_condition == "next_frame":
       seen = jitter.colour(
-        key_jitter,
+        keys["jitter"],
         seen,
         brightness=self.jitter_next_frame[0],
         contrast=0.0,
@@ -129,7 +130,7 @@ class Generator:
       params,
       start,
       rollout.Inputs(batch["flow_fwd"], seen),
-      key_roll,
+      keys["rollout"],
       mask_slope=self.schedule.slope(batch["step"]),
       unroll=self.unroll,
       remat=self.remat,
@@ -155,13 +156,13 @@ class Generator:
     if self.weights.bg:
       steps = made.bg.shape[1]
       fakes, _ = self.fake_patches(
-        jax.random.fold_in(key, 1),
-        fold(made.bg),
-        jnp.repeat(first_mask, steps, axis=0),
+        key, fold(made.bg), jnp.repeat(first_mask, steps, axis=0)
       )
-      terms["bg"] = adversarial.wasserstein_generator(
-        self.db.apply({"params": params["db"]}, fold(fakes), "fg")
-      )
+      scores = self.db.apply({"params": params["db"]}, fold(fakes), "fg")
+      scores = scores.reshape(first_mask.shape[0], -1).mean(1)
+      # Where the critic had nothing to learn from it has no say here either.
+      says = self.real_patches.possible(first_mask).astype(jnp.float32)
+      terms["bg"] = -(scores * says).sum() / jnp.maximum(says.sum(), 1.0)
     return terms
 
   def _added(self, params, clip, batch) -> dict[str, Any]:
@@ -185,6 +186,12 @@ class Generator:
     if w.binary:
       terms["binary"] = jnp.minimum(clip.mask, 1.0 - clip.mask)[:, 1:].mean()
     return terms
+
+
+def _keys(key: jax.Array) -> dict[str, jax.Array]:
+  """Splits once for all draws; moving and playing draw the same rollout."""
+  names = ("start", "rollout", "jitter", "patches")
+  return dict(zip(names, jax.random.split(key, len(names)), strict=True))
 
 
 def _warp_term(mask: jax.Array, flow: jax.Array) -> jax.Array:

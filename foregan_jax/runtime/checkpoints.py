@@ -18,6 +18,8 @@ from orbax.checkpoint import checkpoint_managers
 from foregan_jax.runtime import mesh as mesh_lib
 
 _JSON_ITEMS = ("data", "config")
+# For `load_items` of weights alone: what else an item may hold.
+ALL_BUT_WEIGHTS = ("step", "variables", "opt", "ema", "memory")
 # Orbax keeps a step's metrics as an item and a file of this name.
 _METRICS = "metrics"
 # A network of another width differs in every leaf: some lines say enough.
@@ -241,6 +243,11 @@ def pick_steps(
     )
   _step_folder(directory, int(which))
   return [int(which)]
+
+
+def any_step(directory: str | os.PathLike) -> bool:
+  """Return whether the folder holds a whole checkpoint."""
+  return bool(ocp.path.step.checkpoint_steps(_absolute(directory)))
 
 
 def _absolute(directory: str | os.PathLike) -> str:

@@ -23,6 +23,7 @@ class Pending:
       every: steps between two lines; each line is the mean since the last.
     """
     self._writer, self._bar, self._every = writer, bar, every
+    self._step = 0
     self._held: tuple[int, dict[str, jax.Array]] | None = None
     self._sums: dict[str, list[float]] = {}
 
@@ -46,6 +47,16 @@ class Pending:
     if held:
       self._deal(*held)
 
+  def close(self) -> None:
+    """Deals with what is held and writes what is left over.
+
+    Raises:
+      NonFiniteError: naming step, player and term.
+    """
+    self.flush()
+    if self._sums:
+      self._write(self._step)
+
   def _deal(self, step: int, metrics: dict[str, Any]) -> None:
     numbers = {k: float(v) for k, v in jax.device_get(metrics).items()}
     bad = [k for k, v in numbers.items() if not math.isfinite(v)]
@@ -59,9 +70,13 @@ class Pending:
       )
     for name, value in numbers.items():
       self._sums.setdefault(name, []).append(value)
+    self._step = step
     if step % self._every:
       self._bar.update(step)
-      return
+    else:
+      self._write(step)
+
+  def _write(self, step: int) -> None:
     means = {k: float(np.mean(v)) for k, v in self._sums.items()}
     means["items_per_second"] = self._bar.items_per_second
     self._writer.write_scalars(step, means)

@@ -14,14 +14,14 @@ from flax import linen as nn
 from flax import struct
 
 from foregan_jax import game
-from foregan_jax.layers import moments, patch_sampler, ranges
+from foregan_jax.layers import moments, patch_sampler, patches, ranges
 from foregan_jax.nets import critic as critic_net
 from foregan_jax.nets import layer_generator, rollout
 from foregan_jax.nets import segmenter as segmenter_net
 from foregan_jax.players import critic as critic_player
 from foregan_jax.players import generator as generator_player
 from foregan_jax.players import segmenter as segmenter_player
-from foregan_jax.runtime import platform
+from foregan_jax.runtime import platform, settings
 
 
 @struct.dataclass
@@ -157,7 +157,12 @@ class ForeGan:
 
 
 def from_config(c) -> ForeGan:
-  """Builds the system of a config (see configs/davis.py for every key)."""
+  """Builds the system of a config (see configs/davis.py for every key).
+
+  Raises:
+    ValueError: for a value that no part knows, or sizes that do not fit.
+  """
+  _check(c)
   nets = _nets(c)
   layers = rollout.VideoLayers(
     gf=nets["gf"],
@@ -170,6 +175,7 @@ def from_config(c) -> ForeGan:
     bg_init=c.data.bg_init,
     composition=c.composition,
     fg_masking=c.gf.masking,
+    fg_outside=c.data.fg_outside,
     flow_clip=c.data.flow_clip,
   )
   return ForeGan(
@@ -188,6 +194,59 @@ def from_config(c) -> ForeGan:
   )
 
 
+# The words that each setting knows.
+_WORDS = {
+  "gf.condition": ("flow", "flow_mask", "next_frame"),
+  "gf.base": ("prev", "warp"),
+  "gf.formula": ("lerp", "exp12"),
+  "gf.temporal": ("sum", "concat", "convlstm", "none"),
+  "gf.mask_source": ("att", "fg_rgb", "h", "z"),
+  "gf.masking": ("dark", "none", "zero"),
+  "gb.condition": ("none", "flow"),
+  "gb.input": ("prev", "next_frame_noise_hole"),
+  "gb.formula": ("lerp", "exp12"),
+  "gb.temporal": ("sum", "concat", "convlstm", "none"),
+  "composition": ("alpha", "additive"),
+  "data.bg_init": ("row", "noise", "uniform", "black"),
+  "df.real": ("first", "augmented"),
+  "df.arch": ("M", "Ga"),
+  "db.fakes": ("uniform", "mask", "mixed"),
+  "gp_reduce": ("sum", "mean"),
+}
+
+
+def _check(c) -> None:
+  """Refuses what would otherwise train something else, or fail late."""
+  for name, known in _WORDS.items():
+    value = c
+    for part in name.split("."):
+      value = value[part]
+    if value not in known:
+      raise ValueError(
+        f"{name} is {value!r}, but must be one of {', '.join(known)}."
+        f"{settings.suggestion(str(value), list(known))}"
+      )
+  if c.variant != c.built_as:
+    raise ValueError(
+      f"variant is {c.variant!r}, which is only a label here; name it after "
+      f"the colon: --config=configs/davis.py:variant={c.variant}"
+    )
+  d = c.data
+  if d.height % 4 or d.width % 4:
+    raise ValueError(
+      f"data.height and data.width are {d.height} and {d.width}, but must be "
+      "multiples of 4 (the generators halve them twice)."
+    )
+  if d.clip_len < 2:
+    raise ValueError(f"data.clip_len is {d.clip_len}, but must be at least 2.")
+  if not 1 <= c.segmenter_frames <= d.clip_len:
+    raise ValueError(
+      f"segmenter_frames is {c.segmenter_frames}, but must be between 1 and "
+      f"data.clip_len, {d.clip_len}."
+    )
+  patches.grid_size((d.height, d.width), c.db.patch, c.db.stride)
+
+
 def _nets(c) -> dict[str, nn.Module]:
   dtype = platform.dtype(c.dtype)
   trunk = {"width": c.nets.width, "num_blocks": c.nets.blocks, "dtype": dtype}
@@ -199,6 +258,7 @@ def _nets(c) -> dict[str, nn.Module]:
       mask_kernel=c.gf.mask_kernel,
       formula=c.gf.formula,
       affine=c.gf.affine,
+      affine_align_corners=c.gf.affine_align_corners,
       **time,
       **trunk,
     ),
@@ -242,6 +302,7 @@ def _players(c, nets, layers) -> tuple[game.Player, ...]:
     db=nets["db"],
     seg=nets["seg"],
     critic_heads=tuple(c.df.heads),
+    real_patches=patch("free"),
     fake_patches=fakes,
     weights=generator_player.Weights(**c.w_generator),
     schedule=generator_player.Schedule(

@@ -49,6 +49,7 @@ def _experiment(number: int, **changes) -> dict[str, Any]:
     "df.heads": ("fg",),
     "df.real": "first",
     "data.bg_init": "black",
+    "batch_size": 2 if number <= 3 else 1,
     **changes,
   }
 
@@ -58,6 +59,7 @@ _EXP6 = {
   "gf.condition": "flow",
   "gf.mask_slope": 30.0,
   "gf.masking": "none",
+  "data.fg_outside": 0.0,
   "composition": "additive",
   "df.heads": ("fg",),
   "df.real": "first",
@@ -113,6 +115,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     4,
     **{
       "state_channels": 8, "gf.mask_source": "fg_rgb", "gf.mask_slope": 1.0,
+      "gf.mask_kernel": 7,
       "data.clip_len": 6, "db.count": 30, "db.stride": (10, 12),
       "turn.n_critic": 1,
     },
@@ -179,5 +182,5 @@ def apply(config: ml_collections.ConfigDict, variant: str) -> None:
     raise ValueError(
       f"unknown variant {variant!r}; there are {', '.join(VARIANTS)}"
     )
-  config.variant = variant
+  config.variant = config.built_as = variant
   config.update_from_flattened_dict(VARIANTS[variant])

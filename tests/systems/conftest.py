@@ -11,7 +11,7 @@ import pytest
 from foregan_jax import stepper, systems, train
 from foregan_jax.data import fake
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.runtime import optimizers, platform
+from foregan_jax.runtime import platform
 
 # A sixth system adds its config here and is covered.
 CONFIGS = {"foregan": "davis"}
@@ -65,7 +65,7 @@ def played(request, load_config):
   """A miniature of each system in turn."""
   config = load_config(CONFIGS[request.param], "smoke")
   system = systems.build(config)
-  tx = {p.name: optimizers.make(config.optim[p.name]) for p in system.players}
+  tx = train.make_optimizers(config, system)
   mesh = mesh_lib.make_mesh(jax.devices()[:1])
   step = stepper.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   source = fake.Fake(system.batch_spec(1), seed=3)
