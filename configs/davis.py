@@ -76,7 +76,7 @@ def _published() -> ml_collections.ConfigDict:
   # Start from the weights of another run: its workdir and some of its items.
   c.init_from = ml_collections.ConfigDict()
   c.init_from.workdir = ""
-  c.init_from.items = ("gan", "segmenter")
+  c.init_from.checkpoint_items = ("gan", "segmenter")
   c.init_from.step = "best"  # best | latest | a number
 
   c.data = d = ml_collections.ConfigDict()
@@ -239,5 +239,6 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.turn.segmenter_start = 0
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 1
   c.w_generator.bg_seg = 1.0
+  c.scan_unroll, c.remat = "loop", "on"  # what accelerators do
   c.ema_decay = 0.9
   c.eval.sequences = 1

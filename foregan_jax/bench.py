@@ -46,7 +46,7 @@ def run(config) -> dict[str, dict[str, float]]:
   system = systems.build(config)
   tx = train.make_optimizers(config, system)
   everywhere = mesh_lib.replicated(mesh)
-  state = train.make_state(config, system, tx, platform.key(0), everywhere)
+  state = train.state_maker(config, system, tx, everywhere)(platform.key(0))
   key = mesh_lib.replicate(mesh, platform.key(1))
   batch = _batch(config, system, mesh)
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)

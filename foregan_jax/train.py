@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -80,7 +81,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   everywhere = mesh_lib.replicated(mesh)
   init_key, step_key = jax.random.split(platform.key(config.seed))
   step_key = mesh_lib.replicate(mesh, step_key)
-  state = make_state(config, system, tx, init_key, everywhere)
+  state = state_maker(config, system, tx, everywhere)(init_key)
 
   # -- Resume: 1. this workdir, 2. the weights of `init_from`, 3. scratch.
   saver = checkpoints.Checkpoints(
@@ -215,8 +216,8 @@ def make_optimizers(config, system) -> dict:
   return made
 
 
-def make_state(config, system, tx, key: jax.Array, sharding: Any) -> game.State:
-  """Returns a fresh state, built on the devices in one compiled call."""
+def state_maker(config, system, tx, sharding: Any) -> Callable:
+  """Returns the compiled function from a key to a fresh state."""
   averaged = tuple(config.ema_nets) if config.ema_decay else ()
   spec = system.batch_spec(config.batch_size)
 
@@ -224,7 +225,9 @@ def make_state(config, system, tx, key: jax.Array, sharding: Any) -> game.State:
     batch = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), spec)
     return game.init_state(system, tx, key, batch, averaged=averaged)
 
-  return jax.jit(init, out_shardings=sharding)(key)
+  return jax.jit(
+    init, out_shardings=sharding, compiler_options=platform.COMPILE_FAST
+  )
 
 
 def _close(*things) -> None:
@@ -256,19 +259,21 @@ def _claim(workdir: pathlib.Path, config) -> None:
 def _init_from(c, system, state: game.State) -> game.State:
   """Takes chosen items' weights from another run; optimisers start afresh."""
   directory = pathlib.Path(c.workdir) / "checkpoints"
-  if not c.items:
-    raise ValueError("init_from.workdir is given, but init_from.items is empty")
-  unknown = set(c.items) - set(system.checkpoint_items)
+  if not c.checkpoint_items:
+    raise ValueError(
+      "init_from.workdir is given, but init_from.checkpoint_items is empty"
+    )
+  unknown = set(c.checkpoint_items) - set(system.checkpoint_items)
   if unknown:
     raise ValueError(
-      f"init_from.items names {sorted(unknown)}; this system has "
+      f"init_from.checkpoint_items names {sorted(unknown)}; this system has "
       f"{sorted(system.checkpoint_items)}"
     )
   (step,) = checkpoints.pick_steps(directory, c.step, best="J")
   wanted = {
     item: {"params": tree["params"]}
     for item, tree in game.split(system, state).items()
-    if item in c.items
+    if item in c.checkpoint_items
   }
   loaded = checkpoints.load_items(
     directory,
@@ -276,7 +281,9 @@ def _init_from(c, system, state: game.State) -> game.State:
     wanted,
     unread=checkpoints.ALL_BUT_WEIGHTS,
   )
-  logging.info("weights of %s from step %d of %s", c.items, step, directory)
+  logging.info(
+    "weights of %s from step %d of %s", c.checkpoint_items, step, directory
+  )
   for tree in loaded.values():
     state = state.replace(params={**state.params, **tree["params"]})
     ema = {n: p for n, p in tree["params"].items() if n in state.ema}

@@ -5,8 +5,20 @@ import pathlib
 
 # Before JAX is imported anywhere: tests run on CPU, split into four devices.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+# Tests compile much and compute little: half the compile time without LLVM's
+# optimisations.
+os.environ["XLA_FLAGS"] = " ".join(
+  [
+    os.environ.get("XLA_FLAGS", ""),
+    "--xla_force_host_platform_device_count=4",
+    "--xla_backend_optimization_level=0",
+  ]
+)
+
+# What one test has compiled the next one finds, in other processes too.
+os.environ.setdefault(
+  "JAX_COMPILATION_CACHE_DIR",
+  str(pathlib.Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"),
 )
 
 import jax

@@ -1,11 +1,7 @@
 """The loop: it resumes to the bit, on any devices, and refuses bad input."""
 
 import json
-import os
 import pathlib
-import socket
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +9,8 @@ import numpy as np
 import pytest
 
 from configs import davis
-from foregan_jax import game, stepper, systems, train
-from foregan_jax.data import fake
+from foregan_jax import game, systems, train
 from foregan_jax.runtime import checkpoints, pending, platform
-from foregan_jax.runtime import mesh as mesh_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -36,7 +30,10 @@ def _saved(workdir, step):
   system = systems.build(config)
   tx = train.make_optimizers(config, system)
   state = jax.eval_shape(
-    lambda key: game.init_state(system, tx, key, {}), platform.key(0)
+    lambda key: game.init_state(
+      system, tx, key, {}, averaged=tuple(config.ema_nets)
+    ),
+    platform.key(0),
   )
   folder = workdir / "checkpoints"
   trees = checkpoints.load_items(folder, step, game.split(system, state))
@@ -98,7 +95,7 @@ def test_batch_that_devices_cannot_share(tmp_path):
 def test_weights_of_another_run(straight, tmp_path):
   config = _config(num_steps=1)
   config.init_from.workdir = str(straight)
-  config.init_from.items = ("segmenter",)
+  config.init_from.checkpoint_items = ("segmenter",)
   config.init_from.step = "6"
   config.turn.segmenter_every = 0
   train.train_and_evaluate(config, tmp_path)
@@ -126,7 +123,10 @@ class _Spy:
 def test_what_is_not_finite_is_named():
   held = pending.Pending(_Spy(), _Spy(), every=1)
   held.swap(4, {"generator/rec": jnp.float32(1.0)})
-  held.swap(5, {"generator/rec": jnp.nan, "generator/loss": jnp.nan})
+  held.swap(
+    5,
+    {"generator/rec": jnp.float32("nan"), "generator/loss": jnp.float32("nan")},
+  )
   with pytest.raises(pending.NonFiniteError, match="step 5: 'rec' of player"):
     held.flush()
 
@@ -138,84 +138,3 @@ def test_lines_are_means_since_the_last():
     held.swap(step, {"critic/loss": jnp.float32(value)})
   held.flush()
   assert [(s, x["critic/loss"]) for s, x in spy.lines] == [(2, 2.0), (4, 7.0)]
-
-
-def _three_steps(devices):
-  config = _config()
-  system = systems.build(config)
-  tx = train.make_optimizers(config, system)
-  mesh = mesh_lib.make_mesh(devices)
-  everywhere = mesh_lib.replicated(mesh)
-  state = train.make_state(config, system, tx, platform.key(0), everywhere)
-  key = jax.device_put(platform.key(1), everywhere)
-  source = fake.Fake(system.batch_spec(1), seed=0)
-  step = stepper.Stepper(system, tx, mesh, ema_decay=0.0)
-  turn = tuple(p.name for p in system.players)
-  numbers = []
-  for i in range(3):
-    rows = [source[i + j] for j in range(config.batch_size)]
-    local = jax.tree.map(lambda *x: np.stack(x), *rows)
-    batch = mesh_lib.to_global(mesh, local)
-    if not i:
-      step.compile(turn, state, batch, key)
-    state, metrics = step(turn, state, batch, key)
-    numbers.append(jax.device_get(metrics))
-  return jax.device_get(state.params), numbers
-
-
-def test_one_device_and_four_agree():
-  one, one_numbers = _three_steps(jax.devices()[:1])
-  four, four_numbers = _three_steps(jax.devices()[:4])
-  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(four), strict=True):
-    np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
-  for a, b in zip(one_numbers, four_numbers, strict=True):
-    for name in a:
-      np.testing.assert_allclose(
-        a[name], b[name], rtol=1e-4, atol=1e-5, err_msg=name
-      )
-
-
-def _free_port():
-  with socket.socket() as s:
-    s.bind(("127.0.0.1", 0))
-    return s.getsockname()[1]
-
-
-def _launch(workdir, process_id, port, extra):
-  env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-  env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
-  command = [
-    sys.executable, "-m", "foregan_jax.main",
-    "--config=configs/davis.py:smoke", f"--workdir={workdir}",
-    f"--coordinator=127.0.0.1:{port}", "--num_processes=2",
-    f"--process_id={process_id}", *extra,
-  ]  # fmt: skip
-  return subprocess.Popen(
-    command, cwd=_ROOT, env=env, stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT, text=True,
-  )  # fmt: skip
-
-
-def test_two_processes_agree_with_one(straight, tmp_path):
-  """Two processes of two devices do what one process of four did."""
-  port = _free_port()
-  extra = [
-    "--config.num_steps=6", "--config.checkpoint_every=3",
-    "--config.eval_every=0", "--config.sample_every=0",
-    "--config.eval.pictures=false",
-  ]  # fmt: skip
-  ran = [_launch(tmp_path, i, port, extra) for i in range(2)]
-  said = [p.communicate(timeout=500)[0] for p in ran]
-  assert [p.returncode for p in ran] == [0, 0], (
-    said[0][-2000:] + said[1][-2000:]
-  )
-  one, one_data = _saved(straight, 3)
-  two, two_data = _saved(tmp_path, 3)
-  assert one_data == two_data
-  for item in one:
-    for a, b in zip(
-      jax.tree.leaves(one[item]["params"]),
-      jax.tree.leaves(two[item]["params"]),
-      strict=True,
-    ):
-      np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)

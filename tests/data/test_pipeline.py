@@ -129,7 +129,7 @@ def test_davis_batch(tiny_root, open_davis):
 def test_impossible_settings():
   with pytest.raises(ValueError, match="batch size 4 is not divisible by 3"):
     _batches(_Numbers(10), process_count=3)
-  with pytest.raises(ValueError, match="source is empty"):
+  with pytest.raises(ValueError, match="nothing to train on"):
     _batches(_Numbers(0))
 
 

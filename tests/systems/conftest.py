@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from foregan_jax import stepper, systems, train
@@ -27,12 +28,14 @@ class Game:
   mesh: Any
   step: stepper.Stepper
   batch: dict
+  maker: Any = None
 
   def fresh(self, seed=0):
     """Returns a new state."""
-    place = mesh_lib.replicated(self.mesh)
-    key = jax.random.fold_in(platform.key(7), seed)
-    return train.make_state(self.config, self.system, self.tx, key, place)
+    if self.maker is None:
+      place = mesh_lib.replicated(self.mesh)
+      self.maker = train.state_maker(self.config, self.system, self.tx, place)
+    return self.maker(jax.random.fold_in(platform.key(7), seed))
 
   def turns(self):
     """Returns the distinct turns of the first steps."""
@@ -70,5 +73,8 @@ def played(request, load_config):
   step = stepper.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   source = fake.Fake(system.batch_spec(1), seed=3)
   rows = [source[i] for i in range(config.batch_size)]
-  batch = jax.tree.map(lambda *x: jax.device_get(jnp.stack(x)), *rows)
+  batch = jax.tree.map(lambda *x: np.stack(x), *rows)
+  if "ref_mask" in batch:
+    # Noise everywhere would leave no picture a place free of the object.
+    batch["ref_mask"][:, :, batch["ref_mask"].shape[2] // 4 :] = 0
   return Game(config, system, tx, mesh, step, batch)

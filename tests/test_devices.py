@@ -1,0 +1,122 @@
+"""One device, four, and two processes of two do the same."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+
+from configs import davis
+from foregan_jax import game, stepper, systems, train
+from foregan_jax.data import fake
+from foregan_jax.runtime import checkpoints, platform
+from foregan_jax.runtime import mesh as mesh_lib
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_CHANGES = {
+  "num_steps": 3,
+  "checkpoint_every": 0,
+  "eval_every": 0,
+  "sample_every": 0,
+  "eval.pictures": False,
+}
+
+
+def _config():
+  config = davis.get_config("smoke")
+  config.update_from_flattened_dict(_CHANGES)
+  return config
+
+
+def _weights(workdir):
+  """Reads the parameters and the input pipeline's state after three steps."""
+  config = _config()
+  system = systems.build(config)
+  tx = train.make_optimizers(config, system)
+  state = jax.eval_shape(
+    lambda key: game.init_state(system, tx, key, {}), platform.key(0)
+  )
+  wanted = {
+    item: {"params": tree["params"]}
+    for item, tree in game.split(system, state).items()
+  }
+  folder = workdir / "checkpoints"
+  unread = checkpoints.ALL_BUT_WEIGHTS
+  trees = checkpoints.load_items(folder, 3, wanted, unread=unread)
+  return trees, checkpoints.load_json(folder, 3, "data")
+
+
+def _three_steps(devices):
+  config = _config()
+  system = systems.build(config)
+  tx = train.make_optimizers(config, system)
+  mesh = mesh_lib.make_mesh(devices)
+  everywhere = mesh_lib.replicated(mesh)
+  state = train.state_maker(config, system, tx, everywhere)(platform.key(0))
+  key = jax.device_put(platform.key(1), everywhere)
+  source = fake.Fake(system.batch_spec(1), seed=0)
+  step = stepper.Stepper(system, tx, mesh, ema_decay=0.0)
+  turn = tuple(p.name for p in system.players)
+  numbers = []
+  for i in range(3):
+    rows = [source[i + j] for j in range(config.batch_size)]
+    local = jax.tree.map(lambda *x: np.stack(x), *rows)
+    batch = mesh_lib.to_global(mesh, local)
+    if not i:
+      step.compile(turn, state, batch, key)
+    state, metrics = step(turn, state, batch, key)
+    numbers.append(jax.device_get(metrics))
+  return jax.device_get(state.params), numbers
+
+
+def test_one_device_and_four_agree():
+  one, one_numbers = _three_steps(jax.devices()[:1])
+  four, four_numbers = _three_steps(jax.devices()[:4])
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(four), strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+  for a, b in zip(one_numbers, four_numbers, strict=True):
+    for name in a:
+      np.testing.assert_allclose(
+        a[name], b[name], rtol=1e-4, atol=1e-5, err_msg=name
+      )
+
+
+def _free_port():
+  with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    return s.getsockname()[1]
+
+
+def _launch(workdir, process_id, port, extra):
+  env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+  env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+  command = [
+    sys.executable, "-m", "foregan_jax.main",
+    "--config=configs/davis.py:smoke", f"--workdir={workdir}",
+    f"--coordinator=127.0.0.1:{port}", "--num_processes=2",
+    f"--process_id={process_id}", *extra,
+  ]  # fmt: skip
+  return subprocess.Popen(
+    command, cwd=_ROOT, env=env, stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT, text=True,
+  )  # fmt: skip
+
+
+def test_two_processes_agree_with_one(tmp_path):
+  """Two processes of two devices do what one process of four did."""
+  port = _free_port()
+  extra = [
+    f"--config.{name}={str(value).lower()}" for name, value in _CHANGES.items()
+  ]
+  ran = [_launch(tmp_path / "two", i, port, extra) for i in range(2)]
+  said = [p.communicate(timeout=500)[0] for p in ran]
+  assert [p.returncode for p in ran] == [0, 0], "\n".join(said)
+  train.train_and_evaluate(_config(), tmp_path / "one")
+  one, one_data = _weights(tmp_path / "one")
+  two, two_data = _weights(tmp_path / "two")
+  assert one_data == two_data == {"next_index": 3}
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
