@@ -185,6 +185,8 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
         if turn not in step_fn.programs:
           with bar.paused(f"compiling {' + '.join(turn)}"):
             step_fn.compile(turn, state, batch, step_key)
+            # Gloo gives up a first meeting after 30 s; compilers differ more.
+            mesh_lib.barrier(f"compiled {turn}")
         state, metrics = step_fn(turn, state, batch, step_key)
       pending.swap(step + 1, metrics)
     pending.close()
@@ -260,9 +262,7 @@ def _init_from(c, system, state: game.State) -> game.State:
   """Takes chosen items' weights from another run; optimisers start afresh."""
   directory = pathlib.Path(c.workdir) / "checkpoints"
   if not c.checkpoint_items:
-    raise ValueError(
-      "init_from.workdir is given, but init_from.checkpoint_items is empty"
-    )
+    raise ValueError("init_from names a workdir, but no checkpoint_items")
   unknown = set(c.checkpoint_items) - set(system.checkpoint_items)
   if unknown:
     raise ValueError(

@@ -6,6 +6,12 @@ import numpy as np
 
 from foregan_jax import game
 
+# A Wasserstein critic's last bias cancels in E D(fake) - E D(real), and the
+# penalty is blind to it.
+_CANCELS = {
+  "foregan": ("df/head_fg/bias", "df/head_mask/bias", "db/head_fg/bias")
+}
+
 
 def _same(a, b):
   return jax.tree.all(jax.tree.map(jnp.array_equal, a, b))
@@ -52,11 +58,11 @@ def test_every_parameter_learns_something(played):
     after, _ = played.play(turn, after)
   same = jax.tree.map(jnp.array_equal, before.params, after.params)
   stuck = [
-    jax.tree_util.keystr(path)
+    jax.tree_util.keystr(path, simple=True, separator="/")
     for path, still in jax.tree_util.tree_leaves_with_path(same)
     if still
   ]
-  assert not stuck
+  assert set(stuck) <= set(_CANCELS.get(played.system.name, ()))
 
 
 def test_one_program_per_distinct_turn(played):
