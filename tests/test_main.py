@@ -157,14 +157,26 @@ def test_launch_scripts_parse(script):
 
 
 @pytest.mark.skipif(shutil.which("mpirun") is None, reason="no Open MPI here")
-def test_open_mpi_processes_find_each_other():
+def test_open_mpi_processes_find_each_other(tmp_path):
   program = (
     "import jax; from foregan_jax.runtime import distributed;"
     "distributed.initialize();"
-    "print('found', jax.process_index(), jax.process_count())"
+    # To a file each: lines of several processes run into one another.
+    "import pathlib, sys;"
+    "name = f'{jax.process_index()} of {jax.process_count()}';"
+    "pathlib.Path(sys.argv[1], name).touch()"
   )
   done = subprocess.run(
-    ["mpirun", "-np", "2", "--oversubscribe", sys.executable, "-c", program],
+    [
+      "mpirun",
+      "-np",
+      "2",
+      "--oversubscribe",
+      sys.executable,
+      "-c",
+      program,
+      str(tmp_path),
+    ],
     env={
       **os.environ,
       "OMPI_ALLOW_RUN_AS_ROOT": "1",
@@ -176,5 +188,4 @@ def test_open_mpi_processes_find_each_other():
     timeout=120,
   )
   assert done.returncode == 0, done.stderr
-  found = [x for x in done.stdout.splitlines() if x.startswith("found")]
-  assert sorted(found) == ["found 0 2", "found 1 2"]
+  assert sorted(p.name for p in tmp_path.iterdir()) == ["0 of 2", "1 of 2"]
