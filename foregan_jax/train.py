@@ -192,14 +192,15 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     pending.close()
 
   # -- The end: scores and pictures of everything, the last checkpoint. What
-  # was learnt is kept even if the evaluation fails.
-  try:
-    heads, scores = assess(config.num_steps, final=True)
-  except BaseException:
-    save(config.num_steps, None)
-    saver.close()
-    raise
-  save(config.num_steps, scores)
+  # was learnt is kept even if the evaluation fails or somebody asks to stop.
+  with interrupts.Interrupts():
+    try:
+      heads, scores = assess(config.num_steps, final=True)
+    except BaseException:
+      save(config.num_steps, None)
+      saver.close()
+      raise
+    save(config.num_steps, scores)
   sample(config.num_steps)
   _close(saver, writer, batches)
   if first:
