@@ -143,7 +143,8 @@ def _published() -> ml_collections.ConfigDict:
   # Ours, off in the named experiments (foregan_jax/players/generator.py).
   c.w_generator.update(dict(warp=0.0, bg_seg=0.0, area=0.0, binary=0.0))
   c.area_band = (0.5, 2.0)  # of the first mask's area
-  c.w_segmenter = ml_collections.ConfigDict(dict(bce=1.0, iou=1.0))
+  # Objects are small: with bce 1 "no object anywhere" is where it settles.
+  c.w_segmenter = ml_collections.ConfigDict(dict(bce=0.2, iou=1.0))
   c.segmenter_frames = 4  # of each clip: the first, and random others
   c.augment = ml_collections.ConfigDict()
   c.augment.colour = (0.2, 0.2, 0.2, 0.05)

@@ -92,13 +92,13 @@ class VideoEvaluator:
     for name in rich.progress.track(mine, "evaluating", disable=quiet):
       sequence = self._source.sequence(name)
       labels = self.labels(params, sequence)
-      annotated = [x is not None for x in sequence["labels"][1:-1]]
-      if not any(annotated):
+      truth = sequence["labels"]
+      if all(t is None for t in truth[1:-1]):
         logging.warning("%s has no annotated inner frame: not scored", name)
-      for head, predicted in labels.items() if any(annotated) else ():
-        scores.setdefault(head, {})[name] = davis.score_sequence(
-          predicted, sequence["labels"], objects=(1,)
-        )
+      else:
+        for head, predicted in labels.items():
+          score = davis.score_sequence(predicted, truth, objects=(1,))
+          scores.setdefault(head, {})[name] = score
       if write:
         _write_sequence(folder, sequence, labels, self._system.heads)
     scores = _gather(folder, scores)
@@ -187,10 +187,10 @@ def _write_sequence(folder, sequence, labels, heads) -> None:
   shown = {"truth": truth, REPEAT: labels[REPEAT]}
   shown |= {head: labels[head] for head in heads}
   sheets = []
-  for t, frame in enumerate(sequence["frames"]):
-    native = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+  for t in range(len(truth)):
+    frame = sequence["native_frame"](t)
     row = [
-      pictures.overlay(native, masks[t].astype(np.uint8))
+      pictures.overlay(frame, masks[t].astype(np.uint8))
       for masks in shown.values()
     ]
     sheets.append(pictures.contact_sheet([row], columns=list(shown)))

@@ -139,7 +139,8 @@ class Davis:
       name; frames uint8 [T, h, w, 3], ref_mask uint8 [h, w, 1], flow_fwd and
       flow_bwd float32 [T-1, h, w, 2], all at network size; labels, a list of
       T native uint8 [H, W] (0, 1 = the object, 255 void; None where there is
-      no mask); native_size (H, W); paths of the frames.
+      no mask); native_size (H, W); native_frame(t), RGB uint8 [H, W, 3], read
+      when called; paths of the frames.
 
     Raises:
       DataError: naming the file that is broken, or the empty first mask.
@@ -162,6 +163,7 @@ class Davis:
         "flow_bwd": self._flows(video, frames, "bwd", pool.map),
         "labels": labels,
         "native_size": native,
+        "native_frame": lambda t: images.read_image(video.frames[t]),
         "paths": list(video.frames[:count]),
       }
 

@@ -89,6 +89,7 @@ class FakeVideos:
       "flow_bwd": -np.stack(flow[1:]) if count > 1 else none,
       "labels": labels,
       "native_size": self._size,
+      "native_frame": frames.__getitem__,
       "paths": [pathlib.Path(name, f"{t:05d}.jpg") for t in range(count)],
     }
 

@@ -7,7 +7,6 @@ VOS-ForeGAN removes the pixels of its masks where it is large.
 
 import dataclasses
 import itertools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -29,11 +28,6 @@ def monomials(
     for index in itertools.combinations_with_replacement(variables, k):
       terms[index] = terms[index[:-1]] * points[..., index[-1]]
   return jnp.stack(list(terms.values()), axis=-1)
-
-
-def num_monomials(dimensions: int, degree: int) -> int:
-  """Return `C(dimensions + degree, degree)`, the mean of Q over its points."""
-  return math.comb(dimensions + degree, degree)
 
 
 def fit(

@@ -128,15 +128,6 @@ def resize(
   return image
 
 
-def resize_flow(
-  flow: Float[Array, "b h w 2"], size: tuple[int, int]
-) -> Float[Array, "b h2 w2 2"]:
-  """Resize a flow to `size` = (h, w) and its vectors with it."""
-  h, w = flow.shape[1:3]
-  ratio = np.float32([size[1] / w, size[0] / h]).reshape(1, 1, 1, 2)
-  return resize(flow, size, align_corners=False) * ratio
-
-
 def affine_grid(
   theta: Float[Array, "b 2 3"], size: tuple[int, int], align_corners: bool
 ) -> Float[Array, "b h w 2"]:

@@ -25,19 +25,6 @@ def bce(
   return (loss * weight).sum() / jnp.maximum(weight.sum(), 1)
 
 
-def soft_dice(
-  prob: Float[Array, "b h w 1"], target: Float[Array, "b h w 1"]
-) -> Float[Array, ""]:
-  """Return `1 - 2 sum(p t) / (sum p + sum t)`, averaged over samples.
-
-  The sums get one pixel added, so that two empty masks agree (Milletari et
-  al. 2016, V-Net). Both arguments are in [0, 1].
-  """
-  p, t = _flat(prob), _flat(target)
-  overlap = 2 * (p * t).sum(1) + 1
-  return (1 - overlap / (p.sum(1) + t.sum(1) + 1)).mean()
-
-
 def soft_iou(
   prob: Float[Array, "b h w 1"], target: Float[Array, "b h w 1"]
 ) -> Float[Array, ""]:

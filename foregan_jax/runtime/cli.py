@@ -25,6 +25,8 @@ _INTERRUPTED = 130
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Libraries whose INFO lines would drown ours.
 _CHATTY = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
+# Orbax says so at every checkpoint between two evaluations.
+_NOISE = "Requested `tracked_metric`; did not provide metrics."
 # What a flag's parser says about a value of the wrong type, and what it means.
 _WRONG_TYPES = {
   "invalid literal for int()": "a whole number",
@@ -90,6 +92,8 @@ def _leave_if_one_of_many() -> None:
 
 
 def _is_worth_showing(record: python_logging.LogRecord) -> bool:
+  if record.msg == _NOISE:
+    return False
   parts = pathlib.PurePath(record.pathname).parts
   chatty = any(name in parts for name in _CHATTY)
   return record.levelno >= python_logging.WARNING or not chatty

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -98,24 +97,6 @@ def replicate(mesh: Mesh, tree: Any) -> Any:
   """
   # device_put refuses keys where devices of other processes are concerned.
   return jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
-
-
-def to_local(tree: Any) -> Any:
-  """Fetch global arrays as numpy, with every process's rows in order.
-
-  In a run of several processes all of them must call this together.
-  """
-  if jax.process_count() == 1:
-    return jax.device_get(tree)
-  # Replicated arrays are whole in each process; only split ones need fetching.
-  return jax.tree.map(
-    lambda x: (
-      np.asarray(x)
-      if x.is_fully_replicated
-      else multihost_utils.process_allgather(x, tiled=True)
-    ),
-    tree,
-  )
 
 
 def barrier(name: str) -> None:

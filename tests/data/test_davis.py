@@ -48,6 +48,8 @@ def test_sequence(tiny, tiny_root, open_davis):
   assert sequence["flow_fwd"].shape == sequence["flow_bwd"].shape
   assert sequence["flow_fwd"].shape == (5, 12, 20, 2)
   assert sequence["native_size"] == tiny.SIZE
+  native = sequence["native_frame"](1)
+  np.testing.assert_array_equal(native, images.read_image(sequence["paths"][1]))
   assert sequence["labels"][3] is None
   assert sequence["labels"][0].shape == tiny.SIZE
   assert [path.name for path in sequence["paths"]][:2] == [

@@ -80,11 +80,6 @@ def test_resize_with_align_corners_keeps_the_corner_pixels(key):
   np.testing.assert_allclose(got[:, ::3, ::3], image, atol=1e-5)
 
 
-def test_resizing_a_flow_scales_its_vectors():
-  got = warp.resize_flow(constant_flow((1, 4, 6), 3, -2), (8, 3))
-  np.testing.assert_allclose(got, constant_flow((1, 8, 3), 1.5, -4), atol=1e-6)
-
-
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_affine_identity_and_mirror(align_corners, key):
   image = jax.random.normal(key, (2, 5, 8, 3))

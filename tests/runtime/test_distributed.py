@@ -117,6 +117,7 @@ def test_mistakes_are_sentences(environ, flags, sentence):
 _PROCESS = """
 import json, os, signal, sys
 import jax, jax.numpy as jnp, numpy as np
+from jax.experimental import multihost_utils
 from foregan_jax.runtime import checkpoints, distributed, interrupts
 from foregan_jax.runtime import mesh as mesh_lib
 
@@ -143,11 +144,13 @@ with interrupts.Interrupts() as signals:
     if me == 1 and step == 3:
       os.kill(os.getpid(), signal.SIGTERM)
     mean = again(mean).block_until_ready()
+fetch = lambda x: multihost_utils.process_allgather(x, tiled=True)
+whole_again = lambda x: fetch(x)[:, 0].tolist()
 print(json.dumps({
   "devices": [jax.local_device_count(), jax.device_count()],
   "mean": float(mean),
-  "rows": mesh_lib.to_local(batch)["x"][:, 0].tolist(),
-  "back": mesh_lib.to_local(back["gan"])["x"][:, 0].tolist(),
+  "rows": whole_again(batch["x"]),
+  "back": whole_again(back["gan"]["x"]),
   "data": data,
   "key": jax.device_get(jax.random.key_data(key)).tolist(),
   "stopped": step,

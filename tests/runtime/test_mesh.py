@@ -29,15 +29,13 @@ def test_local_batch_is_the_share_of_this_process():
     mesh_lib.local_batch_size(7, mesh)
 
 
-def test_to_global_splits_rows_in_order_and_to_local_brings_them_back():
+def test_to_global_splits_rows_in_order():
   mesh = mesh_lib.make_mesh(jax.devices()[:4])
   batch = {"video": np.arange(8 * 3, dtype=np.uint8).reshape(8, 3)}
   placed = mesh_lib.to_global(mesh, batch)
   assert placed["video"].sharding == mesh_lib.sharded(mesh)
   for i, shard in enumerate(placed["video"].addressable_shards):
     np.testing.assert_array_equal(shard.data, batch["video"][2 * i : 2 * i + 2])
-  back = mesh_lib.to_local(placed)
-  np.testing.assert_array_equal(back["video"], batch["video"])
 
 
 def test_step_on_four_devices_equals_one():
