@@ -80,6 +80,35 @@ class GroupNorm(nn.Module):
     return _scale(self, x, repeat(mean.mean(-1)), repeat(var))
 
 
+class BatchNorm(nn.Module):
+  """Normalise every channel over the whole batch (and its pixels).
+
+  With a batch split over devices the statistics are those of all of them:
+  under `jit` a mean is global. Running averages (momentum 0.9) live in the
+  collection `batch_stats` and serve where `train` is False.
+  """
+
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b *hw c"], train: bool) -> jax.Array:
+    """Return the normalised `x`."""
+    return nn.BatchNorm(
+      use_running_average=not train,
+      momentum=0.9,
+      epsilon=1e-5,
+      dtype=self.dtype,
+      scale_init=_near_one,
+      use_fast_variance=False,
+      name="norm",
+    )(x)
+
+
+def _near_one(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
+  """Draws DCGAN's initial scales, N(1, 0.02)."""
+  return 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
+
+
 def _scale(
   module: InstanceNorm | GroupNorm,
   x: jax.Array,

@@ -105,3 +105,22 @@ def test_modules_compute_in_dtype_and_keep_float32_parameters(dtype, key):
     loss = lambda p, m=module: m.apply(p, x).astype(jnp.float32).sum()
     leaves = jax.tree.leaves((params, jax.jit(jax.grad(loss))(params)))
     assert {p.dtype for p in leaves} == {jnp.dtype("float32")}
+
+
+def test_upsampled_equals_repeating_and_convolving(key):
+  x = jax.random.normal(key, (2, 5, 6, 3))
+  kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 4))
+
+  def plain(x, kernel):
+    large = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    return lax_conv(large, kernel, 1, (1, 1))
+
+  np.testing.assert_allclose(
+    convs.upsampled(x, kernel), plain(x, kernel), rtol=1e-4, atol=1e-4
+  )
+  for a, b in zip(
+    gradients(convs.upsampled, x, kernel),
+    gradients(plain, x, kernel),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
