@@ -21,7 +21,7 @@ After the colon, separated by commas:
 
 import ml_collections
 
-from foregan_jax.runtime import settings
+from foregan_jax.runtime import optimizers, settings
 from foregan_jax.systems import foregan_variants
 
 
@@ -166,7 +166,7 @@ def _published() -> ml_collections.ConfigDict:
 
   c.optim = ml_collections.ConfigDict()
   for player in ("generator", "critic", "segmenter"):
-    c.optim[player] = _adam(learning_rate=1e-4, b1=0.5)
+    c.optim[player] = optimizers.adam(learning_rate=1e-4, b1=0.5)
   c.ema_decay = 0.0  # 0: no averages
   c.ema_nets = ("gf", "gb", "seg")
 
@@ -180,21 +180,6 @@ def _published() -> ml_collections.ConfigDict:
   c.eval.sequences = 0  # the first so many, while training; 0: all
   c.eval.pictures = True
   return c
-
-
-def _adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
-  return ml_collections.ConfigDict(
-    dict(
-      learning_rate=learning_rate,
-      b1=b1,
-      b2=0.999,
-      eps=1e-8,
-      grad_clip=0.0,  # largest global norm; 0: off
-      warmup_steps=0,
-      decay="none",  # none | cosine
-      decay_steps=0,  # of the player's own; 0: to the end of the run
-    )
-  )
 
 
 def _small(c: ml_collections.ConfigDict) -> None:

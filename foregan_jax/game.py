@@ -80,6 +80,7 @@ class System(Protocol):
   """A method: its nets, its players in the order they move, whose turn."""
 
   name: str
+  task: str  # what it is judged on: "videos" or "stills"
   nets: Mapping[str, Any]  # net -> Linen module
   players: tuple[Player, ...]
   checkpoint_items: Mapping[str, tuple[str, ...]]  # item -> its nets

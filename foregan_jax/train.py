@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from absl import logging
 from clu import parameter_overview
 
-from foregan_jax import evaluate, game, pictures, samples, systems
+from foregan_jax import evaluate, evaluators, game, pictures, systems
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import pipeline, sources
-from foregan_jax.metrics import report
+from foregan_jax.evaluators import result as result_lib
 from foregan_jax.runtime import (
   checkpoints,
   distributed,
@@ -75,7 +75,9 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     num_threads=config.data.threads,
     prefetch=config.data.prefetch,
   )
-  videos = sources.evaluation(config, workdir)
+  evaluator = evaluators.build(system, config, workdir)
+  if first:
+    evaluator.prepare_samples()
 
   # -- State: one jitted init, replicated.
   everywhere = mesh_lib.replicated(mesh)
@@ -111,47 +113,37 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     logging.info("parameters:\n%s", table)
 
   # -- What is done now and then.
-  evaluator = evaluate.VideoEvaluator(
-    system, videos, clip_len=config.data.clip_len
-  )
-  sampler = samples.Sampler(system, videos, clip_len=config.data.clip_len)
   bar = progress.Progress(
     start=start, end=config.num_steps, items_per_step=config.batch_size
   )
   pending = pending_lib.Pending(writer, bar, every=config.log_every)
 
-  def assess(step: int, *, final: bool):
-    """Scores the state; returns the heads and the score to keep it by."""
+  def assess(step: int, *, final: bool) -> result_lib.Result:
     pending.flush()
-    folder = evaluate.folder(workdir, sources.benchmark(config), step)
-    heads = evaluator.run(
+    result = evaluator.assess(
       jax.device_get(game.evaluation_params(state)),
-      folder=folder,
-      limit=0 if final else config.eval.sequences,
+      folder=result_lib.folder(workdir, sources.benchmark(config), step),
+      whole=final,
       write=final and config.eval.pictures,
     )
-    numbers = evaluate.scalars(heads, clip_len=config.data.clip_len)
-    writer.write_scalars(step, {f"eval/{k}": v for k, v in numbers.items()})
-    if first:
-      evaluate.write(folder, heads, split=config.data.eval_split)
-    # The best checkpoint is chosen over the same videos all along.
-    names = videos.names[: config.eval.sequences or None]
-    main = next(head for head in heads if head.name == system.heads[0])
-    chosen = {n: main.scores[n] for n in names if n in main.scores}
-    return heads, {"J": report.global_results(chosen)["J-Mean"]}
+    writer.write_scalars(
+      step, {f"eval/{name}": x for name, x in result.scalars.items()}
+    )
+    return result
 
-  def save(step: int, scores: dict[str, float] | None) -> None:
+  def save(step: int, result: result_lib.Result | None) -> None:
     pending.flush()  # what became non-finite is not worth keeping
     writer.flush()
     if (saver.latest_step() or 0) < step:
       items = game.split(system, state)
       here = batches.get_state()
-      saver.save(step, items, here, settings.to_json(config), scores)
+      score = result and {"J": result.best}
+      saver.save(step, items, here, settings.to_json(config), score)
 
   def sample(step: int) -> None:
     if first:
-      sheets = sampler.sheets(jax.device_get(game.evaluation_params(state)))
-      for name, sheet in sheets.items():
+      params = jax.device_get(game.evaluation_params(state))
+      for name, sheet in evaluator.samples(params).items():
         path = workdir / "samples" / f"step_{step:06d}_{name}.png"
         pictures.save_png(path, sheet)
         writer.write_images(step, {f"samples/{name}": sheet[None]})
@@ -163,16 +155,16 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   due = lambda every, step: every and step > start and step % every == 0
   with interrupts.Interrupts() as signals, bar:
     for step in range(start, config.num_steps):
-      scores = None
+      result = None
       if due(config.eval_every, step):
         with bar.paused("evaluating"):
-          _, scores = assess(step, final=False)
+          result = assess(step, final=False)
       if due(config.sample_every, step):
         with bar.paused("drawing samples"):
           sample(step)
-      if scores or due(config.checkpoint_every, step):
+      if result or due(config.checkpoint_every, step):
         with bar.paused("saving"):
-          save(step, scores)
+          save(step, result)
       if signals.should_stop(step):
         save(step, None)
         _close(saver, writer, batches)
@@ -195,16 +187,16 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   # was learnt is kept even if the evaluation fails or somebody asks to stop.
   with interrupts.Interrupts():
     try:
-      heads, scores = assess(config.num_steps, final=True)
+      result = assess(config.num_steps, final=True)
     except BaseException:
       save(config.num_steps, None)
       saver.close()
       raise
-    save(config.num_steps, scores)
+    save(config.num_steps, result)
   sample(config.num_steps)
   _close(saver, writer, batches)
   if first:
-    evaluate.show(workdir, config, config.num_steps, heads)
+    evaluate.show(workdir, config, config.num_steps, result)
 
 
 def make_optimizers(config, system) -> dict:

@@ -16,6 +16,11 @@ from foregan_jax.runtime import checkpoints, platform
 from foregan_jax.runtime import mesh as mesh_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
+# The last biases of Wasserstein critics: their gradient is rounding alone.
+_CANCELS = (
+  "df['head_fg']['bias']", "df['head_mask']['bias']", "db['head_fg']['bias']",
+)  # fmt: skip
+_LEVELS = ("generator/fg", "generator/mask", "generator/bg", "generator/loss")
 _CHANGES = {
   "num_steps": 3,
   "checkpoint_every": 0,
@@ -86,15 +91,23 @@ def _assert_agree(a, b, start):
   Adam moves an entry by its learning rate, 1e-4, whatever its gradient; where
   that is all rounding, so is the move, so the nets are compared as wholes.
   """
-  norm = lambda tree: np.sqrt(sum((x**2).sum() for x in jax.tree.leaves(tree)))
-  difference = lambda x, y: jax.tree.map(np.subtract, x, y)
+  norm = lambda arrays: np.sqrt(sum((x**2).sum() for x in arrays.values()))
+  minus = lambda x, y: {name: x[name] - y[name] for name in x}
   for net in start:
-    for x, y in zip(
-      jax.tree.leaves(a[net]), jax.tree.leaves(b[net]), strict=True
-    ):
-      np.testing.assert_allclose(x, y, rtol=0, atol=1e-5)
-    moved = norm(difference(a[net], start[net]))
-    assert norm(difference(a[net], b[net])) < 0.02 * moved, net
+    one, other, first = (_leaves(net, tree[net]) for tree in (a, b, start))
+    for name, x in one.items():
+      np.testing.assert_allclose(
+        x, other[name], rtol=0, atol=1e-5, err_msg=name
+      )
+    assert norm(minus(one, other)) < 0.02 * norm(minus(one, first)), net
+
+
+def _leaves(net, tree):
+  paths = jax.tree_util.tree_leaves_with_path(tree)
+  named = {net + jax.tree_util.keystr(path): x for path, x in paths}
+  return {
+    name: np.asarray(x) for name, x in named.items() if name not in _CANCELS
+  }
 
 
 def test_one_device_and_four_agree():
@@ -103,8 +116,10 @@ def test_one_device_and_four_agree():
   _assert_agree(one, four, start)
   for a, b in zip(one_numbers, four_numbers, strict=True):
     for name in a:
+      # A critic's level is its last bias, which drifts by rounding.
+      level = name in _LEVELS
       np.testing.assert_allclose(
-        a[name], b[name], rtol=1e-4, atol=1e-5, err_msg=name
+        a[name], b[name], rtol=1e-4, atol=3e-4 if level else 1e-5, err_msg=name
       )
 
 

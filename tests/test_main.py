@@ -66,9 +66,10 @@ def test_import_leaves_the_devices_alone():
 # Stands in for Python in launch/any.sh, and says what it was started with.
 _STUB = """#!/usr/bin/env bash
 if [[ $1 == -c ]]; then exec "$REAL_PYTHON" "$@"; fi
-echo "$FOREGAN_PROCESS_ID/$FOREGAN_NUM_PROCESSES $FOREGAN_COORDINATOR $*"
 trap 'echo "$FOREGAN_PROCESS_ID saved"; exit 0' TERM
-if [[ $FOREGAN_PROCESS_ID == "$FAILING" ]]; then exit 7; fi
+echo "$FOREGAN_PROCESS_ID/$FOREGAN_NUM_PROCESSES $FOREGAN_COORDINATOR $*"
+# Not before the others have set their traps.
+if [[ $FOREGAN_PROCESS_ID == "$FAILING" ]]; then sleep 2; exit 7; fi
 for ((i = 0; i < ${TENTHS:-0}; i++)); do sleep 0.1; done
 """
 
@@ -133,8 +134,7 @@ def test_any_sh_ends_all_when_one_fails(any_sh):
 def test_any_sh_passes_sigterm_on_and_waits(any_sh):
   process = any_sh("2", TENTHS="600")
   for _ in range(2):
-    process.stdout.readline()  # Both are there; now their traps are too, soon.
-  time.sleep(0.3)
+    process.stdout.readline()  # Both are there, and so are their traps.
   process.send_signal(signal.SIGTERM)
   out, err = process.communicate(timeout=30)
   assert process.returncode == 0, err

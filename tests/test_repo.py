@@ -31,6 +31,7 @@ _BELOW = {
   "players": {"game", "layers", "losses", "nets", "runtime"},
   "systems": {"game", "layers", "losses", "nets", "players", "runtime"},
   "stepper": {"game", "runtime"},
+  "evaluators": {"data", "layers", "metrics", "pictures", "runtime"},
 }  # fmt: skip
 # Files of these folders do not import each other.
 _APART = ("players", "systems")

@@ -18,7 +18,9 @@ _NUM_VIDEOS = 2
 class Fake:
   """An indexable source of random samples; `source[i]` is always the same.
 
-  uint8 arrays are uniform in 0..255, floating ones standard normal.
+  uint8 arrays are uniform in 0..255, floating ones standard normal. What is
+  named a mask shows an object on the left quarter: noise everywhere would
+  leave no place that is free of it.
   """
 
   def __init__(self, batch_spec: Mapping[str, Any], *, seed: int):
@@ -44,7 +46,11 @@ class Fake:
 
 def _draw(rng: np.random.Generator, spec: Any) -> Any:
   if isinstance(spec, Mapping):
-    return {name: _draw(rng, part) for name, part in spec.items()}
+    sample = {name: _draw(rng, part) for name, part in spec.items()}
+    for name in sample:
+      if name.endswith("mask"):
+        sample[name][..., sample[name].shape[-2] // 4 :, :] = 0
+    return sample
   shape, dtype = spec.shape[1:], np.dtype(spec.dtype)
   if dtype == np.uint8:
     return rng.integers(0, _UINT8_LEVELS, shape, np.uint8)
@@ -98,3 +104,33 @@ class FakeVideos:
     centre = (width // 2 + t, height // 2)
     canvas = np.zeros(self._size, np.uint8)
     return cv2.circle(canvas, centre, max(min(height, width) // 4, 1), 1, -1)
+
+
+class FakeStills:
+  """Pictures of noise with a brighter disk, as `stills.Stills` gives them.
+
+  Attributes:
+    names: of the pictures.
+  """
+
+  def __init__(self, *, size: int, seed: int):
+    """Remember the side of a picture and the seed."""
+    self._size, self._seed = size, seed
+    self.names = tuple(f"fake{i}" for i in range(_NUM_DISTINCT))
+
+  def __len__(self) -> int:
+    """Count the pictures."""
+    return len(self.names)
+
+  def picture(self, index: int) -> np.ndarray:
+    """Make a picture, uint8 [size, size, 3]."""
+    rng = np.random.default_rng([self._seed, index])
+    noise = rng.integers(0, _UINT8_LEVELS // 2, (self._size, self._size, 3))
+    noise[self.mask(index)] += _UINT8_LEVELS // 2
+    return noise.astype(np.uint8)
+
+  def mask(self, index: int) -> np.ndarray:
+    """Make the mask of a picture, boolean [size, size]."""
+    at = self._size // 3 + index
+    canvas = np.zeros((self._size, self._size), np.uint8)
+    return cv2.circle(canvas, (at, at), self._size // 4, 1, -1).astype(bool)

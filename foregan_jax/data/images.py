@@ -86,6 +86,25 @@ def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   return labels
 
 
+def read_coverage(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
+  """Read the mask of one object as coverage, 0..255.
+
+  Grey masks hold coverage already; of palette masks every index but 0 and
+  void is the object.
+
+  Raises:
+    DataError: if the file is missing or broken.
+  """
+  try:
+    with Image.open(path) as image:
+      if image.mode != "P":
+        return np.array(image.convert("L"))
+  except (OSError, SyntaxError, ValueError) as error:
+    raise DataError(path, f"mask cannot be decoded ({error})") from error
+  labels = read_labels(path)
+  return np.where((labels > 0) & (labels < VOID), 255, 0).astype(np.uint8)
+
+
 def read_bytes(path: str | os.PathLike) -> bytes:
   """Read a whole file; DataError if that is impossible or it is empty."""
   try:

@@ -4,15 +4,27 @@ import pathlib
 
 import jax
 
-from foregan_jax.data import davis, demo, fake
+from foregan_jax.data import davis, demo, demo_stills, fake, stills
 
 _FLOW = "auto"  # .flo files where a video has them, else estimated
 
 
 def prepare(config, workdir: pathlib.Path) -> None:
   """Makes what is made once: the demo world. Only process 0 calls it."""
+  root = _root(config, workdir)
   if config.data.kind == "demo":
-    demo.prepare(_root(config, workdir))
+    demo.prepare(root)
+  if config.data.kind == "demo_stills":
+    demo_stills.prepare(root, workdir.parent / "demo_data")
+
+
+def point_at(config, root: str) -> None:
+  """Changes a config so that it reads files of its layout below `root`."""
+  videos = "clip_len" in config.data
+  config.data.kind = "davis" if videos else "stills"
+  config.data.root = root
+  if videos:
+    config.data.resolution = ""
 
 
 def training(config, workdir: pathlib.Path, spec: dict):
@@ -25,13 +37,19 @@ def training(config, workdir: pathlib.Path, spec: dict):
   """
   if config.data.kind == "fake":
     return fake.Fake(spec, seed=config.seed)
+  if "stills" in config.data.kind:
+    return _stills(config, workdir, config.data.train_split)
   source = _davis(config, workdir, config.data.train_split)
   source.prepare(show_progress=jax.process_index() == 0)
   return source
 
 
 def evaluation(config, workdir: pathlib.Path):
-  """Returns the source of whole sequences: `names` and `sequence(name)`."""
+  """Returns what is evaluated: whole sequences, or `stills.Stills`."""
+  if "stills" in config.data.kind:
+    return _stills(config, workdir, config.data.eval_split)
+  if config.data.kind == "fake" and "clip_len" not in config.data:
+    return fake.FakeStills(size=config.data.size, seed=config.seed)
   if config.data.kind == "fake":
     return fake.FakeVideos(
       size=(config.data.height, config.data.width),
@@ -44,16 +62,19 @@ def evaluation(config, workdir: pathlib.Path):
 def benchmark(config) -> str:
   """Returns the name that results on the evaluation split go by."""
   d = config.data
-  if d.kind != "davis":
+  if d.kind not in ("davis", "stills"):
     return f"{d.kind}-{d.eval_split}"
   # The folder's name, so that results on several data sets stand side by side.
-  return f"{pathlib.Path(d.root).resolve().name}-{d.year}-{d.eval_split}"
+  name = pathlib.Path(d.root).resolve().name
+  year = f"-{d.year}" if d.kind == "davis" else ""
+  return f"{name}{year}-{d.eval_split}"
 
 
 def _root(config, workdir: pathlib.Path) -> pathlib.Path:
   if config.data.root:
     return pathlib.Path(config.data.root)
-  return workdir.parent / "demo_data"
+  kind = config.data.kind
+  return workdir.parent / ("demo_data" if kind == "demo" else kind)
 
 
 def _davis(config, workdir: pathlib.Path, split: str) -> davis.Davis:
@@ -69,3 +90,9 @@ def _davis(config, workdir: pathlib.Path, split: str) -> davis.Davis:
     flow=_FLOW,
     flow_cache=d.flow_cache or workdir.parent / "flow_cache",
   )
+
+
+def _stills(config, workdir: pathlib.Path, split: str) -> stills.Stills:
+  d = config.data
+  root = _root(config, workdir)
+  return stills.Stills(root, split=split, size=d.size, slack=d.slack)

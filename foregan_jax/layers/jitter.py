@@ -106,6 +106,20 @@ def place(
   return warp.sample(image, jnp.stack([from_x, from_y], -1), outside="zero")
 
 
+def crop_and_flip(
+  key: jax.Array, image: Float[Array, "b h w c"], size: tuple[int, int]
+) -> Float[Array, "b h2 w2 c"]:
+  """Cuts a window of `size` = (h, w) anywhere; half of them are mirrored."""
+  b, h, w, c = image.shape
+  key_place, key_side = jax.random.split(key)
+  room = jnp.array([h - size[0] + 1, w - size[1] + 1])
+  corner = jax.random.randint(key_place, (b, 2), 0, room[None])
+  cut = lambda x, yx: jax.lax.dynamic_slice(x, (*yx, 0), (*size, c))
+  cut = jax.vmap(cut)(image, corner)
+  side = jax.random.bernoulli(key_side, 0.5, (b, 1, 1, 1))
+  return jnp.where(side, cut[:, :, ::-1], cut)
+
+
 def real_mask(
   key: jax.Array, mask: Float[Array, "b h w 1"]
 ) -> Float[Array, "b h w 1"]:

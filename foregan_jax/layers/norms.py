@@ -1,4 +1,4 @@
-"""Normalisation without running statistics: instance and group norm.
+"""Normalisation without running statistics: instance, group and batch norm.
 
 Written by hand because, on CPU, the gradient of Linen's versions costs about
 three times as much.
@@ -81,27 +81,29 @@ class GroupNorm(nn.Module):
 
 
 class BatchNorm(nn.Module):
-  """Normalise every channel over the whole batch (and its pixels).
+  """Normalise every channel over the batch at hand (and its pixels).
 
-  With a batch split over devices the statistics are those of all of them:
-  under `jit` a mean is global. Running averages (momentum 0.9) live in the
-  collection `batch_stats` and serve where `train` is False.
+  There are no running averages: averaged weights would not fit those of the
+  weights that move, so samples are drawn in batches instead. With a batch
+  split over devices the statistics are those of all of them: under `jit` a
+  mean is global.
   """
 
+  eps: float = 1e-5
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: Float[Array, "b *hw c"], train: bool) -> jax.Array:
+  def __call__(self, x: Float[Array, "b *hw c"]) -> Float[Array, "b *hw c"]:
     """Return the normalised `x`."""
-    return nn.BatchNorm(
-      use_running_average=not train,
-      momentum=0.9,
-      epsilon=1e-5,
-      dtype=self.dtype,
-      scale_init=_near_one,
-      use_fast_variance=False,
-      name="norm",
-    )(x)
+    channels = x.shape[-1]
+    scale = self.param("scale", _near_one, (channels,), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+    flat = x.astype(jnp.float32).reshape(-1, channels)
+    mean = flat.mean(axis=0, keepdims=True)
+    var = jnp.square(flat - mean).mean(axis=0, keepdims=True)
+    y = (flat - mean) * (jax.lax.rsqrt(var + self.eps) * scale[None])
+    y = (y + bias[None]).reshape(x.shape)
+    return y.astype(self.dtype or x.dtype)
 
 
 def _near_one(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:

@@ -1,4 +1,8 @@
-"""Wasserstein losses with gradient penalty (VOS-ForeGAN sec. 6)."""
+"""Adversarial losses.
+
+Wasserstein with gradient penalty (VOS-ForeGAN sec. 6), non-saturating and
+hinge (Improved Layered GANs eq. 1).
+"""
 
 from collections.abc import Callable
 
@@ -23,6 +27,49 @@ def wasserstein_generator(
 ) -> Float[Array, ""]:
   """Return `-E D(fake)`, which the generator minimises."""
   return -fake_scores.astype(jnp.float32).mean()
+
+
+def critic(
+  real_logits: Float[Array, " b *map"],
+  fake_logits: Float[Array, " b2 *map2"],
+  *,
+  kind: str,
+) -> Float[Array, ""]:
+  """Return what the discriminator minimises.
+
+  "ns": `E softplus(-D(real)) + E softplus(D(fake))`;
+  "hinge": `E relu(1 - D(real)) + E relu(1 + D(fake))`.
+
+  Raises:
+    ValueError: if `kind` is neither.
+  """
+  soft = _penalty_of(kind)
+  real, fake = (x.astype(jnp.float32) for x in (real_logits, fake_logits))
+  return soft(-real).mean() + soft(fake).mean()
+
+
+def generator(
+  fake_logits: Float[Array, " b *map"], *, kind: str
+) -> Float[Array, ""]:
+  """Return what the generator minimises.
+
+  "ns": `E softplus(-D(fake))`; "hinge": `-E D(fake)`.
+
+  Raises:
+    ValueError: if `kind` is neither.
+  """
+  fake = fake_logits.astype(jnp.float32)
+  if kind == "hinge":
+    return -fake.mean()
+  return _penalty_of(kind)(-fake).mean()
+
+
+def _penalty_of(kind: str) -> Callable[[jax.Array], jax.Array]:
+  if kind == "ns":
+    return jax.nn.softplus
+  if kind == "hinge":
+    return lambda x: jax.nn.relu(1.0 + x)
+  raise ValueError(f'kind is "ns" or "hinge", not {kind!r}')
 
 
 def gradient_penalty(

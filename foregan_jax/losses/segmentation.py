@@ -26,16 +26,21 @@ def bce(
 
 
 def soft_iou(
-  prob: Float[Array, "b h w 1"], target: Float[Array, "b h w 1"]
+  prob: Float[Array, "b h w 1"],
+  target: Float[Array, "b h w 1"],
+  weight: Float[Array, " b"] | None = None,
 ) -> Float[Array, ""]:
   """Return `1 - sum(p t) / sum(p + t - p t)`, averaged over samples.
 
-  The sums get one pixel added, so that two empty masks agree. Both arguments
-  are in [0, 1].
+  The sums get one pixel added, so that two empty masks agree. Both masks are
+  in [0, 1]. With `weight` a weighted mean: 0 leaves a sample out.
   """
   p, t = _flat(prob), _flat(target)
   overlap = (p * t).sum(1)
-  return (1 - (overlap + 1) / (p.sum(1) + t.sum(1) - overlap + 1)).mean()
+  loss = 1 - (overlap + 1) / (p.sum(1) + t.sum(1) - overlap + 1)
+  if weight is None:
+    return loss.mean()
+  return (loss * weight).sum() / jnp.maximum(weight.sum(), 1)
 
 
 def background(logits: Float[Array, "b h w 1"]) -> Float[Array, ""]:

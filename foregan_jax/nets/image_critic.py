@@ -42,13 +42,13 @@ class ImageCritic(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, image: Float[Array, "b h w 3"], *, train: bool) -> Verdict:
+  def __call__(self, image: Float[Array, "b h w 3"]) -> Verdict:
     """Return logits, float32."""
-    x = DownTrunk(self.width, self.dtype, name="trunk")(image, train)
+    x = DownTrunk(self.width, self.dtype, name="trunk")(image)
     real = _flat_head(x, 1, "real")[:, 0]
     code = None
     if self.num_classes:
-      y = _unit(x, _ENDS * self.width, "code_conv", self.dtype, train)
+      y = _unit(x, _ENDS * self.width, "code_conv", self.dtype)
       code = _flat_head(y, self.num_classes, "code")
     return Verdict(real, code)
 
@@ -61,13 +61,11 @@ class MaskCodeEstimator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(
-    self, mask: Float[Array, "b h w 1"], *, train: bool
-  ) -> Float[Array, "b s"]:
+  def __call__(self, mask: Float[Array, "b h w 1"]) -> Float[Array, "b s"]:
     """Return logits, float32. The mask enters as three equal channels."""
     x = jnp.broadcast_to(mask, (*mask.shape[:-1], 3))
-    x = DownTrunk(self.width, self.dtype, name="trunk")(x, train)
-    x = _unit(x, _ENDS * self.width, "code_conv", self.dtype, train)
+    x = DownTrunk(self.width, self.dtype, name="trunk")(x)
+    x = _unit(x, _ENDS * self.width, "code_conv", self.dtype)
     return _flat_head(x, self.num_classes, "code")
 
 
@@ -78,7 +76,7 @@ class DownTrunk(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, image: jax.Array, train: bool) -> jax.Array:
+  def __call__(self, image: jax.Array) -> jax.Array:
     """Return features [b, 4, 4, 8 width]."""
     x = image.astype(self.dtype)
     halvings = (image.shape[1] // _LAST).bit_length() - 1
@@ -94,18 +92,18 @@ class DownTrunk(nn.Module):
         name=f"down_{i}",
       )(x)
       if i:
-        x = norms.BatchNorm(self.dtype, name=f"down_{i}_norm")(x, train)
+        x = norms.BatchNorm(dtype=self.dtype, name=f"down_{i}_norm")(x)
       x = nn.leaky_relu(x, _LEAK)
-    return _unit(x, _ENDS * self.width, "last", self.dtype, train)
+    return _unit(x, _ENDS * self.width, "last", self.dtype)
 
 
-def _unit(x, features: int, name: str, dtype, train: bool) -> jax.Array:
+def _unit(x, features: int, name: str, dtype) -> jax.Array:
   """Convolve 3x3, normalise, rectify leakily."""
   x = convs.Conv(
     features, (3, 3), padding=(1, 1), dtype=dtype,
     kernel_init=image_layers.orthogonal, name=name,
   )(x)  # fmt: skip
-  x = norms.BatchNorm(dtype, name=f"{name}_norm")(x, train)
+  x = norms.BatchNorm(dtype=dtype, name=f"{name}_norm")(x)
   return nn.leaky_relu(x, _LEAK)
 
 

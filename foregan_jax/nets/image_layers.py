@@ -41,11 +41,9 @@ class BackgroundGenerator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(
-    self, public: Float[Array, "b z"], *, train: bool
-  ) -> Float[Array, "b h w 3"]:
+  def __call__(self, public: Float[Array, "b z"]) -> Float[Array, "b h w 3"]:
     """Return images in [-1, 1], float32."""
-    x = Trunk(self.size, self.width, self.dtype, name="trunk")(public, train)
+    x = Trunk(self.size, self.width, self.dtype, name="trunk")(public)
     return jnp.tanh(_head(3, "image")(x.astype(jnp.float32)))
 
 
@@ -67,18 +65,16 @@ class ForegroundGenerator(nn.Module):
     public: Float[Array, "b z"],
     superclass: Float[Array, "b s"],
     private: Float[Array, "b c"],
-    *,
-    train: bool,
   ) -> Foreground:
     """Return image and mask, float32; both codes are one-hot."""
     x = jnp.concatenate([superclass, public], axis=-1)
-    x = Trunk(self.size, self.width, self.dtype, name="trunk")(x, train)
+    x = Trunk(self.size, self.width, self.dtype, name="trunk")(x)
     refine = lambda features, name: RefinementBlock(
       features, self.num_residuals, self.dtype, name=name
     )
-    shape = refine(self.width // 2, "refine_shape")(x, superclass, train)
+    shape = refine(self.width // 2, "refine_shape")(x, superclass)
     mask = nn.sigmoid(_head(1, "mask")(shape.astype(jnp.float32)))
-    look = refine(self.width // 4, "refine_look")(shape, private, train)
+    look = refine(self.width // 4, "refine_look")(shape, private)
     image = jnp.tanh(_head(3, "image")(look.astype(jnp.float32)))
     return Foreground(image, mask)
 
@@ -95,7 +91,7 @@ class Trunk(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, code: jax.Array, train: bool) -> jax.Array:
+  def __call__(self, code: jax.Array) -> jax.Array:
     """Return features [b, size, size, width]."""
     doublings = (self.size // _FIRST).bit_length() - 1
     if doublings < 1 or _FIRST << doublings != self.size:
@@ -110,13 +106,13 @@ class Trunk(nn.Module):
       kernel_init=orthogonal,
       name="linear",
     )(code)
-    norm = lambda name: norms.BatchNorm(self.dtype, name=name)
-    x = nn.relu(norm("linear_norm")(x, train))
+    norm = lambda name: norms.BatchNorm(dtype=self.dtype, name=name)
+    x = nn.relu(norm("linear_norm")(x))
     x = x.reshape(-1, _FIRST, _FIRST, channels)
     for i in range(doublings):
       channels = max(channels // 2, self.width)
       up = convs.UpConv(channels, self.dtype, orthogonal, name=f"up_{i}")
-      x = nn.relu(norm(f"up_{i}_norm")(up(x), train))
+      x = nn.relu(norm(f"up_{i}_norm")(up(x)))
     return x
 
 
@@ -128,7 +124,7 @@ class RefinementBlock(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, x: jax.Array, code: jax.Array, train: bool) -> jax.Array:
+  def __call__(self, x: jax.Array, code: jax.Array) -> jax.Array:
     """Return features [b, h, w, features]."""
     conv = lambda features, name: convs.Conv(
       features,
@@ -139,7 +135,7 @@ class RefinementBlock(nn.Module):
       name=name,
     )
     rectified = lambda x, name: nn.relu(
-      norms.BatchNorm(self.dtype, name=name)(x, train)
+      norms.BatchNorm(dtype=self.dtype, name=name)(x)
     )
     channels = x.shape[-1]
     x = codes.CodeConv(channels, self.dtype, orthogonal, name="told")(x, code)

@@ -51,12 +51,15 @@ class Segmenter:
   Attributes:
     frames: pictures taken from each clip: frame 0, whose mask was given, and
       others at random.
+    min_area: pictures with a smaller share of object pixels teach nothing;
+      0 keeps them all.
   """
 
   seg: nn.Module
   weights: Weights
   augment: Augment
   frames: int
+  min_area: float = 0.0
   name: str = "segmenter"
   trains: tuple[str, ...] = ("seg",)
 
@@ -77,9 +80,10 @@ class Segmenter:
     )  # fmt: skip
     target = (masks > 0.5).astype(jnp.float32)
     logits = self.seg.apply({"params": params["seg"]}, images)
+    keep = (target.mean((1, 2, 3)) >= self.min_area).astype(jnp.float32)
     terms = {
-      "bce": segmentation.bce(logits, target),
-      "iou": segmentation.soft_iou(jax.nn.sigmoid(logits), target),
+      "bce": segmentation.bce(logits, target, keep[:, None, None, None]),
+      "iou": segmentation.soft_iou(jax.nn.sigmoid(logits), target, keep),
     }
     weights = dataclasses.asdict(self.weights)
     total = sum(weights[name] * value for name, value in terms.items())

@@ -6,6 +6,22 @@ import optax
 DECAYS = ("none", "cosine")
 
 
+def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
+  """Returns the settings of one player's optimiser, for a config."""
+  return ml_collections.ConfigDict(
+    dict(
+      learning_rate=learning_rate,
+      b1=b1,
+      b2=0.999,
+      eps=1e-8,
+      grad_clip=0.0,  # largest global norm; 0: off
+      warmup_steps=0,
+      decay="none",  # none | cosine
+      decay_steps=0,  # of the player's own; 0: to the end of the run
+    )
+  )
+
+
 def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
   """Build the learning rate as a function of the player's own updates.
 

@@ -109,14 +109,15 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
     raise ValueError(f"{path} is not readable as JSON: {error}") from error
   if not isinstance(fields, dict):
     raise ValueError(f"{path} is not a config: it holds {fields!r}.")
-  return ml_collections.ConfigDict(_tuples(fields)).lock()
+  return ml_collections.ConfigDict(tuples(fields)).lock()
 
 
-def _tuples(value: Any) -> Any:
+def tuples(value: Any) -> Any:
+  """Return nested settings with tuples for lists, which can be hashed."""
   if isinstance(value, dict):
-    return {k: _tuples(v) for k, v in value.items()}
+    return {k: tuples(v) for k, v in value.items()}
   if isinstance(value, list):
-    return tuple(map(_tuples, value))
+    return tuple(map(tuples, value))
   return value
 
 

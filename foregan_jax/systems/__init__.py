@@ -1,9 +1,10 @@
 """The methods: which nets, which players, whose turn, how to predict."""
 
-from foregan_jax.systems import foregan
+from foregan_jax.systems import foregan, layered_gan
 
 SYSTEMS = {
   "foregan": foregan.from_config,
+  "layered_gan": layered_gan.from_config,
 }
 
 

@@ -56,6 +56,7 @@ class ForeGan:
   mask_slope: float
   unroll: bool
   name: str = "foregan"
+  task: str = "videos"
 
   checkpoint_items = {"gan": ("gf", "gb", "df", "db"), "segmenter": ("seg",)}
   heads = ("generator", "generator_sos", "segmenter")
@@ -327,10 +328,6 @@ def _players(c, nets, layers) -> tuple[game.Player, ...]:
     seg=nets["seg"],
     weights=segmenter_player.Weights(**c.w_segmenter),
     frames=c.segmenter_frames,
-    augment=segmenter_player.Augment(
-      **{
-        k: tuple(v) if isinstance(v, list) else v for k, v in c.augment.items()
-      }
-    ),
+    augment=segmenter_player.Augment(**settings.tuples(c.augment.to_dict())),
   )
   return generator, critic, segmenter

@@ -96,3 +96,31 @@ def test_a_critic_step_widens_the_gap_under_the_penalty(key):
     params, state, gap = step(params, state)
     gaps.append(float(gap))
   assert gaps[-1] < gaps[0] - 0.1
+
+
+def test_both_kinds_at_zero_logits():
+  zero = jnp.zeros(4)
+  np.testing.assert_allclose(
+    adversarial.critic(zero, zero, kind="ns"), 2 * np.log(2), rtol=1e-6
+  )
+  np.testing.assert_allclose(
+    adversarial.generator(zero, kind="ns"), np.log(2), rtol=1e-6
+  )
+  assert adversarial.critic(zero, zero, kind="hinge") == 2
+  assert adversarial.generator(zero, kind="hinge") == 0
+
+
+@pytest.mark.parametrize("kind", ["ns", "hinge"])
+def test_critic_and_generator_pull_apart(kind):
+  real, fake = jnp.array([0.3, -0.2]), jnp.array([-0.1, 0.4])
+  up_real, up_fake = jax.grad(
+    lambda *a: adversarial.critic(*a, kind=kind), (0, 1)
+  )(real, fake)
+  assert (up_real < 0).all() and (up_fake > 0).all()
+  pull = jax.grad(lambda x: adversarial.generator(x, kind=kind))(fake)
+  assert (pull < 0).all()
+
+
+def test_unknown_kind_is_refused():
+  with pytest.raises(ValueError, match="'lsgan'"):
+    adversarial.generator(jnp.zeros(2), kind="lsgan")

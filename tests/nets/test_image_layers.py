@@ -24,19 +24,15 @@ def test_sizes_of_the_paper():
   bg = image_layers.BackgroundGenerator()
   fg = image_layers.ForegroundGenerator()
   public, superclass, private = (4, _PUBLIC), (4, _SUPER), (4, _PRIVATE)
-  assert _count(_shapes(bg, public, train=True)) == pytest.approx(
-    7.979e6, abs=600
-  )
-  count = _count(_shapes(fg, public, superclass, private, train=True))
+  assert _count(_shapes(bg, public)) == pytest.approx(7.979e6, abs=600)
+  count = _count(_shapes(fg, public, superclass, private))
   assert count == pytest.approx(8.629e6, abs=600)
   critic = _count(
-    _shapes(
-      image_critic.ImageCritic(num_classes=0), (2, 128, 128, 3), train=True
-    )
+    _shapes(image_critic.ImageCritic(num_classes=0), (2, 128, 128, 3))
   )
   assert critic == pytest.approx(15.876e6, abs=600)
   estimator = _count(
-    _shapes(image_critic.MaskCodeEstimator(), (2, 128, 128, 1), train=True)
+    _shapes(image_critic.MaskCodeEstimator(), (2, 128, 128, 1))
   )
   assert estimator == pytest.approx(18.392e6, abs=600)
 
@@ -46,31 +42,22 @@ def _small():
   public = jax.random.normal(jax.random.key(1), (4, 10))
   superclass = jax.nn.one_hot(jnp.array([0, 0, 1, 1]), 2)
   private = jax.nn.one_hot(jnp.array([0, 1, 2, 3]), 4)
-  variables = net.init(
-    jax.random.key(0), public, superclass, private, train=True
-  )
+  variables = net.init(jax.random.key(0), public, superclass, private)
   return net, variables, public, superclass, private
 
 
 def test_foreground_shapes_and_ranges():
   net, variables, *codes = _small()
-  made, moved = net.apply(
-    variables, *codes, train=True, mutable=["batch_stats"]
-  )
+  made, moved = net.apply(variables, *codes, mutable=["batch_stats"])
   assert made.image.shape == (4, 16, 16, 3)
   assert made.mask.shape == (4, 16, 16, 1)
   assert jnp.abs(made.image).max() <= 1
   assert made.mask.min() >= 0 and made.mask.max() <= 1
-  assert not jax.tree.all(
-    jax.tree.map(
-      jnp.array_equal, variables["batch_stats"], moved["batch_stats"]
-    )
-  )
 
 
 def test_the_mask_knows_only_the_superclass():
   net, variables, public, superclass, private = _small()
-  apply = lambda p: net.apply(variables, public, superclass, p, train=False)
+  apply = lambda p: net.apply(variables, public, superclass, p)
   one, other = apply(private), apply(private[::-1])
   np.testing.assert_array_equal(one.mask, other.mask)
   assert jnp.abs(one.image - other.image).max() > 1e-3
@@ -79,12 +66,12 @@ def test_the_mask_knows_only_the_superclass():
 def test_wrong_size_is_refused():
   net = image_layers.BackgroundGenerator(size=24)
   with pytest.raises(ValueError, match="size is 24"):
-    net.init(jax.random.key(0), jnp.zeros((1, 4)), train=True)
+    net.init(jax.random.key(0), jnp.zeros((1, 4)))
 
 
 def test_verdict_shapes():
   net = image_critic.ImageCritic(width=4, num_classes=6)
   image = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
-  variables = net.init(jax.random.key(0), image, train=True)
-  said, _ = net.apply(variables, image, train=True, mutable=["batch_stats"])
+  variables = net.init(jax.random.key(0), image)
+  said = net.apply(variables, image)
   assert said.real.shape == (3,) and said.code.shape == (3, 6)

@@ -15,7 +15,7 @@ from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import platform
 
 # A sixth system adds its config here and is covered.
-CONFIGS = {"foregan": "davis"}
+CONFIGS = {"foregan": "davis", "layered_gan": "layered_gan"}
 
 
 @dataclasses.dataclass
@@ -74,7 +74,4 @@ def played(request, load_config):
   source = fake.Fake(system.batch_spec(1), seed=3)
   rows = [source[i] for i in range(config.batch_size)]
   batch = jax.tree.map(lambda *x: np.stack(x), *rows)
-  if "ref_mask" in batch:
-    # Noise everywhere would leave no picture a place free of the object.
-    batch["ref_mask"][:, :, batch["ref_mask"].shape[2] // 4 :] = 0
   return Game(config, system, tx, mesh, step, batch)

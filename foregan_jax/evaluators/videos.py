@@ -1,0 +1,303 @@
+"""Videos with a given first mask: scores per horizon, overlays, clips to watch.
+
+Every learned head stands beside what needs no learning: the first mask
+repeated, and carried along the estimated flow. Written below the result's
+folder: palette PNGs per head in the DAVIS submission layout, the official
+toolkit's two CSV files per head, `scores.json` and an animated overlay per
+sequence.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import rich.progress
+from absl import logging
+
+from foregan_jax import pictures
+from foregan_jax.data import sources
+from foregan_jax.evaluators import result as result_lib
+from foregan_jax.layers import carry as carry_lib
+from foregan_jax.metrics import davis, report
+from foregan_jax.runtime import distributed
+from foregan_jax.runtime import mesh as mesh_lib
+
+REPEAT = "repeat_first"
+BASELINES = {
+  "flow_warp": (carry_lib.by_backward_warp, "flow_bwd"),
+  "flow_splat": (carry_lib.by_forward_splat, "flow_fwd"),
+}
+_NUM_CLIPS = 2  # to look at while training
+_OVERLAY_FPS = 8
+_THRESHOLD = 0.5  # of a soft mask
+
+Scores = dict[str, dict[str, dict[int, dict[str, Any]]]]  # head, sequence, ...
+
+
+class VideoEvaluator:
+  """Runs a system's heads and the baselines over whole videos.
+
+  It keeps the compiled programs, so that evaluating often compiles once.
+  """
+
+  def __init__(self, system, config, workdir: pathlib.Path):
+    """Remembers what to run on what.
+
+    Args:
+      system: has `begin`, `advance` and `heads`.
+      config: of the run; its data says which videos.
+      workdir: of the run.
+    """
+    self._system = system
+    self._source = sources.evaluation(config, workdir)
+    self._clip_len = config.data.clip_len
+    self._split = config.data.eval_split
+    self._often = config.eval.sequences
+    self._clips: dict[str, np.ndarray] = {}
+    self._begin = jax.jit(system.begin)
+    self._advance = jax.jit(system.advance)
+    self._predict = jax.jit(system.predict)
+    self._baselines = {
+      name: (jax.jit(carry), flow) for name, (carry, flow) in BASELINES.items()
+    }
+
+  def assess(
+    self,
+    params: Mapping[str, Any],
+    *,
+    folder: pathlib.Path,
+    whole: bool,
+    write: bool,
+  ) -> result_lib.Result:
+    """See `evaluators.Evaluator`."""
+    limit = 0 if whole else self._often
+    heads = self.run(params, folder=folder, limit=limit, write=write)
+    if distributed.is_first_process():
+      _write_scores(folder, heads, split=self._split)
+    numbers = {
+      f"{head.name}/{name}": value
+      for head in heads
+      for name, value in report.scalars(
+        head.scores, clip_len=self._clip_len
+      ).items()
+    }
+    # The best checkpoint is chosen over the same videos all along.
+    names = self._source.names[: self._often or None]
+    main = next(head for head in heads if head.name == self._system.heads[0])
+    chosen = {n: main.scores[n] for n in names if n in main.scores}
+    return result_lib.Result(
+      scalars=numbers,
+      best=report.global_results(chosen)["J-Mean"],
+      show=lambda title: report.show(
+        heads, clip_len=self._clip_len, title=title
+      ),
+    )
+
+  def run(
+    self,
+    params: Mapping[str, Any],
+    *,
+    folder: pathlib.Path,
+    limit: int,
+    write: bool,
+  ) -> list[report.Head]:
+    """Evaluates all sequences; every process takes its share of them.
+
+    Args:
+      params: by net, on the host.
+      folder: where everything is written.
+      limit: only so many sequences; 0 = all.
+      write: whether to write masks and overlays beside the scores.
+
+    Returns:
+      The baselines and the heads with their scores.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = self._source.names[: limit or None]
+    params = jax.device_put(params, jax.local_devices()[0])
+    scores: Scores = {}
+    mine = names[jax.process_index() :: jax.process_count()]
+    quiet = not distributed.is_first_process()
+    for name in rich.progress.track(mine, "evaluating", disable=quiet):
+      sequence = self._source.sequence(name)
+      labels = self.labels(params, sequence)
+      truth = sequence["labels"]
+      if all(t is None for t in truth[1:-1]):
+        logging.warning("%s has no annotated inner frame: not scored", name)
+      else:
+        for head, predicted in labels.items():
+          score = davis.score_sequence(predicted, truth, objects=(1,))
+          scores.setdefault(head, {})[name] = score
+      if write:
+        _write_sequence(folder, sequence, labels, self._system.heads)
+    scores = _gather(folder, scores)
+    if not scores:
+      raise ValueError("no video to evaluate has an annotated inner frame")
+    order_of = {name: i for i, name in enumerate(names)}
+    scores = {
+      head: dict(sorted(each.items(), key=lambda item: order_of[item[0]]))
+      for head, each in scores.items()
+    }
+    order = [REPEAT, *BASELINES, *self._system.heads]
+    return [
+      report.Head(head, scores[head], learned=head in self._system.heads)
+      for head in order
+    ]
+
+  def prepare_samples(self) -> None:
+    """Reads the first clip of the first few videos."""
+    clips = []
+    for name in self._source.names:
+      clip = self._source.sequence(name, num_frames=self._clip_len)
+      if len(clip["frames"]) == self._clip_len:  # videos may be shorter
+        clips.append(clip)
+      if len(clips) == _NUM_CLIPS:
+        break
+    if not clips:
+      raise ValueError(
+        f"no video to evaluate on has {self._clip_len} frames (data.clip_len)"
+      )
+    stack = lambda name: np.stack([clip[name] for clip in clips])
+    self._clips = {
+      "video": stack("frames"),
+      "ref_mask": stack("ref_mask"),
+      "flow_fwd": stack("flow_fwd"),
+    }
+
+  def samples(self, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns a sheet per clip: a row per frame, a column per layer."""
+    params = jax.device_put(params, jax.local_devices()[0])
+    made = jax.device_get(self._predict(params, self._clips))
+    layers = made.pop("layers")
+    sheets = {}
+    for i, video in enumerate(self._clips["video"]):
+      columns = {
+        "video": video[1:],
+        "composed": pictures.to_uint8(layers.frame[i]),
+        "foreground": pictures.to_uint8(layers.fg[i]),
+        "background": pictures.to_uint8(layers.bg[i]),
+      }
+      columns |= {head: pictures.grey(masks[i]) for head, masks in made.items()}
+      rows = list(zip(*columns.values(), strict=True))
+      sheets[f"clip{i}"] = pictures.contact_sheet(rows, columns=list(columns))
+    return sheets
+
+  def labels(self, params, sequence) -> dict[str, list[np.ndarray]]:
+    """Returns native uint8 label maps of every frame, by head and baseline."""
+    size = sequence["native_size"]
+    first = (sequence["labels"][0] == 1).astype(np.uint8)
+    frames = sequence["frames"]
+    made = {REPEAT: [first] * len(frames)}
+    soft = self._carried(sequence) | self._heads(params, sequence)
+    for head, masks in soft.items():
+      made[head] = [first] + [_to_native(mask, size) for mask in masks]
+    return made
+
+  def _carried(self, sequence) -> dict[str, np.ndarray]:
+    mask = jnp.asarray(sequence["ref_mask"][None] / np.float32(255.0))
+    return {
+      name: np.asarray(carry(mask, _padded(sequence[flow])[None])[0])[
+        : len(sequence[flow])
+      ]
+      for name, (carry, flow) in self._baselines.items()
+    }
+
+  def _heads(self, params, sequence) -> dict[str, np.ndarray]:
+    """Runs the system in chunks of equal length, so it compiles once."""
+    frames, flow = sequence["frames"], sequence["flow_fwd"]
+    chunk = self._clip_len - 1
+    carry = self._begin(params, frames[None, 0], sequence["ref_mask"][None])
+    made = []
+    for t in range(0, len(flow), chunk):
+      part = lambda x, t=t: _fill(x[t : t + chunk], chunk)[None]
+      carry, heads, _ = self._advance(
+        params, carry, part(frames[1:]), part(flow)
+      )
+      made.append(jax.tree.map(lambda x: np.asarray(x[0]), heads))
+    return {
+      head: np.concatenate([m[head] for m in made])[: len(flow)]
+      for head in self._system.heads
+    }
+
+
+def _fill(x: np.ndarray, length: int) -> np.ndarray:
+  """Repeats the last entry until there are `length`."""
+  missing = length - len(x)
+  return np.concatenate([x, np.repeat(x[-1:], missing, axis=0)])
+
+
+def _padded(flow: np.ndarray) -> np.ndarray:
+  """Rounds a flow's length up, so that few lengths are compiled."""
+  bucket = 16
+  return _fill(flow, -(-len(flow) // bucket) * bucket)
+
+
+def _to_native(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Scales a soft mask [h, w, 1] to the video's size and cuts it at 1/2."""
+  soft = cv2.resize(
+    mask[..., 0].astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR
+  )
+  return (soft > _THRESHOLD).astype(np.uint8)
+
+
+def _write_sequence(folder, sequence, labels, heads) -> None:
+  name = sequence["name"]
+  for head in heads:
+    for path, mask in zip(sequence["paths"], labels[head], strict=True):
+      stem = pathlib.Path(path).stem
+      pictures.save_labels(folder / head / name / f"{stem}.png", mask)
+  height, width = sequence["native_size"]
+  truth = [
+    np.zeros((height, width), np.uint8) if t is None else np.where(t == 1, 1, 0)
+    for t in sequence["labels"]
+  ]
+  shown = {"truth": truth, REPEAT: labels[REPEAT]}
+  shown |= {head: labels[head] for head in heads}
+  sheets = []
+  for t in range(len(truth)):
+    frame = sequence["native_frame"](t)
+    row = [
+      pictures.overlay(frame, masks[t].astype(np.uint8))
+      for masks in shown.values()
+    ]
+    sheets.append(pictures.contact_sheet([row], columns=list(shown)))
+  path = folder / "overlays" / f"{name}.webp"
+  pictures.animate(path, np.stack(sheets), fps=_OVERLAY_FPS)
+
+
+def _gather(folder: pathlib.Path, scores: Scores) -> Scores:
+  """Puts the processes' scores together, through the shared workdir."""
+  path = lambda p: folder / f".scores-{p}.json"
+  path(jax.process_index()).write_text(json.dumps(scores, default=_to_list))
+  mesh_lib.barrier("scores are written")
+  whole: Scores = {}
+  for p in range(jax.process_count()):
+    for head, sequences in json.loads(path(p).read_text()).items():
+      whole.setdefault(head, {}).update(
+        {
+          name: {int(k): v for k, v in objects.items()}
+          for name, objects in sequences.items()
+        }
+      )
+  mesh_lib.barrier("scores are read")
+  path(jax.process_index()).unlink()
+  return whole
+
+
+def _to_list(value):
+  return value.tolist()
+
+
+def _write_scores(
+  folder: pathlib.Path, heads: list[report.Head], *, split: str
+) -> None:
+  """Writes the toolkit's CSV files per head, and all scores as JSON."""
+  for head in heads:
+    report.write_csvs(folder / head.name, split, head.scores)
+  text = json.dumps({h.name: h.scores for h in heads}, default=_to_list)
+  (folder / "scores.json").write_text(text)

@@ -1,0 +1,88 @@
+"""What holds of layered images before anything is learnt."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import layered_gan as config_lib
+from foregan_jax import systems
+from foregan_jax.layers import composite
+from foregan_jax.runtime import platform
+from foregan_jax.systems import layered_gan
+
+
+@pytest.fixture(scope="module")
+def system():
+  return systems.build(config_lib.get_config("smoke"))
+
+
+@pytest.fixture(scope="module")
+def params(system):
+  return jax.jit(lambda key: system.init(key, {})[0])(platform.key(0))
+
+
+def test_the_background_does_not_know_the_private_code(system, params):
+  draw = jax.jit(lambda codes: system.layers(params, codes))
+  codes = system.layers.draw(platform.key(1), 8)
+  other = codes.replace(
+    private=(codes.private + 1) % 6, superclass=(codes.superclass + 1) % 3
+  )
+  one, two = draw(codes), draw(other)
+  np.testing.assert_array_equal(one.bg, two.bg)
+  assert jnp.abs(one.fg - two.fg).max() > 1e-3
+  np.testing.assert_allclose(
+    one.frame, composite.alpha(one.fg, one.bg, one.mask), atol=1e-6
+  )
+
+
+def test_codes_are_drawn_alike_and_fit_their_superclass(system):
+  codes = system.layers.draw(platform.key(2), 600)
+  np.testing.assert_array_equal(codes.superclass, codes.private // 2)
+  counts = np.bincount(codes.private, minlength=6)
+  assert counts.min() > 60
+
+
+def test_without_perturbation_the_critic_sees_the_composition():
+  config = config_lib.get_config("smoke")
+  config.perturbation = "none"
+  system = systems.build(config)
+  params = jax.jit(lambda key: system.init(key, {})[0])(platform.key(0))
+  generator = system.players[0]
+  batch = {"image": jnp.zeros((8, 18, 18, 3), jnp.uint8), "step": 0}
+  offers = jax.jit(generator.play)(params, {}, batch, platform.key(3))
+  np.testing.assert_allclose(
+    offers["fake"], offers["clip"].frame[:, 0], atol=1e-4
+  )
+
+
+def test_rounds_follow_from_the_step():
+  turn = layered_gan.Rounds(gan=2, seg=1)
+  gan, seg = ("generator", "critic"), ("segmenter",)
+  assert [turn(i) for i in range(6)] == [gan, gan, seg, gan, gan, seg]
+  assert layered_gan.Rounds(gan=0, seg=0)(7) == (*gan, "segmenter")
+
+
+def test_the_segmenter_counts_only_after_the_first_round():
+  schedule = (
+    systems.build(config_lib.get_config("small,fake")).players[0].schedule
+  )
+  assert schedule.bg_seg(jnp.int32(1_149)) == 0
+  assert schedule.bg_seg(jnp.int32(1_250)) == 0.5
+  assert schedule.bg_seg(jnp.int32(9_999)) == 1
+
+
+@pytest.mark.parametrize(
+  "field, value, sentence",
+  [
+    ("perturbation", "papr", "Did you mean 'paper'"),
+    ("adversarial", "lsgan", "must be one of hinge, ns"),
+    ("codes.groups", 4, "private is 6, but must be a multiple of .* 4"),
+    ("turn.seg", 0, "turn.seg must be at least 1"),
+  ],
+)
+def test_mistakes_are_sentences(field, value, sentence):
+  config = config_lib.get_config("smoke")
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(ValueError, match=sentence):
+    systems.build(config)
