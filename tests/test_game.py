@@ -42,6 +42,7 @@ class Taker:
 
 class Toy:
   name = "toy"
+  task = "stills"
   nets = {}
   players = (Maker(), Taker())
   checkpoint_items = {"one": ("a",), "both": ("a", "b")}
