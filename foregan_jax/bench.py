@@ -71,7 +71,7 @@ def run(config) -> dict[str, dict[str, float]]:
       "temp_mib": program.memory_analysis().temp_size_in_bytes / _MIB,
     }
   if distributed.is_first_process():
-    _print(config, mesh, results)
+    _print(config, system, mesh, results)
   return results
 
 
@@ -131,13 +131,16 @@ def _peak_memory() -> str:
   return f"{kib / 1024:.0f} MiB of the process"
 
 
-def _print(config, mesh, results) -> None:
+def _print(config, system, mesh, results) -> None:
   device = jax.devices()[0].device_kind
   c = config
   peak = _roofline(platform.dtype(c.dtype)) * mesh.size
+  shapes = ", ".join(
+    f"{name} {'x'.join(map(str, s.shape))}"
+    for name, s in system.batch_spec(c.batch_size).items()
+  )
   title = (
-    f"{c.system} ({c.variant}), batch {c.batch_size}, {c.data.height}x"
-    f"{c.data.width}, T={c.data.clip_len}, {c.dtype} on {mesh.size} x {device}"
+    f"{c.system} ({c.variant}), {shapes}, {c.dtype} on {mesh.size} x {device}"
   )
   table = rich.table.Table(title=title, title_justify="left")
   for name in (
