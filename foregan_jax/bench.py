@@ -35,11 +35,13 @@ _MIB = 2.0**20
 def run(config) -> dict[str, dict[str, float]]:
   """Measures every distinct turn of the config's system, prints a table.
 
+  Parts that the system names come first (`game.Measured`).
+
   Args:
     config: as for training; its data is replaced by random arrays.
 
   Returns:
-    Per turn: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib.
+    Per turn or part: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib.
   """
   mesh = mesh_lib.make_mesh()
   mesh_lib.check_batch(config.batch_size, mesh)
@@ -49,30 +51,66 @@ def run(config) -> dict[str, dict[str, float]]:
   state = train.state_maker(config, system, tx, everywhere)(platform.key(0))
   key = mesh_lib.replicate(mesh, platform.key(1))
   batch = _batch(config, system, mesh)
-  step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   results = {}
+  if isinstance(system, game.Measured):
+    for name, part in system.parts().items():
+      results[name] = _measure_part(part, state.params, batch, key)
+  step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   for turn in _turns(system, config.num_steps):
     step_fn.compile(turn, state, batch, key)
-    times = []
-    for _ in range(_WARMUP + _REPEATS):
-      began = time.perf_counter()
+
+    def step(turn=turn):
+      nonlocal state
       state, metrics = step_fn(turn, state, batch, key)
-      jax.block_until_ready((state, metrics))
-      times.append(time.perf_counter() - began)
-    seconds = statistics.median(times[_WARMUP:])
-    program = step_fn.programs[turn]
-    gflop = _flops(config, tx, turn, state, batch, key) / _GIGA
-    results[" + ".join(turn)] = {
-      "compile_s": step_fn.compile_seconds[turn],
-      "ms": 1e3 * seconds,
-      "items_per_s": _frames(batch) / seconds,
-      "gflop": gflop,
-      "gflop_per_s": gflop / seconds,
-      "temp_mib": program.memory_analysis().temp_size_in_bytes / _MIB,
-    }
+      return state, metrics
+
+    results[" + ".join(turn)] = _line(
+      seconds=_median_seconds(step),
+      compile_seconds=step_fn.compile_seconds[turn],
+      flops=_flops(config, tx, turn, state, batch, key),
+      program=step_fn.programs[turn],
+      batch=batch,
+    )
   if distributed.is_first_process():
     _print(config, system, mesh, results)
   return results
+
+
+def _measure_part(part, params, batch, key) -> dict[str, float]:
+  """Measures a part alone; on several devices it is split as the batch is."""
+  began = time.perf_counter()
+  lowered = jax.jit(part).lower(params, batch, key)
+  program = lowered.compile()
+  compile_seconds = time.perf_counter() - began
+  return _line(
+    seconds=_median_seconds(lambda: program(params, batch, key)),
+    compile_seconds=compile_seconds,
+    flops=lowered.cost_analysis()["flops"],
+    program=program,
+    batch=batch,
+  )
+
+
+def _median_seconds(run_once) -> float:
+  times = []
+  for _ in range(_WARMUP + _REPEATS):
+    began = time.perf_counter()
+    jax.block_until_ready(run_once())
+    times.append(time.perf_counter() - began)
+  return statistics.median(times[_WARMUP:])
+
+
+def _line(
+  *, seconds, compile_seconds, flops, program, batch
+) -> dict[str, float]:
+  return {
+    "compile_s": compile_seconds,
+    "ms": 1e3 * seconds,
+    "items_per_s": _frames(batch) / seconds,
+    "gflop": flops / _GIGA,
+    "gflop_per_s": flops / _GIGA / seconds,
+    "temp_mib": program.memory_analysis().temp_size_in_bytes / _MIB,
+  }
 
 
 def _flops(config, tx, turn, state, batch, key) -> float:

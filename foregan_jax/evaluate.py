@@ -7,19 +7,21 @@ layout. Everything is written below `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
 import pathlib
-from typing import Any
 
-import jax
 from absl import flags
 
-from foregan_jax import evaluators, systems
+from foregan_jax import evaluators, trained
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
-from foregan_jax.runtime import checkpoints, cli, distributed, settings
+from foregan_jax.runtime import cli, distributed
 
 
 def evaluate(
-  workdir: str | pathlib.Path, *, step: str = "best", data: str = ""
+  workdir: str | pathlib.Path,
+  *,
+  step: str = "best",
+  data: str = "",
+  inception: str = "",
 ) -> None:
   """Evaluates checkpoints of a run and prints a table of each.
 
@@ -27,31 +29,31 @@ def evaluate(
     workdir: of the run.
     step: `all`, `best`, `latest` or a number.
     data: another folder to evaluate on; "" = the run's own.
+    inception: weights of the Inception network, for FID and KID of systems
+      that draw pictures; "" = as the run was configured.
 
   Raises:
     ValueError: if there is no such run, step or data.
   """
-  workdir = pathlib.Path(workdir).absolute()
-  config = settings.load(workdir / settings.FILE)
+  run = trained.Run(workdir)
   if data:
-    sources.point_at(config, data)
-  sources.prepare(config, workdir)
-  system = systems.build(config)
-  evaluator = evaluators.build(system, config, workdir)
-  nets = {net for nets in system.checkpoint_items.values() for net in nets}
-  averaged = nets & set(config.ema_nets) if config.ema_decay else set()
-  shapes = _param_shapes(system, config)
-  directory = workdir / "checkpoints"
-  for number in checkpoints.pick_steps(directory, step, best="J"):
-    params = _load(directory, number, system, shapes, averaged)
+    sources.point_at(run.config, data)
+  if inception:
+    if "inception" not in run.config.eval:
+      raise ValueError(f"{run.config.system} draws no single pictures: no FID")
+    run.config.eval.inception = inception
+  sources.prepare(run.config, run.workdir)
+  evaluator = evaluators.build(run.system, run.config, run.workdir)
+  benchmark = sources.benchmark(run.config)
+  for number in run.steps(step):
     result = evaluator.assess(
-      params,
-      folder=result_lib.folder(workdir, sources.benchmark(config), number),
+      run.params(number),
+      folder=result_lib.folder(run.workdir, benchmark, number),
       whole=True,
-      write=config.eval.pictures,
+      write=run.config.eval.pictures,
     )
     if distributed.is_first_process():
-      show(workdir, config, number, result)
+      show(run.workdir, run.config, number, result)
 
 
 def show(workdir: pathlib.Path, config, step: int, result) -> None:
@@ -64,35 +66,14 @@ def show(workdir: pathlib.Path, config, step: int, result) -> None:
   print(f"layers while training: {workdir / 'samples'}")
 
 
-def _param_shapes(system, config) -> dict[str, Any]:
-  spec = system.batch_spec(config.batch_size)
-  params, _ = jax.eval_shape(system.init, jax.random.key(0), spec)
-  return params
-
-
-def _load(directory, step: int, system, shapes, averaged) -> dict[str, Any]:
-  """Loads the parameters to judge by: averaged where there are any."""
-  wanted = {}
-  for item, nets in system.checkpoint_items.items():
-    wanted[item] = {"params": {net: shapes[net] for net in nets}}
-    ema = {net: shapes[net] for net in nets if net in averaged}
-    if ema:
-      wanted[item]["ema"] = ema
-  items = checkpoints.load_items(
-    directory,
-    step,
-    wanted,
-    unread=checkpoints.ALL_BUT_WEIGHTS,
-  )
-  params = {}
-  for tree in items.values():
-    params |= tree["params"] | tree.get("ema", {})
-  return jax.device_get(params)
-
-
 def main() -> None:
   """Evaluates what the flags name."""
-  evaluate(_WORKDIR.value, step=_STEP.value, data=_DATA.value)
+  evaluate(
+    _WORKDIR.value,
+    step=_STEP.value,
+    data=_DATA.value,
+    inception=_INCEPTION.value,
+  )
 
 
 if __name__ == "__main__":
@@ -102,6 +83,9 @@ if __name__ == "__main__":
   )
   _DATA = flags.DEFINE_string(
     "data", "", "Other data of the same layout. Default: the run's own."
+  )
+  _INCEPTION = flags.DEFINE_string(
+    "inception", "", "Weights of the Inception network, for FID and KID."
   )
   flags.mark_flag_as_required("workdir")
   cli.run(main)

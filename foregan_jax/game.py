@@ -10,7 +10,7 @@ Batch: `dict[str, array]`, leading axis = batch. `update` adds
 `batch["step"]`, the number of completed steps, for terms that are scheduled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -67,7 +67,12 @@ class Player(Protocol):
 
 @runtime_checkable
 class Plays(Protocol):
-  """A player that others learn from also in turns in which it stands still."""
+  """A player that others learn from also in turns in which it stands still.
+
+  With `plays_averaged`, they then learn from its averaged nets.
+  """
+
+  plays_averaged: bool
 
   def play(
     self, params: dict[str, Tree], variables: dict[str, Tree], batch: Batch, key
@@ -96,6 +101,22 @@ class System(Protocol):
 
   def predict(self, params: dict[str, Tree], batch: Batch) -> dict[str, Tree]:
     """Returns what the trained nets say about a batch, by head."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+  """A system that can tell from its metrics that training goes wrong."""
+
+  def diagnose(self, step: int, metrics: Mapping[str, float]) -> dict[str, str]:
+    """Returns what is wrong, by kind: a sentence with the first remedy."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+  """A system with parts that are worth a line of the benchmark."""
+
+  def parts(self) -> dict[str, Callable]:
+    """Returns functions of (params, batch, key), by what they do."""
 
 
 Optimizers = Mapping[str, optax.GradientTransformation]
@@ -180,7 +201,10 @@ def update(
       offers = made.offers
     elif isinstance(player, Plays) and _someone_later(system, index, turn):
       with jax.named_scope(f"{player.name}_plays"):
-        offers = player.play(state.params, state.variables, table, player_key)
+        params = state.params
+        if player.plays_averaged:
+          params = evaluation_params(state)
+        offers = player.play(params, state.variables, table, player_key)
     else:
       continue
     table |= jax.lax.stop_gradient(offers)

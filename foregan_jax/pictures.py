@@ -23,6 +23,8 @@ _TINT = 0.4
 _PIXELS_PER_LINE = 240
 _GAP = 2
 _GAP_COLOUR = 255
+_SMALL = 64  # sides below this are enlarged before one looks at them
+_JPEG_QUALITY = 95
 _WEBP_QUALITY = 85
 # Effort from 0 to 6; above 4 it gets slow and hardly smaller.
 _WEBP_METHOD = 4
@@ -94,6 +96,12 @@ def overlay(
   for inner, _, colour in edges:
     out[inner] = colour
   return out
+
+
+def enlarge(image: Picture) -> Picture:
+  """Repeat the pixels of a small picture until one can see something."""
+  times = -(-_SMALL // min(image.shape[:2]))
+  return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def grid(rows: Sequence[Sequence[Picture | None]]) -> Picture:
@@ -185,6 +193,31 @@ def save_png(path: pathlib.Path, image: Picture) -> None:
   """
   _check_ending(path, ".png")
   picture = Image.fromarray(np.ascontiguousarray(image))
+  _replace(path, lambda f: picture.save(f, format="PNG"))
+
+
+def save_jpeg(path: pathlib.Path, image: Picture) -> None:
+  """Write a picture as JPEG, at a quality that hardly shows.
+
+  Raises:
+    ValueError: `path` does not end in .jpg.
+  """
+  _check_ending(path, ".jpg")
+  picture = Image.fromarray(np.ascontiguousarray(image))
+  _replace(path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY))
+
+
+def save_cutout(
+  path: pathlib.Path, image: Picture, mask: Num[np.ndarray, "h w"]
+) -> None:
+  """Write a picture as PNG with a soft mask in [0, 1] as its alpha.
+
+  Raises:
+    ValueError: `path` does not end in .png.
+  """
+  _check_ending(path, ".png")
+  rgba = np.dstack([image, _round_to_uint8(mask)])
+  picture = Image.fromarray(rgba)
   _replace(path, lambda f: picture.save(f, format="PNG"))
 
 

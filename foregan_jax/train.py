@@ -31,7 +31,8 @@ from foregan_jax.runtime import pending as pending_lib
 # what it learns.
 _MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
-  "keep_checkpoints", "eval.pictures", "data.threads", "data.prefetch",
+  "keep_checkpoints", "alarm_after", "eval.pictures", "eval.inception",
+  "eval.num_drawn", "data.threads", "data.prefetch",
   "data.root", "data.flow_cache", "scan_unroll", "remat",
 )  # fmt: skip
 # A big network has hundreds of arrays; the totals are what one reads.
@@ -116,7 +117,13 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   bar = progress.Progress(
     start=start, end=config.num_steps, items_per_step=config.batch_size
   )
-  pending = pending_lib.Pending(writer, bar, every=config.log_every)
+  watched = first and isinstance(system, game.Watched)
+  pending = pending_lib.Pending(
+    writer,
+    bar,
+    every=config.log_every,
+    diagnose=system.diagnose if watched else None,
+  )
 
   def assess(step: int, *, final: bool) -> result_lib.Result:
     pending.flush()

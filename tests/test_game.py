@@ -19,6 +19,7 @@ class Maker:
 
   name: str = "maker"
   trains: tuple[str, ...] = ("a",)
+  plays_averaged: bool = False
 
   def play(self, params, variables, batch, key):
     return {"made": 2.0 * params["a"]["w"]}
@@ -117,6 +118,20 @@ def test_averages_follow_slowly_after_a_warm_up():
   np.testing.assert_allclose(state.ema["a"]["w"], 3.0 * 0.1 + 1.0 * 0.9)
   assert game.evaluation_params(state)["a"]["w"] == state.ema["a"]["w"]
   assert game.evaluation_params(state)["b"]["w"] == 5.0
+
+
+def test_who_plays_averaged_lends_its_averages(monkeypatch):
+  players = (Maker(plays_averaged=True), Taker())
+  monkeypatch.setattr(Toy, "players", players)
+  tx = {"maker": optax.sgd(_RATE), "taker": optax.sgd(_RATE)}
+  batch, key = {"x": jnp.ones((2,))}, jax.random.key(0)
+  state = game.init_state(Toy(), tx, key, batch, averaged=("a",))
+  state = state.replace(ema={"a": {"w": jnp.float32(7.0)}})
+  _, metrics = game.update(Toy(), tx, ("taker",), state, batch, key)
+  assert metrics["taker/loss"] == 5.0 * 2.0 * 7.0
+  # In a turn in which it moves, everybody sees what it has just made.
+  _, metrics = game.update(Toy(), tx, ("maker", "taker"), state, batch, key)
+  assert metrics["taker/loss"] == 5.0 * 2.0 * 3.0
 
 
 def test_items_hold_their_nets_optimisers_and_step():

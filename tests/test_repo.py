@@ -31,7 +31,8 @@ _BELOW = {
   "players": {"game", "layers", "losses", "nets", "runtime"},
   "systems": {"game", "layers", "losses", "nets", "players", "runtime"},
   "stepper": {"game", "runtime"},
-  "evaluators": {"data", "layers", "metrics", "pictures", "runtime"},
+  "evaluators": {"data", "layers", "metrics", "nets", "pictures", "runtime"},
+  "predictors": {"data", "pictures", "runtime"},
 }  # fmt: skip
 # Files of these folders do not import each other.
 _APART = ("players", "systems")

@@ -3,43 +3,33 @@
 Rendered on first use into the folders the real data sets have, so that a run
 without any data goes through the very same loaders:
 `JPEGImages`, `Annotations` and `ImageSets` as DAVIS has them (every frame has a
-mask), `Background` with what is behind the creatures of val, and
-`VOCdevkit/DEMO` with stills. `python -m foregan_jax.data.demo ROOT` does it by
-hand.
+mask), `Background` with what is behind the creatures of val,
+`VOCdevkit/DEMO` with stills, and, by a recipe of their own, `VOCdevkit/SINGLE`
+with squares around one creature each. `python -m foregan_jax.data.demo ROOT`
+does it by hand.
 """
 
 import argparse
 import concurrent.futures
 import contextlib
-import dataclasses
 import fcntl
-import hashlib
+import functools
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 
 import cv2
-import numpy as np
-import PIL.Image
 import rich.console
 import rich.progress
 
-from foregan_jax import pictures
-from foregan_jax.data import actors, creatures, scenery, species, world
+from foregan_jax.data import demo_render
 
-RESOLUTION = "128p"
-OBJECT_ID = 1
-VOID = 255
-_QUALITY = 90  # of the JPEG files
-_DEFLATE = 1  # of the masks: they are small and flat anyway
-_SPLITS = ("train", "val")
-_VOC = pathlib.Path("VOCdevkit", "DEMO")
-_MARKER, _LOCK, _SCRATCH = "demo.json", ".demo.lock", ".demo.tmp"
+_MARKER, _LOCK = "demo.json", ".demo.lock"
+_VOC_LISTS = pathlib.Path("ImageSets", "Segmentation")
 _TICK = ".\n"  # what a worker says after each job
 _OURS = (
   "JPEGImages",
@@ -47,177 +37,97 @@ _OURS = (
   "Background",
   "ImageSets",
   "VOCdevkit",
-  _SCRATCH,
+  demo_render.SCRATCH,
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-  """How much of the world is rendered, and from which seed."""
-
-  train_videos: int = 96
-  train_frames: int = 10
-  val_videos: int = 12
-  val_frames: int = 24
-  train_stills: int = 80
-  val_stills: int = 20
-  seed: int = 2016
-
-  def to_json(self) -> str:
-    """Return the recipe as text."""
-    return json.dumps(dataclasses.asdict(self))
-
-  def version(self) -> str:
-    """Return a hash that changes with the recipe or the world's code."""
-    digest = hashlib.sha256(self.to_json().encode())
-    for module in (actors, creatures, scenery, species, world):
-      digest.update(pathlib.Path(module.__file__).read_bytes())
-    digest.update(pathlib.Path(__file__).read_bytes())
-    return digest.hexdigest()
+RECIPE = demo_render.Recipe()
+# Pictures of one creature each, for systems that learn from such.
+SINGLES = demo_render.Recipe(
+  train_videos=0,
+  val_videos=0,
+  train_stills=0,
+  val_stills=0,
+  train_singles=3000,
+  val_singles=300,
+  new_singles=200,
+)
 
 
-RECIPE = Recipe()
-
-
-def _save_labels(path: pathlib.Path, labels: np.ndarray) -> None:
-  picture = PIL.Image.fromarray(labels)
-  picture.putpalette(pictures.PALETTE.tobytes())
-  picture.save(path, compress_level=_DEFLATE)
-
-
-def _save_jpeg(path: pathlib.Path, image: np.ndarray) -> None:
-  quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-  _, data = cv2.imencode(".jpg", image[..., ::-1], quality)
-  path.write_bytes(data.tobytes())
-
-
-def _rng(
-  recipe: Recipe, split: str, index: int, still: bool
-) -> np.random.Generator:
-  """Return the generator of one video or still, whoever renders it."""
-  place = (_SPLITS.index(split), index, int(still))
-  sequence = np.random.SeedSequence(recipe.seed, spawn_key=place)
-  return np.random.default_rng(sequence)
-
-
-def _count(recipe: Recipe, split: str) -> tuple[int, int, int]:
-  """Return how many videos, frames of each, and stills a split has."""
-  if split == "train":
-    return recipe.train_videos, recipe.train_frames, recipe.train_stills
-  return recipe.val_videos, recipe.val_frames, recipe.val_stills
-
-
-def _video_name(split: str, index: int) -> str:
-  kinds = species.KINDS[split]
-  return f"{kinds[index % len(kinds)].__name__}-{index:03d}"
-
-
-def _still_name(split: str, index: int) -> str:
-  return f"{split}_{index:06d}"
-
-
-def _video(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
-  """Render one video; its folder of frames appears last and complete."""
-  name = _video_name(split, index)
-  if (root / "JPEGImages" / RESOLUTION / name).is_dir():
-    return
-  _, num_frames, _ = _count(recipe, split)
-  plates = split == "val"
-  rng = _rng(recipe, split, index, still=False)
-  views = world.render(rng, split, num_frames, [index], plates=plates)
-  tops = ["Annotations", "JPEGImages"]
-  if plates:
-    tops.insert(0, "Background")
-  with tempfile.TemporaryDirectory(dir=root / _SCRATCH) as scratch:
-    folders = {top: pathlib.Path(scratch, top) for top in tops}
-    for folder in folders.values():
-      folder.mkdir()
-    for i, view in enumerate(views):
-      _save_labels(
-        folders["Annotations"] / f"{i:05d}.png", OBJECT_ID * view.labels
-      )
-      _save_jpeg(folders["JPEGImages"] / f"{i:05d}.jpg", view.frame)
-      if plates:
-        _save_jpeg(folders["Background"] / f"{i:05d}.jpg", view.plate)
-    for top, folder in folders.items():
-      final = root / top / RESOLUTION / name
-      shutil.rmtree(final, ignore_errors=True)  # half of a killed run
-      folder.rename(final)
-
-
-def _still(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
-  """Render one still with one to three creatures; its JPEG appears last."""
-  name = _still_name(split, index)
-  final = root / _VOC / "JPEGImages" / f"{name}.jpg"
-  if final.is_file():
-    return
-  rng = _rng(recipe, split, index, still=True)
-  others = rng.integers(0, len(species.KINDS[split]), rng.integers(0, 3))
-  kinds = [index, *others.tolist()]
-  # A path needs two frames to have a direction; the first one is kept.
-  view = next(world.render(rng, split, 2, kinds, plates=False))
-  classes, objects = np.zeros((2, VOID + 1), np.uint8)
-  square = np.ones((3, 3), np.uint8)
-  border = cv2.dilate(view.labels, square) != cv2.erode(view.labels, square)
-  # Objects of which nothing but border is left get no number.
-  seen = set(np.unique(view.labels[~border]).tolist()) - {0}
-  num_kinds = len(species.KINDS[split])
-  first = 1 + _SPLITS.index(split) * len(species.KINDS["train"])
-  for number, k in enumerate(sorted(seen)):
-    objects[k] = number + 1
-    classes[k] = first + kinds[k - 1] % num_kinds
-  for top, table in (
-    ("SegmentationObject", objects),
-    ("SegmentationClass", classes),
-  ):
-    labels = np.where(border, np.uint8(VOID), table[view.labels])
-    _save_labels(root / _VOC / top / f"{name}.png", labels)
-  scratch = root / _SCRATCH / f"{name}.jpg"
-  _save_jpeg(scratch, view.frame)
-  scratch.rename(final)
-
-
-def _write_lists(root: pathlib.Path, recipe: Recipe) -> None:
+def _write_lists(root: pathlib.Path, recipe: demo_render.Recipe) -> None:
   """Write the official lists: 2016 by frames, 2017 and VOC by names."""
-  for split in _SPLITS:
-    videos, frames, stills = _count(recipe, split)
-    names = [_video_name(split, i) for i in range(videos)]
+  lists = []
+  for split in demo_render.SPLITS:
+    videos, frames, stills = demo_render.count(recipe, split)
+    names = [demo_render.video_name(split, i) for i in range(videos)]
+    top, masks = (
+      f"/{top}/{demo_render.RESOLUTION}"
+      for top in ("JPEGImages", "Annotations")
+    )
     lines = [
-      f"/JPEGImages/{RESOLUTION}/{name}/{i:05d}.jpg "
-      f"/Annotations/{RESOLUTION}/{name}/{i:05d}.png"
+      f"{top}/{name}/{i:05d}.jpg {masks}/{name}/{i:05d}.png"
       for name in names
       for i in range(frames)
     ]
-    stills = [_still_name(split, i) for i in range(stills)]
-    for folder, content in (
-      (root / "ImageSets" / "2016", lines),
-      (root / "ImageSets" / "2017", names),
-      (root / _VOC / "ImageSets" / "Segmentation", stills),
-    ):
-      folder.mkdir(parents=True, exist_ok=True)
+    stills = [demo_render.still_name(split, i) for i in range(stills)]
+    lists += [
+      (pathlib.Path("ImageSets", "2016"), split, lines),
+      (pathlib.Path("ImageSets", "2017"), split, names),
+      (demo_render.STILLS / _VOC_LISTS, split, stills),
+    ]
+  for split, singles in demo_render.count_singles(recipe).items():
+    names = [demo_render.single_name(split, i) for i in range(singles)]
+    lists.append((demo_render.SINGLES / _VOC_LISTS, split, names))
+  for folder, split, content in lists:
+    if content:
+      (root / folder).mkdir(parents=True, exist_ok=True)
       text = "".join(f"{line}\n" for line in content)
-      (folder / f"{split}.txt").write_text(text)
+      (root / folder / f"{split}.txt").write_text(text)
 
 
-def _jobs(root: pathlib.Path, recipe: Recipe) -> list[Callable[[], None]]:
-  jobs = []
+def _jobs(
+  root: pathlib.Path, recipe: demo_render.Recipe
+) -> list[Callable[[], None]]:
+  wanted = []
   # Long videos first, so that the workers finish together.
-  for split in reversed(_SPLITS):
-    videos, _, stills = _count(recipe, split)
-    for render, count in ((_video, videos), (_still, stills)):
-      for i in range(count):
-        jobs.append(lambda r=render, s=split, i=i: r(root, recipe, s, i))
-  return jobs
+  for split in reversed(demo_render.SPLITS):
+    videos, _, stills = demo_render.count(recipe, split)
+    wanted += [
+      (demo_render.video, split, videos),
+      (demo_render.still, split, stills),
+    ]
+  for split, singles in demo_render.count_singles(recipe).items():
+    wanted.append((demo_render.single, split, singles))
+  return [
+    functools.partial(render, root, recipe, split, i)
+    for render, split, number in wanted
+    for i in range(number)
+  ]
 
 
-def _render_all(root: pathlib.Path, recipe: Recipe, num_workers: int) -> None:
-  shutil.rmtree(root / _SCRATCH, ignore_errors=True)
-  folders = [root / _SCRATCH]
-  folders += [root / top / RESOLUTION for top in _OURS[:3]]
-  for top in ("JPEGImages", "SegmentationObject", "SegmentationClass"):
-    folders.append(root / _VOC / top)
-  for folder in folders:
-    folder.mkdir(parents=True, exist_ok=True)
+def _folders(recipe: demo_render.Recipe) -> Iterator[pathlib.Path]:
+  """Yield the folders that are filled."""
+  yield pathlib.Path(demo_render.SCRATCH)
+  if recipe.train_videos or recipe.val_videos:
+    for top in ("JPEGImages", "Annotations", "Background"):
+      yield pathlib.Path(top, demo_render.RESOLUTION)
+  stills = recipe.train_stills or recipe.val_stills
+  singles = any(demo_render.count_singles(recipe).values())
+  for devkit, filled in (
+    (demo_render.STILLS, stills),
+    (demo_render.SINGLES, singles),
+  ):
+    if filled:
+      for top in ("JPEGImages", "SegmentationObject", "SegmentationClass"):
+        yield devkit / top
+
+
+def _render_all(
+  root: pathlib.Path, recipe: demo_render.Recipe, num_workers: int
+) -> None:
+  shutil.rmtree(root / demo_render.SCRATCH, ignore_errors=True)
+  for folder in _folders(recipe):
+    (root / folder).mkdir(parents=True, exist_ok=True)
   total = len(_jobs(root, recipe))
   console = rich.console.Console(stderr=True)
   if not console.is_terminal:
@@ -233,12 +143,12 @@ def _render_all(root: pathlib.Path, recipe: Recipe, num_workers: int) -> None:
       with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
         drive = lambda k: _drive(root, recipe, k, num_workers, tick)
         list(pool.map(drive, range(num_workers)))
-  shutil.rmtree(root / _SCRATCH)
+  shutil.rmtree(root / demo_render.SCRATCH)
 
 
 def _work(
   root: pathlib.Path,
-  recipe: Recipe,
+  recipe: demo_render.Recipe,
   worker: int,
   num_workers: int,
   tick: Callable[[], None],
@@ -251,7 +161,7 @@ def _work(
 
 def _drive(
   root: pathlib.Path,
-  recipe: Recipe,
+  recipe: demo_render.Recipe,
   worker: int,
   num_workers: int,
   tick: Callable[[], None],
@@ -315,7 +225,7 @@ def prepare(
   root: pathlib.Path,
   *,
   force: bool = False,
-  recipe: Recipe = RECIPE,
+  recipe: demo_render.Recipe = RECIPE,
   num_workers: int | None = None,
 ) -> pathlib.Path:
   """Render the demo data under a folder unless it is there already.
@@ -369,7 +279,7 @@ def main() -> None:
   if args.worker:
     cv2.setNumThreads(1)  # there are as many workers as cores
     root, recipe, worker, num_workers = json.loads(args.worker)
-    recipe = Recipe(**json.loads(recipe))
+    recipe = demo_render.Recipe(**json.loads(recipe))
     tick = lambda: print(_TICK, end="", flush=True)
     _work(pathlib.Path(root), recipe, worker, num_workers, tick)
     return

@@ -129,6 +129,10 @@ class FakeStills:
     noise[self.mask(index)] += _UINT8_LEVELS // 2
     return noise.astype(np.uint8)
 
+  def label(self, index: int) -> str:
+    """Name one of two classes."""
+    return str(index % 2)
+
   def mask(self, index: int) -> np.ndarray:
     """Make the mask of a picture, boolean [size, size]."""
     at = self._size // 3 + index

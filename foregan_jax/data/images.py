@@ -47,7 +47,13 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
   Raises:
     DataError: if the file is missing, empty, truncated or not a picture.
   """
-  content = read_bytes(path)
+  return decode_image(read_bytes(path), path)
+
+
+def decode_image(
+  content: bytes, path: str | os.PathLike
+) -> UInt8[np.ndarray, "h w 3"]:
+  """Decode what was read from `path`; see `read_image`."""
   _check_complete(path, content)
   flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
   image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)

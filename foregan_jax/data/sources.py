@@ -4,18 +4,17 @@ import pathlib
 
 import jax
 
-from foregan_jax.data import davis, demo, demo_stills, fake, stills
+from foregan_jax.data import davis, demo, demo_render, fake, stills
 
 _FLOW = "auto"  # .flo files where a video has them, else estimated
 
 
 def prepare(config, workdir: pathlib.Path) -> None:
   """Makes what is made once: the demo world. Only process 0 calls it."""
-  root = _root(config, workdir)
   if config.data.kind == "demo":
-    demo.prepare(root)
+    demo.prepare(_root(config, workdir))
   if config.data.kind == "demo_stills":
-    demo_stills.prepare(root, workdir.parent / "demo_data")
+    demo.prepare(_root(config, workdir), recipe=demo.SINGLES)
 
 
 def point_at(config, root: str) -> None:
@@ -44,10 +43,17 @@ def training(config, workdir: pathlib.Path, spec: dict):
   return source
 
 
-def evaluation(config, workdir: pathlib.Path):
-  """Returns what is evaluated: whole sequences, or `stills.Stills`."""
+def evaluation(config, workdir: pathlib.Path, split: str = ""):
+  """Returns whole sequences, or `stills.Stills`.
+
+  Args:
+    config: the run's config.
+    workdir: as for `training`.
+    split: which; the one that is evaluated by default.
+  """
+  split = split or config.data.eval_split
   if "stills" in config.data.kind:
-    return _stills(config, workdir, config.data.eval_split)
+    return _stills(config, workdir, split)
   if config.data.kind == "fake" and "clip_len" not in config.data:
     return fake.FakeStills(size=config.data.size, seed=config.seed)
   if config.data.kind == "fake":
@@ -56,7 +62,7 @@ def evaluation(config, workdir: pathlib.Path):
       num_frames=2 * config.data.clip_len,
       seed=config.seed,
     )
-  return _davis(config, workdir, config.data.eval_split)
+  return _davis(config, workdir, split)
 
 
 def benchmark(config) -> str:
@@ -95,4 +101,6 @@ def _davis(config, workdir: pathlib.Path, split: str) -> davis.Davis:
 def _stills(config, workdir: pathlib.Path, split: str) -> stills.Stills:
   d = config.data
   root = _root(config, workdir)
+  if d.kind == "demo_stills":
+    root = root / demo_render.SINGLES
   return stills.Stills(root, split=split, size=d.size, slack=d.slack)

@@ -1,29 +1,56 @@
-"""Folders of pictures of one object each; masks, if any, only for scoring.
-
-    ROOT/images/**/NAME.jpg          or .png
-    ROOT/segmentations/**/NAME.png   the same places; optional for training
-    ROOT/train.txt, val.txt          names without ending; optional
-
-or CUB-200-2011 as it comes (`images.txt` and `train_test_split.txt` beside
-both folders). Without lists, pictures with a mask are val and the others train.
-"""
+"""Square pictures of one object each; masks and classes only for scoring."""
 
 import pathlib
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from foregan_jax.data import images
+from foregan_jax.data import images, still_folders, tfds_stills
 
-_ENDINGS = (".jpg", ".jpeg", ".png")
 _COVERED = 128  # a grey mask holds coverage (CUB: the annotators' votes)
+
+
+@runtime_checkable
+class Pictures(Protocol):
+  """What `Stills` cuts its squares from: a folder, or prepared records.
+
+  Attributes:
+    names: of the pictures.
+  """
+
+  names: tuple[str, ...]
+
+  def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Read a picture."""
+
+  def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
+    """Read how much of each pixel the object covers, 0..255, if known."""
+
+  def label(self, index: int) -> str | None:
+    """Read what the picture shows, if known."""
+
+  def where(self, index: int) -> pathlib.Path:
+    """Return where the mask lies, for error messages."""
+
+
+def find(root: pathlib.Path, split: str) -> Pictures:
+  """Opens a folder of pictures, or what `tfds_stills` prepared from one.
+
+  Raises:
+    DataError: if it is neither, or the split is not there.
+  """
+  root = pathlib.Path(root)
+  prepared = tfds_stills.is_prepared(root)
+  kind = tfds_stills.Records if prepared else still_folders.Folder
+  return kind(root, split)
 
 
 class Stills:
   """An indexable source of square pictures; `source[i]` is for training.
 
   Attributes:
-    names: of the pictures, relative to the folder, without ending.
+    names: of the pictures.
   """
 
   def __init__(
@@ -32,54 +59,17 @@ class Stills:
     """Finds the pictures of a split.
 
     Args:
-      root: the folder.
-      split: "train" or "val".
+      root: a folder that `find` knows.
+      split: "train", "val" or the name of another list.
       size: side of what networks see.
       slack: how much larger training pictures come, to cut windows from.
 
     Raises:
       DataError: if there is no such folder, list or picture.
     """
-    self._root = pathlib.Path(root)
+    self._pictures = find(root, split)
     self._size, self._slack = size, slack
-    folder = self._root / "images"
-    if not folder.is_dir():
-      raise images.DataError(folder, "no such folder of pictures")
-    paths = [p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS]
-    found = {str(p.relative_to(folder).with_suffix("")): p for p in paths}
-    self.names = self._listed(split, found)
-    if not self.names:
-      raise images.DataError(self._root, f"split {split!r} holds no picture")
-    self._paths = [found[name] for name in self.names]
-
-  def _listed(self, split: str, found: dict) -> tuple[str, ...]:
-    path = self._root / f"{split}.txt"
-    if path.is_file():
-      names = path.read_text().split()
-    elif (self._root / "train_test_split.txt").is_file():
-      path, names = self._root / "images.txt", self._cub(split)
-    else:
-      marked = lambda name: self._mask_path(name).is_file()
-      names = [n for n in sorted(found) if marked(n) == (split == "val")]
-    for name in names:
-      if name not in found:
-        raise images.DataError(path, f"lists {name}, which is not in images/")
-    return tuple(names)
-
-  def _cub(self, split: str) -> list[str]:
-    table = lambda name: [
-      line.split() for line in (self._root / name).read_text().splitlines()
-    ]
-    is_train = {i: flag == "1" for i, flag in table("train_test_split.txt")}
-    return [
-      str(pathlib.PurePath(name).with_suffix(""))
-      for i, name in table("images.txt")
-      if is_train[i] == (split == "train")
-    ]
-
-  def _mask_path(self, name: str) -> pathlib.Path:
-    # Not with_suffix: names may hold dots.
-    return self._root / "segmentations" / f"{name}.png"
+    self.names = self._pictures.names
 
   def __len__(self) -> int:
     """Count the pictures."""
@@ -99,18 +89,22 @@ class Stills:
     Raises:
       DataError: if the mask is broken or differs in size from its picture.
     """
-    path = self._mask_path(self.names[index])
-    if not path.is_file():
+    coverage = self._pictures.coverage(index)
+    if coverage is None:
       return None
-    coverage = images.read_coverage(path)
-    native = images.read_image(self._paths[index]).shape[:2]
-    images.check_size(path, coverage.shape, native, "its picture")
+    native = self._pictures.image(index).shape[:2]
+    where = self._pictures.where(index)
+    images.check_size(where, coverage.shape, native, "its picture")
     covered = (_centre(coverage) >= _COVERED).astype(np.uint8)
     resized = images.resize_mask(covered, (self._size, self._size))
     return resized[..., 0] >= _COVERED
 
+  def label(self, index: int) -> str | None:
+    """Read what the picture shows; None where nobody says."""
+    return self._pictures.label(index)
+
   def _square(self, index: int, side: int) -> np.ndarray:
-    picture = images.read_image(self._paths[index])
+    picture = self._pictures.image(index)
     return images.resize_image(_centre(picture), (side, side))
 
 

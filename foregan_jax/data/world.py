@@ -121,6 +121,7 @@ def render(
   kinds: Sequence[int],
   *,
   plates: bool,
+  bare: bool = False,
 ) -> Iterator[View]:
   """Render one video of a split, frame by frame.
 
@@ -130,12 +131,16 @@ def render(
     num_frames: How many views to yield.
     kinds: Which kinds of creatures; later ones are in front.
     plates: Whether to render the plates too.
+    bare: Whether to leave out what hides the creatures and distracts from
+      them.
   """
   h, w = scenery.FRAME
   camera = film(rng, num_frames)
   cast = [actors.cast(rng, split, kind, num_frames) for kind in kinds]
-  scene = scenery.build(rng, split, _hideouts(rng, cast[0], camera))
-  clutter = [_clutter(rng, split) for _ in range(rng.integers(0, 4))]
+  hideouts = [] if bare else _hideouts(rng, cast[0], camera)
+  scene = scenery.build(rng, split, hideouts)
+  count = 0 if bare else rng.integers(0, 4)
+  clutter = [_clutter(rng, split) for _ in range(count)]
   light = _light(rng)
   gains = _lighting(rng, num_frames)
   shutter, soft = rng.uniform(0.1, 0.5), rng.uniform(0.3, 0.65)

@@ -4,9 +4,10 @@ The segmenter stands beside masks that need no learning. Written below the
 result's folder: `scores.json`, and per picture the mask and an overlay.
 """
 
+import functools
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,14 +16,15 @@ import rich.progress
 
 from foregan_jax import pictures
 from foregan_jax.data import sources
+from foregan_jax.evaluators import realism
 from foregan_jax.evaluators import result as result_lib
-from foregan_jax.metrics import simple_masks, stills
+from foregan_jax.metrics import clusters, simple_masks, stills
 from foregan_jax.runtime import distributed, platform
 
-_BATCH = 32  # pictures segmented at once
-_TUNED_ON = 200  # pictures at most on which the border's cut is chosen
-# The batch norms of the generators look at the batch: it must not be small.
-_NUM_SAMPLES = 64
+# The batch norms of critics and generators look at the batch: it must not be
+# small.
+_BATCH = 64
+_TUNED_ON = 200  # training pictures at most on which the cut is chosen
 _NUM_SHOWN = 12
 _THRESHOLD = 0.5  # of a soft mask
 _COLUMNS = ("acc", "iou", "miou", "iou_each", "dice_each")
@@ -36,14 +38,21 @@ class StillEvaluator:
     """Remembers what to run on what.
 
     Args:
-      system: has `predict`, `sample` and `heads`.
+      system: has `predict`, `cluster`, `sample` and `heads`.
       config: of the run; its data says which pictures.
       workdir: of the run.
     """
     self._system = system
     self._source = sources.evaluation(config, workdir)
+    self._tuning = sources.evaluation(config, workdir, config.data.train_split)
     self._often = config.eval.sequences
+    self._realism = None
+    if config.eval.inception:
+      self._realism = realism.Realism(
+        config.eval.inception, config.eval.num_drawn
+      )
     self._predict = jax.jit(system.predict)
+    self._cluster = jax.jit(system.cluster)
     self._sample = jax.jit(lambda params, key: self._draw(params, key))
 
   def assess(
@@ -56,23 +65,33 @@ class StillEvaluator:
   ) -> result_lib.Result:
     """See `evaluators.Evaluator`; every process does all of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    images, truth, names = self._annotated(0 if whole else self._often)
-    predicted = self._baselines(images, truth)
+    images, truth, names, classes = _annotated(
+      self._source, 0 if whole else self._often
+    )
+    if not truth:
+      raise ValueError("no picture to evaluate on has a mask")
+    predicted = {
+      head: list(map(f, images)) for head, f in self._baselines.items()
+    }
+    params = jax.device_put(params, jax.local_devices()[0])
     predicted |= self._heads(params, images)
     table = {head: stills.scores(p, truth) for head, p in predicted.items()}
+    added = {"codes": self._agreement(params, images, classes)}
+    if whole and self._realism:
+      added["drawn"] = self._realism.scores(self._system, params, self._tuning)
     first = distributed.is_first_process()
     if first:
-      (folder / "scores.json").write_text(json.dumps(table))
+      (folder / "scores.json").write_text(json.dumps(table | added))
     if first and write:
       _write(folder, names, images, truth, predicted[self._system.heads[0]])
     return result_lib.Result(
       scalars={
         f"{head}/{name}": value
-        for head, row in table.items()
+        for head, row in {**table, **added}.items()
         for name, value in row.items()
       },
       best=table[self._system.heads[0]][_BEST],
-      show=lambda title: print(_plain(title, table, len(truth))),
+      show=lambda title: print(_plain(title, table, added, len(truth))),
     )
 
   def prepare_samples(self) -> None:
@@ -83,7 +102,7 @@ class StillEvaluator:
   def samples(self, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns drawn pictures with their layers, and segmented real ones."""
     params = jax.device_put(params, jax.local_devices()[0])
-    made = jax.device_get(self._sample(params, platform.key(0)))
+    made, _ = jax.device_get(self._sample(params, platform.key(0)))
     drawn = {
       "drawn": pictures.to_uint8(made.frame),
       "foreground": pictures.to_uint8(made.fg),
@@ -96,49 +115,76 @@ class StillEvaluator:
     return {"drawn": _sheet(drawn), "real": _sheet(real)}
 
   def _draw(self, params, key):
-    return self._system.sample(params, key, _NUM_SAMPLES)
+    return self._system.sample(params, key, _BATCH)
 
-  def _annotated(self, limit: int):
-    """Returns the pictures that have masks, the masks, and their names."""
-    images, truth, names = [], [], []
-    indices = range(len(self._source))[: limit or None]
-    quiet = not distributed.is_first_process()
-    for i in rich.progress.track(indices, "reading", disable=quiet):
-      mask = self._source.mask(i)
-      if mask is not None:
-        images.append(self._source.picture(i))
-        truth.append(mask)
-        names.append(self._source.names[i])
-    if not truth:
-      raise ValueError("no picture to evaluate on has a mask")
-    return images, truth, names
-
-  def _baselines(self, images, truth) -> dict[str, list[np.ndarray]]:
-    # Tuned on masks, and on those it is judged by: no learner may do that.
-    every = max(1, len(images) // _TUNED_ON)
-    cut = simple_masks.tune_border_cut(images[::every], truth[::every])
-    simple: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+  @functools.cached_property
+  def _baselines(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Masks without learning; only the border's cut has seen any truth."""
+    images, truth, *_ = _annotated(self._tuning, _TUNED_ON)
+    baselines = {
       "everything": simple_masks.everything,
       "disc": simple_masks.disc,
       "otsu": simple_masks.otsu,
-      "border_colour": lambda x: simple_masks.border_distance(x) > cut,
     }
-    return {name: list(map(f, images)) for name, f in simple.items()}
+    if truth:
+      cut = simple_masks.tune_border_cut(images, truth)
+      baselines["border_colour"] = lambda x: (
+        simple_masks.border_distance(x) > cut
+      )
+    return baselines
 
   def _heads(self, params, images) -> dict[str, list[np.ndarray]]:
-    params = jax.device_put(params, jax.local_devices()[0])
-    masks = {head: [] for head in self._system.heads}
-    for start in range(0, len(images), _BATCH):
-      part = np.stack(images[start : start + _BATCH])
-      filled = np.resize(part, (_BATCH, *part.shape[1:]))  # compiles once
-      soft = jax.device_get(self._predict(params, {"image": filled}))
-      for head in masks:
-        masks[head] += list(soft[head][: len(part), ..., 0] > _THRESHOLD)
-    return masks
+    soft = _in_batches(functools.partial(self._predict, params), images)
+    return {
+      head: list(soft[head][..., 0] > _THRESHOLD) for head in self._system.heads
+    }
+
+  def _agreement(self, params, images, classes) -> dict[str, float]:
+    """Returns how the codes of real pictures go with their classes, if any."""
+    if len(set(classes)) < 2:
+      return {}
+    codes = _in_batches(functools.partial(self._cluster, params), images)
+    return clusters.nmi(codes.tolist(), classes)
+
+
+def _in_batches(compute: Callable, images: Sequence[np.ndarray]):
+  """Computes on all the pictures with one compiled program."""
+  made = []
+  for start in range(0, len(images), _BATCH):
+    part = np.stack(images[start : start + _BATCH])
+    filled = np.resize(part, (_BATCH, *part.shape[1:]))
+    made.append(jax.device_get(compute({"image": filled})))
+  joined = jax.tree.map(lambda *x: np.concatenate(x), *made)
+  return jax.tree.map(lambda x: x[: len(images)], joined)
+
+
+def _annotated(source, limit: int):
+  """Returns pictures that have masks, the masks, names and classes.
+
+  Args:
+    source: where from.
+    limit: pictures at most, from all over the source; 0: all.
+  """
+  images, truth, names, classes = [], [], [], []
+  every = -(-len(source) // limit) if limit else 1
+  quiet = not distributed.is_first_process()
+  for i in rich.progress.track(
+    range(0, len(source), every), "reading", disable=quiet
+  ):
+    mask = source.mask(i)
+    if mask is not None:
+      images.append(source.picture(i))
+      truth.append(mask)
+      names.append(source.names[i])
+      classes.append(source.label(i))
+  return images, truth, names, classes
 
 
 def _sheet(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-  rows = list(zip(*(c[:_NUM_SHOWN] for c in columns.values()), strict=True))
+  rows = [
+    [pictures.enlarge(picture) for picture in row]
+    for row in zip(*(c[:_NUM_SHOWN] for c in columns.values()), strict=True)
+  ]
   return pictures.contact_sheet(rows, columns=list(columns))
 
 
@@ -156,7 +202,9 @@ def _write(folder, names, images, truth, predicted) -> None:
     pictures.save_png(folder / "overlays" / f"{name}.png", sheet)
 
 
-def _plain(title: str, table: Mapping[str, Mapping], count: int) -> str:
+def _plain(
+  title: str, table: Mapping[str, Mapping], added: Mapping, count: int
+) -> str:
   """Formats the scores; one pooled and one averaged reading of IoU."""
   lines = [title, f"{'head':16s}" + "".join(f"{c:>11s}" for c in _COLUMNS)]
   for head, row in table.items():
@@ -164,6 +212,18 @@ def _plain(title: str, table: Mapping[str, Mapping], count: int) -> str:
     lines.append(f"{head:16s}{cells}")
   lines.append(
     f"{count} pictures; iou, miou, acc: pooled; *_each: averaged over them; "
-    "border_colour is tuned on the masks it is scored on."
+    "border_colour is tuned on masks of train, which no head has seen."
   )
+  if added["codes"]:
+    lines.append(
+      "codes against classes: NMI {nmi_max:.3f} (by the larger entropy), "
+      "{nmi_mean:.3f} (by their mean)".format(**added["codes"])
+    )
+  if "drawn" in added:
+    lines.append(
+      "drawn against training pictures: FID {fid:.2f}, KID {kid:.4f} "
+      "(standard deviation over subsets {kid_std:.4f})".format(**added["drawn"])
+    )
+  else:
+    lines.append(realism.NOT_MEASURED)
   return "\n".join(lines)

@@ -19,11 +19,13 @@ class CodeConv(nn.Module):
   The repeated channels are never made: what a code adds depends on the pixel
   only through the taps that lie inside the image, so it is a bias with nine
   cases. The kernel is that of the plain convolution, code channels last.
+  `literal` computes it as it is written, for comparisons.
   """
 
   features: int
   dtype: Any = jnp.float32
   kernel_init: Any = convs.dcgan_init
+  literal: bool = False
 
   @nn.compact
   def __call__(
@@ -34,11 +36,14 @@ class CodeConv(nn.Module):
     shape = (_TAPS, _TAPS, channels + code.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
     kernel = jnp.asarray(kernel, self.dtype)
-    y = convs.conv(x.astype(self.dtype), kernel[:, :, :channels], 1, (1, 1))
+    x, code = x.astype(self.dtype), code.astype(self.dtype)
+    if self.literal:
+      told = (*x.shape[:3], code.shape[-1])
+      told = jnp.broadcast_to(code[:, None, None], told)
+      return convs.conv(jnp.concatenate([x, told], -1), kernel, 1, (1, 1))
+    y = convs.conv(x, kernel[:, :, :channels], 1, (1, 1))
     rows, columns = (_taps_inside(n, self.dtype) for n in x.shape[1:3])
-    told = jnp.einsum(
-      "bd,ijdn->bijn", code.astype(self.dtype), kernel[:, :, channels:]
-    )
+    told = jnp.einsum("bd,ijdn->bijn", code, kernel[:, :, channels:])
     return y + jnp.einsum("hi,wj,bijn->bhwn", rows, columns, told)
 
 

@@ -226,18 +226,25 @@ class Conv(nn.Module):
 
 
 class UpConv(nn.Module):
-  """Double height and width: `upsampled` with a learnt kernel, no bias."""
+  """Double height and width: `upsampled` with a learnt kernel, no bias.
+
+  `literal` repeats the pixels and convolves, for comparisons.
+  """
 
   features: int
   dtype: Any = jnp.float32
   kernel_init: Any = dcgan_init
+  literal: bool = False
 
   @nn.compact
   def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
     """Return `x` at twice the size, `features` channels."""
     shape = (3, 3, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-    return upsampled(x.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+    x, kernel = x.astype(self.dtype), jnp.asarray(kernel, self.dtype)
+    if self.literal:
+      return conv(x.repeat(2, axis=1).repeat(2, axis=2), kernel, 1, (1, 1))
+    return upsampled(x, kernel)
 
 
 class TransposedConv(nn.Module):

@@ -18,7 +18,7 @@ from foregan_jax.nets import image_layers
 _LEAK = 0.2  # DCGAN's and FineGAN's slope
 _LAST = 4  # side of the smallest map
 _WIDEST = 16  # channels there, in units of `width`
-_ENDS = 8  # channels after it, in the same units
+_ENDS = 8  # channels after it at most, in the same units
 
 
 @struct.dataclass
@@ -48,7 +48,7 @@ class ImageCritic(nn.Module):
     real = _flat_head(x, 1, "real")[:, 0]
     code = None
     if self.num_classes:
-      y = _unit(x, _ENDS * self.width, "code_conv", self.dtype)
+      y = _unit(x, x.shape[-1], "code_conv", self.dtype)
       code = _flat_head(y, self.num_classes, "code")
     return Verdict(real, code)
 
@@ -65,7 +65,7 @@ class MaskCodeEstimator(nn.Module):
     """Return logits, float32. The mask enters as three equal channels."""
     x = jnp.broadcast_to(mask, (*mask.shape[:-1], 3))
     x = DownTrunk(self.width, self.dtype, name="trunk")(x)
-    x = _unit(x, _ENDS * self.width, "code_conv", self.dtype)
+    x = _unit(x, x.shape[-1], "code_conv", self.dtype)
     return _flat_head(x, self.num_classes, "code")
 
 
@@ -77,7 +77,7 @@ class DownTrunk(nn.Module):
 
   @nn.compact
   def __call__(self, image: jax.Array) -> jax.Array:
-    """Return features [b, 4, 4, 8 width]."""
+    """Return features [b, 4, 4, c], c at most 8 width."""
     x = image.astype(self.dtype)
     halvings = (image.shape[1] // _LAST).bit_length() - 1
     for i in range(halvings):
@@ -94,7 +94,8 @@ class DownTrunk(nn.Module):
       if i:
         x = norms.BatchNorm(dtype=self.dtype, name=f"down_{i}_norm")(x)
       x = nn.leaky_relu(x, _LEAK)
-    return _unit(x, _ENDS * self.width, "last", self.dtype)
+    ends = min(features, _ENDS * self.width)
+    return _unit(x, ends, "last", self.dtype)
 
 
 def _unit(x, features: int, name: str, dtype) -> jax.Array:

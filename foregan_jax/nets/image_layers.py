@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 from foregan_jax.layers import codes, convs, norms
 
 _FIRST = 4  # side of the picture that the trunk starts from
-_WIDEST = 16  # channels there, in units of `width`
+_WIDEST = 16  # channels there at most, in units of `width`
+_FEWEST = 16  # channels that a foreground is drawn from: as the paper's last
 orthogonal = nn.initializers.orthogonal()
 
 
@@ -34,16 +35,22 @@ class Foreground:
 
 
 class BackgroundGenerator(nn.Module):
-  """Draw a background from the public code alone."""
+  """Draw a background from the public code alone.
+
+  `literal`, here and below, computes the convolutions as the paper writes
+  them: the same values, slower.
+  """
 
   size: int = 128
   width: int = 64
   dtype: Any = jnp.float32
+  literal: bool = False
 
   @nn.compact
   def __call__(self, public: Float[Array, "b z"]) -> Float[Array, "b h w 3"]:
     """Return images in [-1, 1], float32."""
-    x = Trunk(self.size, self.width, self.dtype, name="trunk")(public)
+    trunk = Trunk(self.size, self.width, self.dtype, self.literal, name="trunk")
+    x = trunk(public)
     return jnp.tanh(_head(3, "image")(x.astype(jnp.float32)))
 
 
@@ -58,6 +65,7 @@ class ForegroundGenerator(nn.Module):
   width: int = 64
   num_residuals: int = 2
   dtype: Any = jnp.float32
+  literal: bool = False
 
   @nn.compact
   def __call__(
@@ -68,13 +76,16 @@ class ForegroundGenerator(nn.Module):
   ) -> Foreground:
     """Return image and mask, float32; both codes are one-hot."""
     x = jnp.concatenate([superclass, public], axis=-1)
-    x = Trunk(self.size, self.width, self.dtype, name="trunk")(x)
+    trunk = Trunk(self.size, self.width, self.dtype, self.literal, name="trunk")
+    x = trunk(x)
     refine = lambda features, name: RefinementBlock(
-      features, self.num_residuals, self.dtype, name=name
+      features, self.num_residuals, self.dtype, self.literal, name=name
     )
-    shape = refine(self.width // 2, "refine_shape")(x, superclass)
+    # At small widths the background would have more to draw the object with.
+    channels = lambda share: max(self.width // share, _FEWEST)
+    shape = refine(channels(2), "refine_shape")(x, superclass)
     mask = nn.sigmoid(_head(1, "mask")(shape.astype(jnp.float32)))
-    look = refine(self.width // 4, "refine_look")(shape, private)
+    look = refine(channels(4), "refine_look")(shape, private)
     image = jnp.tanh(_head(3, "image")(look.astype(jnp.float32)))
     return Foreground(image, mask)
 
@@ -89,6 +100,7 @@ class Trunk(nn.Module):
   size: int
   width: int
   dtype: Any
+  literal: bool = False
 
   @nn.compact
   def __call__(self, code: jax.Array) -> jax.Array:
@@ -98,7 +110,8 @@ class Trunk(nn.Module):
       raise ValueError(
         f"size is {self.size}, but must be 8, 16, 32 or a further doubling."
       )
-    channels = _WIDEST * self.width
+    # Small pictures start narrower, so that all end with `width` channels.
+    channels = min(1 << doublings, _WIDEST) * self.width
     x = nn.Dense(
       _FIRST * _FIRST * channels,
       use_bias=False,
@@ -111,7 +124,9 @@ class Trunk(nn.Module):
     x = x.reshape(-1, _FIRST, _FIRST, channels)
     for i in range(doublings):
       channels = max(channels // 2, self.width)
-      up = convs.UpConv(channels, self.dtype, orthogonal, name=f"up_{i}")
+      up = convs.UpConv(
+        channels, self.dtype, orthogonal, self.literal, name=f"up_{i}"
+      )
       x = nn.relu(norm(f"up_{i}_norm")(up(x)))
     return x
 
@@ -122,6 +137,7 @@ class RefinementBlock(nn.Module):
   features: int
   num_residuals: int
   dtype: Any
+  literal: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, code: jax.Array) -> jax.Array:
@@ -138,7 +154,10 @@ class RefinementBlock(nn.Module):
       norms.BatchNorm(dtype=self.dtype, name=name)(x)
     )
     channels = x.shape[-1]
-    x = codes.CodeConv(channels, self.dtype, orthogonal, name="told")(x, code)
+    told = codes.CodeConv(
+      channels, self.dtype, orthogonal, self.literal, name="told"
+    )
+    x = told(x, code)
     for i in range(self.num_residuals):
       y = conv(channels, f"residual_{i}_conv_0")(
         rectified(x, f"residual_{i}_norm_0")

@@ -83,6 +83,7 @@ class Generator:
   remat: bool
   name: str = "generator"
   trains: tuple[str, ...] = ("gf", "gb")
+  plays_averaged: bool = False
 
   def play(self, params, variables, batch: game.Batch, key) -> dict[str, Any]:
     """Rolls the clip out without moving."""

@@ -22,6 +22,9 @@ class Weights:
 class ImageCritic:
   """Moves `disc` and `estimator`; learns from `fake`, `mask` and `codes`.
 
+  Looks at the backgrounds of `clip` too, but does not learn from them: that
+  they look more real than the pictures is a sign of leakage (ILSGAN).
+
   Attributes:
     size: (h, w) of the pictures it sees, cut out of the real ones.
   """
@@ -59,6 +62,7 @@ class ImageCritic:
       **terms,
       "real": real.real.mean(),
       "fake": fake.real.mean(),
+      "background": say(batch["clip"].bg[:, 0]).real.mean(),
       "knows_image_code": hit(fake.code, codes.private),
       "knows_mask_code": hit(guess, codes.superclass),
     }

@@ -103,12 +103,21 @@ class Schedule:
     bg_seg_start: step at which the segmenter's word begins to count: the end
       of the first round.
     bg_seg_ramp: steps over which its weight grows linearly to full.
+    area_early: band of the mask's area, outside of which that term begins.
+    area_late: the band it narrows to. Early on, a foreground that may not draw
+      the whole object leaves it to the background for good.
+    area_start: step at which it begins to narrow.
+    area_ramp: steps over which it does so.
     leak_early: share of the leakage's weight at first (ILSGAN: 0.2).
     leak_late: step from which it has all of its weight.
   """
 
   bg_seg_start: int
   bg_seg_ramp: int
+  area_early: tuple[float, float]
+  area_late: tuple[float, float]
+  area_start: int
+  area_ramp: int
   leak_early: float
   leak_late: int
 
@@ -116,6 +125,12 @@ class Schedule:
     """Returns the share in [0, 1] of the segmenter's weight at `step`."""
     ramp = max(self.bg_seg_ramp, 1)
     return jnp.clip((step - self.bg_seg_start) / ramp, 0.0, 1.0)
+
+  def area_band(self, step: jax.Array) -> jax.Array:
+    """Returns the lower and the upper bound of the area at `step`."""
+    share = (step - self.area_start) / max(self.area_ramp, 1)
+    early, late = jnp.array(self.area_early), jnp.array(self.area_late)
+    return early + jnp.clip(share, 0.0, 1.0) * (late - early)
 
   def leak(self, step: jax.Array) -> jax.Array:
     """Returns the share of the leakage's weight at `step`."""
@@ -129,6 +144,9 @@ class ImageGenerator:
   Offers `fake`, what the discriminator sees (perturbed), with `mask` and
   `codes`; and `clip`, the plain pictures as videos of one frame, for the
   segmenter.
+
+  Attributes:
+    bg_seg_every: one background in so many is shown to the segmenter.
   """
 
   layers: Layers
@@ -138,10 +156,11 @@ class ImageGenerator:
   perturbation: perturb.Perturbation
   weights: Weights
   schedule: Schedule
-  area_band: tuple[float, float]
+  bg_seg_every: int
   adversarial: str
   name: str = "generator"
   trains: tuple[str, ...] = ("gb", "gf")
+  plays_averaged: bool = True
 
   def play(self, params, variables, batch: game.Batch, key) -> dict[str, Any]:
     """Draws pictures without moving."""
@@ -192,12 +211,15 @@ class ImageGenerator:
     """Terms that are off where their weight is 0."""
     w, terms = self.weights, {}
     if w.bg_seg:
-      logits = self.seg.apply({"params": params["seg"]}, made.bg)
+      # Computed in the first round too, where it does not count: a `cond` would
+      # make it much dearer in the others (on CPU; BUILD_NOTES 19).
+      some = made.bg[:: self.bg_seg_every]
+      logits = self.seg.apply({"params": params["seg"]}, some)
       share = self.schedule.bg_seg(step)
       terms["bg_seg"] = share * segmentation.background(logits)
     if w.area:
       area = made.mask.mean((1, 2, 3))
-      low, high = self.area_band
+      low, high = self.schedule.area_band(step)
       terms["area"] = (
         jax.nn.relu(low - area) + jax.nn.relu(area - high)
       ).mean()

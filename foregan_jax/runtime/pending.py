@@ -1,10 +1,14 @@
 """Metrics, looked at one step late so that the host never stalls the device."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
+
+Diagnose = Callable[[int, Mapping[str, float]], Mapping[str, str]] | None
 
 
 class NonFiniteError(RuntimeError):
@@ -14,18 +18,22 @@ class NonFiniteError(RuntimeError):
 class Pending:
   """Holds the metrics of the last step until the next one is on its way."""
 
-  def __init__(self, writer, bar, *, every: int):
+  def __init__(self, writer, bar, *, every: int, diagnose: Diagnose = None):
     """Starts with nothing pending.
 
     Args:
       writer: gets the scalars of every `every`-th step.
       bar: `runtime.progress.Progress`, told every step.
       every: steps between two lines; each line is the mean since the last.
+      diagnose: from a step and its line to what is wrong, by kind; a warning
+        is given when a kind appears, and again after it was gone.
     """
     self._writer, self._bar, self._every = writer, bar, every
     self._step = 0
     self._held: tuple[int, dict[str, jax.Array]] | None = None
     self._sums: dict[str, list[float]] = {}
+    self._diagnose = diagnose or (lambda step, means: {})
+    self._wrong: dict[str, str] = {}
 
   def swap(self, step: int, metrics: dict[str, jax.Array]) -> None:
     """Takes the metrics of `step`, deals with those held before.
@@ -78,6 +86,10 @@ class Pending:
 
   def _write(self, step: int) -> None:
     means = {k: float(np.mean(v)) for k, v in self._sums.items()}
+    wrong = self._diagnose(step, means)
+    for kind in wrong.keys() - self._wrong.keys():
+      logging.warning("step %d, %s: %s", step, kind, wrong[kind])
+    self._wrong = wrong
     means["items_per_second"] = self._bar.items_per_second
     self._writer.write_scalars(step, means)
     losses = {

@@ -7,6 +7,7 @@ Players, in the order they move: generator, critic, segmenter.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from foregan_jax.players import image_critic as critic_player
 from foregan_jax.players import image_generator as generator_player
 from foregan_jax.players import segmenter as segmenter_player
 from foregan_jax.runtime import platform, settings
+from foregan_jax.systems import layered_gan_health
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,7 @@ class LayeredGan:
     size: side of the pictures.
     slack: how much larger the real ones come; windows are cut at random.
     rounds: whose turn it is.
+    alarm_after: step before which no layers are expected.
   """
 
   layers: generator_player.Layers
@@ -60,6 +63,7 @@ class LayeredGan:
   size: int
   slack: int
   rounds: Rounds
+  alarm_after: int
   name: str = "layered_gan"
   task: str = "stills"
 
@@ -94,18 +98,49 @@ class LayeredGan:
     """See `game.System`."""
     return self.rounds(step)
 
+  def diagnose(self, step: int, metrics) -> dict[str, str]:
+    """See `game.Watched`."""
+    if step < self.alarm_after:
+      return {}
+    return layered_gan_health.diagnose(metrics, self.layers.groups)
+
   def predict(self, params, batch: game.Batch) -> dict[str, Any]:
     """Returns the soft masks [b, h, w, 1] of pictures, by head."""
     image = ranges.image_to_float(batch["image"])
     logits = self.nets["seg"].apply({"params": params["seg"]}, image)
     return {"segmenter": jax.nn.sigmoid(logits)}
 
+  def cluster(self, params, batch: game.Batch) -> jax.Array:
+    """Returns the private codes [b] that the pictures look drawn from.
+
+    Of 64 pictures or more at once: see `sample`.
+    """
+    image = ranges.image_to_float(batch["image"])
+    says = self.nets["disc"].apply({"params": params["disc"]}, image)
+    return jnp.argmax(says.code, axis=-1)
+
+  def parts(self) -> dict[str, Callable]:
+    """See `game.Measured`: drawing, and what our forms of it save."""
+    literal = dataclasses.replace(
+      self.layers,
+      gb=self.layers.gb.clone(literal=True),
+      gf=self.layers.gf.clone(literal=True),
+    )
+
+    def draws(layers):
+      return lambda params, batch, key: layers(
+        params, layers.draw(key, len(batch["image"]))
+      )
+
+    return {"draw": draws(self.layers), "draw, literally": draws(literal)}
+
   def sample(self, params, key, count: int):
-    """Draws `count` pictures and returns their layers [count, h, w, c].
+    """Draws `count` pictures; returns their layers [count, h, w, c] and codes.
 
     The batch norms have no running averages: draw 64 or more at once.
     """
-    return self.layers(params, self.layers.draw(key, count))
+    codes = self.layers.draw(key, count)
+    return self.layers(params, codes), codes
 
 
 def from_config(c) -> LayeredGan:
@@ -135,8 +170,8 @@ def from_config(c) -> LayeredGan:
     seg=nets["seg"],
     perturbation=perturb.PRESETS[c.perturbation],
     weights=generator_player.Weights(**c.w_generator),
-    schedule=generator_player.Schedule(**c.schedule),
-    area_band=tuple(c.area_band),
+    schedule=generator_player.Schedule(**settings.tuples(c.schedule.to_dict())),
+    bg_seg_every=c.bg_seg_every,
     adversarial=c.adversarial,
   )
   critic = critic_player.ImageCritic(
@@ -160,6 +195,7 @@ def from_config(c) -> LayeredGan:
     size=size,
     slack=c.data.slack,
     rounds=Rounds(c.turn.gan, c.turn.seg),
+    alarm_after=c.alarm_after,
   )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax.data import davis, demo
+from foregan_jax.data import davis, demo, demo_render
 
 SIZE = (24, 40)
 NUM_FRAMES = 6
@@ -17,7 +17,7 @@ NUM_FRAMES = 6
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory) -> pathlib.Path:
   """A small demo world, rendered once; tests that change it take a copy."""
-  recipe = demo.Recipe(
+  recipe = demo_render.Recipe(
     train_videos=10,
     train_frames=6,
     val_videos=4,

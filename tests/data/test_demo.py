@@ -8,9 +8,9 @@ import PIL.Image
 import pytest
 
 from foregan_jax import pictures
-from foregan_jax.data import actors, demo, scenery, species, world
+from foregan_jax.data import actors, demo, demo_render, scenery, species, world
 
-RECIPE = demo.Recipe(
+RECIPE = demo_render.Recipe(
   train_videos=2,
   train_frames=3,
   val_videos=1,
@@ -18,7 +18,7 @@ RECIPE = demo.Recipe(
   train_stills=2,
   val_stills=1,
 )
-RES = demo.RESOLUTION
+RES = demo_render.RESOLUTION
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_killed_run_is_completed(rendered, copy):
   shutil.rmtree(copy / "JPEGImages" / RES / first)
   (copy / "Annotations" / RES / first / "00001.png").unlink()
   (copy / "VOCdevkit/DEMO/JPEGImages/train_000000.jpg").unlink()
-  (copy / demo._SCRATCH / "left").mkdir(parents=True)
+  (copy / demo_render.SCRATCH / "left").mkdir(parents=True)
   marker = json.loads((copy / "demo.json").read_text())
   (copy / "demo.json").write_text(json.dumps(marker | {"finished": False}))
   kept = copy / "JPEGImages" / RES / second / "00000.jpg"
@@ -182,7 +182,9 @@ def test_dead_worker_is_reported(tmp_path):
 
 
 def test_version_follows_the_recipe():
-  assert demo.Recipe(seed=1).version() != demo.Recipe(seed=2).version()
+  assert (
+    demo_render.Recipe(seed=1).version() != demo_render.Recipe(seed=2).version()
+  )
 
 
 def test_splits_share_no_kind_coat_or_place():

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax.data import demo, demo_stills, images, stills
+from foregan_jax import pictures
+from foregan_jax.data import check, demo, demo_render, images, stills
 
 
 def _write(root, name, size, mask=None, ending=".png"):
@@ -62,7 +63,7 @@ def test_cub_as_it_comes(tmp_path):
 
 
 def test_broken_folders_are_named(tmp_path):
-  with pytest.raises(images.DataError, match="no such folder of pictures"):
+  with pytest.raises(images.DataError, match="holds neither a folder"):
     stills.Stills(tmp_path, split="train", size=16)
   _write(tmp_path, "one", (16, 16), _half((16, 12)))
   with pytest.raises(images.DataError, match="'train' holds no picture"):
@@ -72,21 +73,41 @@ def test_broken_folders_are_named(tmp_path):
     val.mask(0)
 
 
-def test_demo_pictures_show_objects(tmp_path, monkeypatch):
-  small = demo.Recipe(
-    train_videos=2, train_frames=2, val_videos=2, val_frames=4,
-    train_stills=0, val_stills=0,
+def test_voc_layout_and_what_the_pictures_show(tmp_path):
+  root = tmp_path / "VOCdevkit" / "X"
+  for folder in ("JPEGImages", "SegmentationObject", "SegmentationClass"):
+    (root / folder).mkdir(parents=True)
+  cv2.imwrite(str(root / "JPEGImages/a.jpg"), np.zeros((16, 16, 3), np.uint8))
+  objects = np.zeros((16, 16), np.uint8)
+  objects[:8] = 2
+  objects[8] = images.VOID
+  pictures.save_labels(root / "SegmentationObject/a.png", objects)
+  classes = np.where(objects == 2, np.uint8(7), objects)
+  pictures.save_labels(root / "SegmentationClass/a.png", classes)
+  lists = root / "ImageSets/Segmentation"
+  lists.mkdir(parents=True)
+  (lists / "val.txt").write_text("a\n")
+  val = stills.Stills(root, split="val", size=16)
+  np.testing.assert_array_equal(val.mask(0), objects == 2)
+  assert val.label(0) == "7"
+  with pytest.raises(images.DataError, match="no list of split 'train'"):
+    stills.Stills(root, split="train", size=16)
+
+
+def test_demo_singles_show_one_creature_each(tmp_path):
+  few = demo_render.Recipe(
+    train_videos=0, val_videos=0, train_stills=0, val_stills=0,
+    train_singles=7, val_singles=5, new_singles=5,
   )  # fmt: skip
-  monkeypatch.setattr(demo, "RECIPE", small)
-  demo.prepare(tmp_path / "videos", recipe=small, num_workers=1)
-  monkeypatch.setattr(demo, "prepare", lambda root: root)
-  root = demo_stills.prepare(tmp_path / "stills", tmp_path / "videos")
-  train = stills.Stills(root, split="train", size=32, slack=4)
-  val = stills.Stills(root, split="val", size=32)
-  assert 4 < len(train) <= 16 and 1 < len(val) <= 4
-  assert all(train.mask(i) is None for i in range(len(train)))
-  for i in range(len(val)):
-    assert 0.05 < val.mask(i).mean() < 0.9
-  marker = (root / "finished").stat().st_mtime_ns
-  demo_stills.prepare(tmp_path / "stills", tmp_path / "videos")
-  assert (root / "finished").stat().st_mtime_ns == marker
+  root = demo.prepare(tmp_path, recipe=few, num_workers=1)
+  root = root / demo_render.SINGLES
+  assert not check.check(root)
+  shown = {}
+  for split, count in (("train", 7), ("val", 5), ("new", 5)):
+    found = stills.Stills(root, split=split, size=32, slack=4)
+    assert len(found) == count
+    assert all(0.03 < found.mask(i).mean() < 0.8 for i in range(count))
+    shown[split] = {found.label(i) for i in range(count)}
+  # Five kinds each; those of val are known from train, those of new are not.
+  assert shown["train"] == shown["val"] == set("12345")
+  assert shown["new"] == {"6", "7", "8", "9", "10"}

@@ -75,3 +75,17 @@ def test_verdict_shapes():
   variables = net.init(jax.random.key(0), image)
   said = net.apply(variables, image)
   assert said.real.shape == (3,) and said.code.shape == (3, 6)
+
+
+def test_literal_convolutions_draw_the_same(key):
+  public = jax.random.normal(key, (3, 5))
+  superclass, private = jnp.eye(3), jnp.eye(6)[:3]
+  bg = image_layers.BackgroundGenerator(16, 4)
+  fg = image_layers.ForegroundGenerator(16, 4, 1)
+  for net, codes in ((bg, (public,)), (fg, (public, superclass, private))):
+    params = net.init(key, *codes)
+    fast = net.apply(params, *codes)
+    plain = net.clone(literal=True).apply(params, *codes)
+    for a, b in zip(jax.tree.leaves(fast), jax.tree.leaves(plain), strict=True):
+      # Batch norms divide by the spread of three samples.
+      np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)

@@ -115,7 +115,7 @@ def test_mistakes_are_sentences(environ, flags, sentence):
 # Two processes of two devices: rows in order, one mean, one checkpoint, and one
 # SIGTERM on which both leave at the same step.
 _PROCESS = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import jax, jax.numpy as jnp, numpy as np
 from jax.experimental import multihost_utils
 from foregan_jax.runtime import checkpoints, distributed, interrupts
@@ -144,6 +144,7 @@ with interrupts.Interrupts() as signals:
     if me == 1 and step == 3:
       os.kill(os.getpid(), signal.SIGTERM)
     mean = again(mean).block_until_ready()
+    time.sleep(.005)  # The signal travels for a second or two.
 fetch = lambda x: multihost_utils.process_allgather(x, tiled=True)
 whole_again = lambda x: fetch(x)[:, 0].tolist()
 print(json.dumps({

@@ -64,12 +64,14 @@ def test_rounds_follow_from_the_step():
 
 
 def test_the_segmenter_counts_only_after_the_first_round():
-  schedule = (
-    systems.build(config_lib.get_config("small,fake")).players[0].schedule
-  )
-  assert schedule.bg_seg(jnp.int32(1_149)) == 0
-  assert schedule.bg_seg(jnp.int32(1_250)) == 0.5
-  assert schedule.bg_seg(jnp.int32(9_999)) == 1
+  config = config_lib.get_config("small,fake")
+  round_end = config.turn.gan + config.turn.seg
+  assert config.schedule.bg_seg_start == round_end
+  schedule = systems.build(config).players[0].schedule
+  half = config.schedule.bg_seg_ramp // 2
+  assert schedule.bg_seg(jnp.int32(round_end - 1)) == 0
+  assert schedule.bg_seg(jnp.int32(round_end + half)) == 0.5
+  assert schedule.bg_seg(jnp.int32(99_999)) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,145 @@
+"""Train the variants of a config one after another; write one table.
+
+  python -m foregan_jax.ablate --config=configs/layered_gan.py
+
+Each variant is a run of its own below `--out`, as
+`python -m foregan_jax.main --config=CONFIG:variant=NAME` makes it; a finished
+one is not run again. `table.md` holds the best score of every head and what
+went wrong at the end. `--run_flag` hands a flag to every run, and may be
+repeated:
+
+  python -m foregan_jax.ablate --config=configs/layered_gan.py \\
+    --run_flag=--config.num_steps=1000
+"""
+
+import importlib.util
+import json
+import pathlib
+import subprocess
+import sys
+
+from absl import flags
+
+from foregan_jax import game, trained
+from foregan_jax.runtime import cli, writers
+
+
+def variants(path: str) -> tuple[str, ...]:
+  """Returns the names in a config file's `VARIANTS`.
+
+  Raises:
+    ValueError: if the file has none.
+  """
+  spec = importlib.util.spec_from_file_location("ablated_config", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  names = tuple(getattr(module, "VARIANTS", ()))
+  if not names:
+    raise ValueError(f"{path} has no VARIANTS to compare")
+  return names
+
+
+def run(config: str, out: pathlib.Path, arguments: list[str]) -> str:
+  """Trains what is not trained yet; returns the table, in Markdown.
+
+  Args:
+    config: a config's file, with words after a colon if need be.
+    out: gets a workdir per variant and `table.md`.
+    arguments: for every run.
+
+  Raises:
+    ValueError: if a run fails; the others' results are kept.
+  """
+  path, _, words = config.partition(":")
+  rows = {}
+  for name in variants(path):
+    workdir = out / name
+    if not _scores(workdir):
+      chosen = ",".join(filter(None, (words, f"variant={name}")))
+      command = ["-m", "foregan_jax.main", f"--config={path}:{chosen}"]
+      command += [f"--workdir={workdir}", *arguments]
+      print(f"== {name}: python {' '.join(command)}", flush=True)
+      if subprocess.run([sys.executable, *command], check=False).returncode:
+        raise ValueError(f"variant {name} failed; see above, then run again")
+    rows[name] = _row(workdir)
+    table = _table(rows)
+    (out / "table.md").write_text(table)
+  return table
+
+
+def _scores(workdir: pathlib.Path) -> dict[str, float]:
+  """Returns the scalars of the final evaluation; nothing if there is none."""
+  lines = _lines(workdir)
+  if not lines:
+    return {}
+  last = trained.Run(workdir).config.num_steps
+  prefix = "eval/"
+  return {
+    name.removeprefix(prefix): value
+    for line in lines
+    if line["step"] == last
+    for name, value in line.items()
+    if name.startswith(prefix)
+  }
+
+
+def _row(workdir: pathlib.Path) -> dict[str, str]:
+  """Returns the final scores of the heads, and what went wrong."""
+  system = trained.Run(workdir).system
+  scores = _scores(workdir)
+  row = {
+    name: f"{value:.3f}"
+    for name, value in sorted(scores.items())
+    if name.split("/")[0] in system.heads
+  }
+  if isinstance(system, game.Watched):
+    means, step = {}, 0
+    for line in _lines(workdir):
+      # The players that do not move in the last turn said their word before.
+      means |= {k: float(v) for k, v in line.items() if _is_term(k)}
+      step = line["step"]
+    row["signs at the end"] = ", ".join(system.diagnose(step, means)) or "none"
+  return row
+
+
+def _is_term(name: str) -> bool:
+  return "/" in name and not name.startswith("eval/")
+
+
+def _lines(workdir: pathlib.Path) -> list[dict]:
+  path = workdir / writers.JSONL
+  if not path.is_file():
+    return []
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _table(rows: dict[str, dict[str, str]]) -> str:
+  columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+  lines = ["| variant | " + " | ".join(columns) + " |"]
+  lines.append("|---" * (1 + len(columns)) + "|")
+  for name, row in rows.items():
+    cells = " | ".join(row.get(column, "") for column in columns)
+    lines.append(f"| {name} | {cells} |")
+  return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+  """Compares the variants of the config that the flags name."""
+  config = _CONFIG.value
+  name = pathlib.PurePath(config.partition(":")[0]).stem
+  out = pathlib.Path(_OUT.value or f"runs/ablation-{name}")
+  out.mkdir(parents=True, exist_ok=True)
+  print(run(config, out, _RUN_FLAGS.value))
+  print(f"written to {out / 'table.md'}")
+
+
+if __name__ == "__main__":
+  _CONFIG = flags.DEFINE_string("config", None, "Config file with VARIANTS.")
+  _OUT = flags.DEFINE_string(
+    "out", "", "Folder of the runs. Default: runs/ablation-CONFIG."
+  )
+  _RUN_FLAGS = flags.DEFINE_multi_string(
+    "run_flag", [], "A flag of foregan_jax.main for every run; repeatable."
+  )
+  flags.mark_flag_as_required("config")
+  cli.run(main)

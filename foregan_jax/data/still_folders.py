@@ -1,0 +1,141 @@
+"""Folders of pictures of one object each, with masks and classes, if any.
+
+Three layouts of a folder ROOT:
+
+    ROOT/images/**/NAME.jpg          or .png; the folder's name is the class
+    ROOT/segmentations/**/NAME.png   the same places; optional for training
+    ROOT/train.txt, val.txt          names without ending; optional
+
+CUB-200-2011 as it comes (`images.txt` and `train_test_split.txt` beside both
+folders), and VOC (`JPEGImages`, `SegmentationObject`, `SegmentationClass`,
+`ImageSets/Segmentation`), whose objects count as one. Without lists, pictures
+with a mask are val and the others train.
+"""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from jaxtyping import UInt8
+
+from foregan_jax.data import images
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+  """Where things lie below the root."""
+
+  pictures: str
+  masks: str
+  lists: str
+
+
+_PLAIN = _Layout("images", "segmentations", "")
+_VOC = _Layout("JPEGImages", "SegmentationObject", "ImageSets/Segmentation")
+_VOC_CLASSES = "SegmentationClass"
+
+
+class Folder:
+  """The pictures of one split of a folder; see `stills.Pictures`."""
+
+  def __init__(self, root: pathlib.Path, split: str):
+    """Finds the pictures.
+
+    Args:
+      root: the folder.
+      split: "train", "val" or the name of another list.
+
+    Raises:
+      DataError: if there is no such folder, list or picture.
+    """
+    self._root = pathlib.Path(root)
+    layouts = [
+      layout
+      for layout in (_PLAIN, _VOC)
+      if (self._root / layout.pictures).is_dir()
+    ]
+    if not layouts:
+      raise images.DataError(
+        self._root, "holds neither a folder `images` nor a VOC `JPEGImages`"
+      )
+    self._layout = layouts[0]
+    folder = self._root / self._layout.pictures
+    paths = [p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS]
+    found = {str(p.relative_to(folder).with_suffix("")): p for p in paths}
+    self.names = self._listed(split, found)
+    if not self.names:
+      raise images.DataError(self._root, f"split {split!r} holds no picture")
+    self.paths = [found[name] for name in self.names]
+
+  def _listed(self, split: str, found: dict) -> tuple[str, ...]:
+    lists = self._root / self._layout.lists
+    path = lists / f"{split}.txt"
+    if path.is_file():
+      names = path.read_text().split()
+    elif (self._root / "train_test_split.txt").is_file():
+      path, names = self._root / "images.txt", self._cub(split)
+    elif self._layout is _VOC:
+      raise images.DataError(path, f"there is no list of split {split!r}")
+    else:
+      marked = lambda name: self._mask_path(name).is_file()
+      names = [n for n in sorted(found) if marked(n) == (split == "val")]
+    for name in names:
+      if name not in found:
+        raise images.DataError(
+          path, f"lists {name}, which is not in {self._layout.pictures}/"
+        )
+    return tuple(names)
+
+  def _cub(self, split: str) -> list[str]:
+    table = lambda name: [
+      line.split() for line in (self._root / name).read_text().splitlines()
+    ]
+    is_train = {i: flag == "1" for i, flag in table("train_test_split.txt")}
+    return [
+      str(pathlib.PurePath(name).with_suffix(""))
+      for i, name in table("images.txt")
+      if is_train[i] == (split == "train")
+    ]
+
+  def _mask_path(self, name: str) -> pathlib.Path:
+    # Not with_suffix: names may hold dots.
+    return self._root / self._layout.masks / f"{name}.png"
+
+  def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Read a picture."""
+    return images.read_image(self.paths[index])
+
+  def mask_path(self, index: int) -> pathlib.Path | None:
+    """Return where the mask lies, if there is one."""
+    path = self._mask_path(self.names[index])
+    return path if path.is_file() else None
+
+  def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
+    """Read how much of each pixel the object covers, 0..255, if known.
+
+    Raises:
+      DataError: if the mask is broken.
+    """
+    path = self.mask_path(index)
+    return None if path is None else images.read_coverage(path)
+
+  def where(self, index: int) -> pathlib.Path:
+    """Return the mask's path, for error messages."""
+    return self._mask_path(self.names[index])
+
+  def label(self, index: int) -> str | None:
+    """Read what the picture shows: its folder, or VOC's commonest class.
+
+    None where there is neither.
+    """
+    name = self.names[index]
+    if self._layout is _PLAIN:
+      return str(pathlib.PurePath(name).parent)
+    path = self._root / _VOC_CLASSES / f"{name}.png"
+    if not path.is_file():
+      return None
+    labels = images.read_labels(path)
+    counts = np.bincount(labels[(labels > 0) & (labels < images.VOID)])
+    return str(counts.argmax()) if counts.size else None

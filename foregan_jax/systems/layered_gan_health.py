@@ -1,0 +1,83 @@
+"""Degenerate layers, told from the metrics, with the first remedy to try.
+
+A layered GAN has trivial optima: the foreground draws everything, or nothing
+(fig. 2 of Yang et al., WACV 2022); the layers may also contain each other
+(information leakage; Zou et al., AAAI 2023). The thresholds are ours.
+"""
+
+from collections.abc import Mapping
+
+_FULL, _EMPTY = 0.9, 0.02  # mean of the masks
+_SAME = 0.02  # standard deviation of their areas
+_GREY = 0.2  # mean of min(m, 1 - m); 1/2 at most
+_MANY_EMPTY = 0.3  # share of pictures without an object
+_OBJECT_IN_BG = 0.22  # -log(1 - .2): a fifth of the background is "object"
+_ABOVE_CHANCE = 2.0
+# From the score of drawn pictures to that of real ones. ILSGAN's alarm is at 0;
+# but plain backgrounds, having fewer flaws, score a little better than pictures
+# with objects in healthy runs too; and a young segmenter sees objects anywhere.
+_HALF_WAY = 0.5
+
+
+def diagnose(metrics: Mapping[str, float], groups: int) -> dict[str, str]:
+  """Returns what is wrong, by kind; a sentence and a remedy each.
+
+  Args:
+    metrics: `player/term` of a turn, or means over some; what is missing is
+      not judged.
+    groups: number of superclasses, of which the mask should tell one.
+  """
+  of = lambda name, default: metrics.get(name, default)
+  mean = of("generator/mask_mean", 0.5)
+  found = {}
+  if mean > _FULL:
+    found["all foreground"] = (
+      f"the masks cover {mean:.0%} of the pictures: the foreground draws "
+      "everything. Try a stronger `perturbation` (perturbgan); then an upper "
+      "bound of the area (w_generator.area=10, schedule.area_late)"
+    )
+  elif mean < _EMPTY:
+    found["all background"] = (
+      f"the masks cover {mean:.1%} of the pictures: the background draws "
+      "everything. Try w_generator.info and w_critic.info of 2 to 5; then a "
+      "lower bound of the area (w_generator.area=10, schedule.area_late)"
+    )
+  elif of("generator/mask_area_spread", 1.0) < _SAME:
+    found["one mask"] = (
+      "all masks have the same area: they do not depend on the codes. Try "
+      "w_generator.info and w_critic.info of 2 to 5"
+    )
+  share = of("generator/mask_empty_share", 0.0)
+  if share > _MANY_EMPTY and "all background" not in found:
+    found["empty masks"] = (
+      f"{share:.0%} of the pictures have no object. Try a lower bound of the "
+      "area (w_generator.area=10, schedule.area_late)"
+    )
+  grey = of("generator/binary", 0.0)
+  if grey > _GREY:
+    found["grey masks"] = (
+      f"the masks are grey (mean of min(m, 1 - m) is {grey:.2f}): both layers "
+      "draw the object. Try a higher w_generator.binary"
+    )
+  knows = of("critic/knows_mask_code", 1.0)
+  if groups > 1 and knows < _ABOVE_CHANCE / groups:
+    found["mute masks"] = (
+      f"the superclass is guessed from the mask in {knows:.0%} of cases, by "
+      f"chance {1 / groups:.0%}. Try w_generator.info and w_critic.info of 2 "
+      "to 5"
+    )
+  if "critic/background" in metrics:
+    alone, whole, real = (
+      metrics[f"critic/{name}"] for name in ("background", "fake", "real")
+    )
+    objects = of("generator/bg_seg", 0.0) > _OBJECT_IN_BG
+    # With two witnesses, less is enough.
+    bar = 0.0 if objects else _HALF_WAY
+    if alone > whole + bar * (real - whole):
+      found["leak"] = (
+        f"backgrounds alone look more real ({alone:.2f}) than whole pictures "
+        f"({whole:.2f}){', and the segmenter sees objects there' * objects}: "
+        "they hold the objects. Try w_generator.leak=1; then a higher "
+        "w_generator.bg_seg"
+      )
+  return found

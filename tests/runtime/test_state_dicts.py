@@ -1,0 +1,415 @@
+"""Weight files: the tensors come back, and nothing of the file is run."""
+
+import collections
+import io
+import json
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from foregan_jax.runtime import state_dicts
+
+HEAD = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
+KINDS = {
+  "Float": "f4", "Double": "f8", "Half": "f2", "Long": "i8", "Int": "i4",
+  "Short": "i2", "Char": "i1", "Byte": "u1", "BFloat16": "u2", "Bool": "u1",
+}  # fmt: skip
+both_layouts = pytest.mark.parametrize("layout", ["zip", "legacy"])
+
+
+def _named(module, name):
+  """Stands for something of PyTorch's; pickles as its name."""
+  return type(name, (), {"__module__": module})
+
+
+class Storage:
+  """Numbers as PyTorch stores them, under the name of a type."""
+
+  def __init__(self, values, kind="Float"):
+    self.type = _named("torch", f"{kind}Storage")
+    self.count = len(values)
+    self.raw = np.asarray(values, f"<{KINDS[kind]}").tobytes()
+
+
+class Call:
+  """Pickles itself as a call."""
+
+  def __init__(self, function, *args):
+    self.call = function, args
+
+  def __reduce__(self):
+    return self.call
+
+
+def tensor(storage, offset, shape, strides, *metadata):
+  rebuild = _named("torch._utils", "_rebuild_tensor_v2")
+  hooks = collections.OrderedDict()
+  return Call(rebuild, storage, offset, shape, strides, False, hooks, *metadata)
+
+
+def matrix():
+  return tensor(Storage(range(6)), 0, (2, 3), (3, 1))
+
+
+class Pickler(pickle._Pickler):
+  """Pickles names without looking them up, and storages as PyTorch does."""
+
+  def __init__(self, stream, *view):
+    super().__init__(stream, protocol=2)
+    self.stored = []
+    self._view = view
+
+  def save_global(self, obj, name=None):
+    self.write(f"c{obj.__module__}\n{name or obj.__name__}\n".encode())
+    self.memoize(obj)
+
+  def persistent_id(self, obj):
+    if isinstance(obj, Storage):
+      self.stored += [] if obj in self.stored else [obj]
+      key = str(self.stored.index(obj))
+      return ("storage", obj.type, key, "cuda:0", obj.count, *self._view)
+
+
+def write(path, tree, layout, **kwargs):
+  stream = io.BytesIO()
+  pickler = Pickler(stream, *[None] * (layout == "legacy"))
+  pickler.dump(tree)
+  save = write_zip if layout == "zip" else write_legacy
+  return save(path, stream.getvalue(), pickler.stored, **kwargs)
+
+
+def write_zip(path, content, stored=(), *, order="little", **kwargs):
+  with zipfile.ZipFile(path, "w", **kwargs) as archive:
+    archive.writestr("archive/data.pkl", content)
+    if order:
+      archive.writestr("archive/byteorder", order)
+    for key, storage in enumerate(stored):
+      archive.writestr(f"archive/data/{key}", storage.raw)
+  return path
+
+
+def write_legacy(path, content, stored, *, head=HEAD, keys=None, count=None):
+  keys = keys or [str(key) for key in range(len(stored))]
+  parts = [pickle.dumps(part, 2) for part in head]
+  parts += [content, pickle.dumps(keys, 2)]
+  for storage in stored:
+    size = (count or storage.count).to_bytes(8, "little", signed=True)
+    parts += [size, storage.raw]
+  path.write_bytes(b"".join(parts))
+  return path
+
+
+def write_safetensors(path, header, data):
+  """Writes a header of tensors' (dtype, shape, place), or one that is bytes."""
+  if not isinstance(header, bytes):
+    keys = ("dtype", "shape", "data_offsets")
+    header = {k: dict(zip(keys, v, strict=True)) for k, v in header.items()}
+    header = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
+  path = path.with_suffix(".safetensors")
+  path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+  return path
+
+
+@pytest.fixture
+def path(tmp_path):
+  return tmp_path / "net.pth"
+
+
+def refused(path, said):
+  with pytest.raises(ValueError, match=f"^weight file .*{path.name} .*{said}"):
+    state_dicts.read(path)
+
+
+@both_layouts
+def test_views_of_one_storage(path, layout):
+  shared = Storage(range(12))
+  whole = np.arange(12, dtype=np.float32).reshape(3, 4)
+  views = {
+    "whole": (0, (3, 4), (4, 1), whole),
+    "transposed": (0, (4, 3), (1, 4), whole.T),
+    "offset": (5, (2, 2), (4, 1), whole[1:, 1:3]),
+    "expanded": (7, (2, 3), (0, 0), np.full((2, 3), 7)),
+    "scalar": (11, (), (), np.array(11)),
+    "empty": (0, (0, 3), (3, 1), np.zeros((0, 3))),
+    "row": (4, (1, 4), (2**70, 1), whole[1:2]),
+  }
+  hooks = collections.OrderedDict()
+  tree = collections.OrderedDict()
+  tree._metadata = {"": {"version": 1}}
+  for name, (*place, _) in views.items():
+    plain = tensor(shared, *place, None)
+    rebuild = _named("torch._utils", "_rebuild_parameter")
+    tree[name] = Call(rebuild, plain, True, hooks) if "s" in name else plain
+  found = state_dicts.read(write(path, tree, layout))
+  assert list(found) == list(views)
+  for name, array in found.items():
+    assert array.dtype == np.float32
+    assert array.shape == views[name][-1].shape
+    assert np.array_equal(array, views[name][-1]), name
+    assert array.flags.c_contiguous and array.flags.writeable
+  found["whole"][:] = 0
+  assert found["offset"].all()  # They no longer share memory.
+
+
+@both_layouts
+def test_number_types(path, layout):
+  numbers = {kind: [100, 0, 3] for kind in KINDS}
+  numbers["BFloat16"] = [0x3FC0, 0xC010, 1]
+  expected = {kind: (dtype, [100, 0, 3]) for kind, dtype in KINDS.items()}
+  expected["BFloat16"] = ("f4", [1.5, -2.25, 2.0**-133])
+  expected["Bool"] = ("?", [True, False, True])
+  tree = {k: tensor(Storage(v, k), 0, (3,), (1,)) for k, v in numbers.items()}
+  found = state_dicts.read(write(path, tree, layout))
+  for kind, (dtype, values) in expected.items():
+    assert found[kind].dtype == np.dtype(dtype), kind
+    assert found[kind].tolist() == values
+
+
+@both_layouts
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_state"])
+def test_weights_lie_one_level_down(path, layout, key):
+  inner = {"module.a.w": matrix(), "module.b": matrix()}
+  optimizer = {"state": {0: {"m": matrix()}}, "param_groups": [{"lr": 1}]}
+  tree = {"epoch": 3, "optimizer": optimizer, key: inner}
+  found = state_dicts.read(write(path, tree, layout))
+  assert list(found) == ["a.w", "b"]
+  assert found["a.w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@both_layouts
+@pytest.mark.parametrize(
+  "tree, said",
+  [
+    ({"w": matrix(), "epoch": 3}, "holds int at 'epoch', expected named"),
+    ({"state_dict": {"w": matrix(), "lr": 0.1}}, "holds float at 'lr'"),
+    ({1: matrix()}, "at 1, expected named tensors"),
+    ([matrix()], "holds list, expected a dict of tensors"),
+    ({"model": {}, "state_dict": {}}, "has two dicts"),
+    ({}, "holds no tensors"),
+    ({"w": tensor("0", 0, (), ())}, "describes 'w' as PyTorch does not"),
+    ({"w": tensor(Storage([1]), 0, (1,), (1,), {"neg": True})}, "negated"),
+  ],
+)
+def test_other_contents_are_named(path, layout, tree, said):
+  refused(write(path, tree, layout), said)
+
+
+@both_layouts
+@pytest.mark.parametrize("nested", [False, True])
+def test_code_is_refused_before_it_runs(path, tmp_path, layout, nested):
+  witness = tmp_path / "witness"
+  call = Call(os.system, f"touch {witness}")
+  tree = {"state_dict": {"w": matrix()}, "x": [call]} if nested else call
+  said = "asks for posix.system, .*; refused before anything was run"
+  refused(write(path, tree, layout), said)
+  assert not witness.exists()
+  # The trap is a real one: who loads it without care runs it.
+  pickle.loads(pickle.dumps(call))
+  assert witness.exists()
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_code_in_any_pickle_of_the_legacy_layout(path, tmp_path, place):
+  witness = tmp_path / "witness"
+  call = Call(os.mkdir, str(witness))
+  head = [call if place == k else part for k, part in enumerate(HEAD)]
+  keys = [call] if place == 3 else None
+  write(path, {"w": matrix()}, "legacy", head=head, keys=keys)
+  refused(path, "asks for posix.mkdir")
+  assert not witness.exists()
+
+
+@pytest.mark.parametrize(
+  "code, said",
+  [
+    (b"cbuiltins\neval\n", "asks for builtins.eval, which"),
+    (b"ctorch._utils\n_rebuild_qtensor\n", "asks for torch._utils._rebuild_q"),
+    (b"ctorch\nComplexStorage\n", "asks for torch.ComplexStorage, which"),
+    (b"cos\nFloatStorage\n", "asks for os.FloatStorage, which"),
+    # Unlike GLOBAL, STACK_GLOBAL takes any text: no line may be forged.
+    (b"\x8c\x03a\nb\x8c\x02\x1b[\x93", r"asks for a\\nb\.\\x1b\[, which"),
+    (b"K\x07Q", "describes a storage as PyTorch does not"),
+    (b"(X\x01\x00\x00\x00xK\x01tQ", "describes a storage as PyTorch does not"),
+  ],
+)
+def test_other_code_is_refused(path, code, said):
+  refused(write_zip(path, b"\x80\x04" + code + b"."), said)
+
+
+@pytest.mark.parametrize(
+  "code",
+  [b"ccollections\nOrderedDict\n", b"ctorch\nFloatStorage\n"]
+  + [b"ctorch._utils\n_rebuild_" + x for x in (b"tensor_v2\n", b"parameter\n")],
+)
+@pytest.mark.parametrize("slots", [False, True])
+def test_pickle_cannot_change_the_reader(path, code, slots):
+  # BUILD sets attributes of what was found, by __dict__ or by setattr.
+  state = b"}X\x07\x00\x00\x00spoiledK\x01s"
+  state = b"N" + state + b"\x86" if slots else state
+  refused(write_zip(path, b"\x80\x02" + code + state + b"b."), "")
+  parts = [*vars(state_dicts).values(), *vars(state_dicts._Unpickler).values()]
+  assert not any(hasattr(part, "spoiled") for part in parts)
+
+
+@both_layouts
+def test_storage_of_another_length(path, layout):
+  storage = Storage(range(6))
+  storage.raw = storage.raw[:-4]
+  write(path, {"w": tensor(storage, 0, (2,), (1,))}, layout)
+  refused(path, "has 20 bytes of '0', expected 24")
+
+
+@both_layouts
+@pytest.mark.parametrize(
+  "place, said",
+  [
+    ((7, (2, 3), (3, 1)), "has 'w' end at element 12, expected below 6"),
+    ((0, (2, 4), (3, 1)), "end at element 6, "),
+    ((6, (), ()), "end at element 6, "),
+    ((0, (2**40, 2**40), (2**40, 1)), r"end at element \d{20}"),
+    ((-1, (2,), (1,)), "describes 'w'"),
+    ((5, (2,), (-1,)), "describes 'w'"),
+    ((0, (-2,), (1,)), "describes 'w'"),
+    ((0, (2.0,), (1,)), "describes 'w'"),
+    ((None, (2,), (1,)), "describes 'w'"),
+    ((0, "23", "31"), "describes 'w'"),
+    ((0, (2, 3), (1,)), "damaged"),
+    ((0, (2**62, 2**62), (0, 0)), "damaged"),
+    ((0, (2**46,), (0,)), "damaged .*[mM]emory"),
+    ((0, (0, 2**70), (1, 1)), "damaged"),
+  ],
+)
+def test_tensor_beyond_its_storage(path, layout, place, said):
+  refused(write(path, {"w": tensor(Storage(range(6)), *place)}, layout), said)
+
+
+@pytest.mark.parametrize("layout", ["zip", "legacy", "safetensors"])
+def test_truncation_anywhere_is_an_error(path, layout):
+  if layout == "safetensors":
+    header = {"w": ("F32", (2, 3), (0, 24))}
+    path = write_safetensors(path, header, bytes(24))
+  else:
+    write(path, {"w": matrix()}, layout)
+  assert state_dicts.read(path)["w"].shape == (2, 3)
+  content = path.read_bytes()
+  for size in range(len(content)):
+    path.write_bytes(content[:size])
+    refused(path, "")
+
+
+@pytest.mark.parametrize(
+  "changes, said",
+  [
+    ({"count": 5}, "has 5, not 6 values"),
+    ({"count": -6}, r"has \d+, not 6 values"),
+    ({"keys": ["1"]}, "lists other storages than used"),
+    ({"keys": ["0", "0"]}, "lists other storages than used"),
+    ({"head": (1, *HEAD[1:])}, "is no weight file"),
+    ({"head": (HEAD[0], 1002, {})}, "is no weight file"),
+  ],
+)
+def test_legacy_layout_is_checked(path, changes, said):
+  refused(write(path, {"w": matrix()}, "legacy", **changes), said)
+
+
+def test_zip_is_checked(path):
+  write(path, {"w": matrix()}, "zip", compression=zipfile.ZIP_DEFLATED)
+  refused(path, "'archive/data.pkl' compressed or")
+  refused(write(path, {"w": matrix()}, "zip", order="big"), "order b'big'")
+  content = write(path, {"w": matrix()}, "zip", order="").read_bytes()
+  encrypted = bytearray(content)
+  encrypted[content.index(b"PK\x01\x02") + 8] |= 1  # flags in the directory
+  data = np.arange(6, dtype="<f4").tobytes()
+  for change, said in (
+    (encrypted, "'archive/data.pkl' .* encrypted"),
+    (content.replace(data, b"\1" + data[1:]), "damaged .*CRC"),
+    (content.replace(b"data/0", b"data/1"), "archive/data/0"),
+    (content.replace(b"data.pkl", b"data.txt"), "has data.pkl 0 times, not"),
+  ):
+    path.write_bytes(change)
+    refused(path, said)
+  path.write_bytes(content)
+  assert state_dicts.read(path)["w"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x05\x06"])
+def test_other_files_are_named(path, content):
+  refused(path, "is missing.*FileNotFound")
+  path.write_bytes(content)
+  refused(path, "is no weight file, expected .pth or .safetensors")
+
+
+def test_safetensors(path):
+  header = {
+    "module.w": ("F32", [3, 2], [5, 29]),
+    "n": ("U8", [], [0, 1]),
+    "module.h": ("BF16", [2], [1, 5]),
+  }
+  data = b"\x07\xc0\x3f\x10\xc0" + np.arange(6, dtype="<f4").tobytes()
+  found = state_dicts.read(write_safetensors(path, header, data))
+  assert list(found) == ["module.w", "n", "module.h"]
+  assert found["module.w"].tolist() == [[0, 1], [2, 3], [4, 5]]
+  assert found["n"].tolist() == 7
+  assert found["module.h"].tolist() == [1.5, -2.25]
+  assert [x.dtype for x in found.values()] == ["f4", "u1", "f4"]
+  assert all(x.flags.writeable and x.flags.aligned for x in found.values())
+
+
+@pytest.mark.parametrize(
+  "header, said",
+  [
+    (b"{" * 10, "damaged"),
+    (b"[" * 100_000, "damaged"),
+    (b"[]", "damaged"),
+    (b"{}", "holds no tensors"),
+    (b'{"w": {"dtype": "F32", "shape": [1]}}', "damaged .*data_offsets"),
+    ({"w": ("F8_E4M3", [4], [0, 4])}, "has dtype F8_E4M3, expected .*'F32'"),
+    ({"w": ("F32", [2], [0, 4])}, "has 4 bytes of 'w', expected 8"),
+    ({"w": ("F32", [2], [0, 8])}, "expected it within 4"),
+    ({"w": ("F32", [1], [-4, 0])}, "expected it within 4"),
+    ({"w": ("F32", [-1, -1], [0, 4])}, "expected it within 4"),
+    ({"w": ("F32", [1.0], [0, 4])}, "expected it within 4"),
+  ],
+)
+def test_broken_safetensors_are_named(path, header, said):
+  path = write_safetensors(path, header, bytes(4))
+  refused(path, said)
+  path.write_bytes((2**63).to_bytes(8, "little") + b"{}")
+  refused(path, "has 10 bytes, expected 9223")
+
+
+def test_tensors_are_compared_in_one_sentence():
+  tensors = {f"new{k}": np.zeros(k) for k in range(5)}
+  tensors |= {"w": np.zeros((2, 3)), "s": np.zeros(()), "bn.seen": np.zeros(1)}
+  fitting = {name: array.shape for name, array in tensors.items()}
+  state_dicts.expect(tensors, fitting, "a.pth")
+  shapes = {"w": (3, 2), "s": (1,)} | {f"old{k}": (k,) for k in range(7)}
+  with pytest.raises(ValueError) as caught:
+    state_dicts.expect(tensors, shapes, "dir/a.pth", ignore=("other", "seen"))
+  assert str(caught.value) == (
+    "weight file dir/a.pth does not fit the network; missing: old0 (0,), "
+    "old1 (1,), old2 (2,), old3 (3,), old4 (4,), 2 more; surplus: new0 (0,), "
+    "new1 (1,), new2 (2,), new3 (3,), new4 (4,); misshapen: w (found (2, 3), "
+    "expected (3, 2)), s (found (), expected (1,))."
+  )
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_that_torch_wrote(path, zipped):
+  torch = pytest.importorskip("torch")
+  tree = torch.nn.Sequential(torch.nn.BatchNorm2d(4)).state_dict()
+  base = torch.arange(24.0).reshape(4, 6)
+  tree |= {"transposed": base.T, "view": base[1:, 2:4], "truths": base > 3}
+  tree |= {"half": base.half(), "brain": base.bfloat16()}
+  tree |= {"scalar": torch.tensor(3.5), "param": torch.nn.Parameter(base)}
+  for content in (tree, {"epoch": 1, "state_dict": tree}):
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    found = state_dicts.read(path)
+    assert found.keys() == tree.keys()
+    for name, value in tree.items():
+      value = value.float() if name == "brain" else value
+      assert found[name].dtype == value.detach().numpy().dtype
+      assert np.array_equal(found[name], value.detach().numpy()), name

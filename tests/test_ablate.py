@@ -1,0 +1,90 @@
+import json
+import pathlib
+import shutil
+import types
+
+import pytest
+
+from configs import layered_gan
+from foregan_jax import ablate
+from foregan_jax.runtime import settings
+
+CONFIG = str(pathlib.Path(layered_gan.__file__))
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+  """Stands in for `python -m foregan_jax.main`; returns the commands."""
+  commands = []
+
+  def run(command, check):
+    del check
+    commands.append(command)
+    workdir = pathlib.Path(command[4].removeprefix("--workdir="))
+    arg = command[3].partition(":")[2]
+    if "no_info" in arg and len(commands) == 2:
+      return types.SimpleNamespace(returncode=1)
+    workdir.mkdir(parents=True)
+    config = layered_gan.get_config(arg)
+    config.alarm_after = 0
+    (workdir / settings.FILE).write_text(json.dumps(settings.to_json(config)))
+    mean = 0.01 if "no_info" in arg else 0.3
+    lines = [
+      {"step": 2, "generator/mask_mean": mean, "critic/loss": 1.0},
+      {"step": 3, "segmenter/loss": 1.0},
+      {"step": 3, "eval/segmenter/iou": mean, "eval/disc/iou": 0.5},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (workdir / "metrics.jsonl").write_text(text)
+    return types.SimpleNamespace(returncode=0)
+
+  monkeypatch.setattr(ablate.subprocess, "run", run)
+  return commands
+
+
+def test_every_variant_is_a_row_and_finished_ones_are_kept(trainer, tmp_path):
+  with pytest.raises(ValueError, match="variant no_info failed"):
+    ablate.run(f"{CONFIG}:smoke", tmp_path, ["--config.seed=1"])
+  table = ablate.run(f"{CONFIG}:smoke", tmp_path, [])
+  # `full` was not run again; `no_info` was.
+  assert len(trainer) == 1 + len(layered_gan.VARIANTS)
+  assert trainer[0][3].endswith("layered_gan.py:smoke,variant=full")
+  assert trainer[0][-1] == "--config.seed=1"
+  rows = [line.split(" | ") for line in table.splitlines()[2:]]
+  assert [row[0][2:] for row in rows] == list(layered_gan.VARIANTS)
+  assert rows[0][1:] == ["0.300", "none |"]
+  assert rows[1][1:] == ["0.010", "all background |"]
+  assert (tmp_path / "table.md").read_text() == table
+  shutil.rmtree(tmp_path / "ils")
+  ablate.run(f"{CONFIG}:smoke", tmp_path, [])
+  assert trainer[-1][3].endswith("variant=ils")
+
+
+def test_config_without_variants_is_refused(tmp_path):
+  path = tmp_path / "plain.py"
+  path.write_text("def get_config(arg): ...\n")
+  with pytest.raises(ValueError, match="has no VARIANTS"):
+    ablate.variants(str(path))
+
+
+@pytest.mark.parametrize(
+  "variant, key, value",
+  [
+    ("no_info", "w_generator.info", 0.0),
+    ("no_info", "w_critic.info", 0.0),
+    ("no_perturbation", "perturbation", "none"),
+    ("no_bg_seg", "w_generator.bg_seg", 0.0),
+    ("ils", "w_generator.leak", 1.0),
+  ],
+)
+def test_variant_changes_its_part_alone(variant, key, value):
+  full = layered_gan.get_config("small")
+  changed = layered_gan.get_config(f"small,variant={variant}")
+  differ = settings.same_config(
+    settings.to_json(full), settings.to_json(changed), ignore=("variant",)
+  )
+  names = " ".join(differ)
+  group, _, field = key.rpartition(".")
+  node = changed[group] if group else changed
+  assert node[field] == value and key in names
+  assert len(differ) == (2 if variant == "no_info" else 1)

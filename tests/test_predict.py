@@ -1,0 +1,84 @@
+"""What a trained run is for; here, of a run that has hardly been trained."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import layered_gan
+from foregan_jax import train
+from foregan_jax.data import check, stills
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("run")
+  config = layered_gan.get_config("smoke")
+  config.num_steps = 2
+  train.train_and_evaluate(config, workdir)
+  return workdir
+
+
+def _predict(*arguments):
+  return subprocess.run(
+    [sys.executable, "-m", "foregan_jax.predict", *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_cut_outs_have_the_size_of_their_pictures(run, tmp_path):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  sizes = {"a": (20, 30), "b/c.v2": (64, 16), "d": (10, 10)}
+  rng = np.random.default_rng(0)
+  for name, size in sizes.items():
+    path = folder / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), rng.integers(0, 255, (*size, 3), np.uint8))
+  (folder / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
+  done = _predict(f"--workdir={run}", f"--images={folder}", f"--out={out}")
+  assert done.returncode == 1
+  assert f"{folder}/broken.jpg: picture is truncated" in done.stderr
+  for name, (height, width) in sizes.items():
+    mask = Image.open(out / "masks" / f"{name}.png")
+    assert (mask.mode, mask.size) == ("P", (width, height))
+    cutout = np.asarray(Image.open(out / "cutouts" / f"{name}.png"))
+    picture = cv2.imread(str(folder / f"{name}.png"))[..., ::-1]
+    np.testing.assert_array_equal(cutout[..., :3], picture)
+    # The palette mask is the soft alpha, cut at one half.
+    np.testing.assert_array_equal(np.asarray(mask) == 1, cutout[..., 3] > 127)
+  assert (out / "sheet.png").is_file()
+
+
+def test_drawn_data_set_is_in_order_and_trains(run, tmp_path):
+  out = tmp_path / "drawn"
+  done = _predict(f"--workdir={run}", "--make-dataset=70", f"--out={out}")
+  assert done.returncode == 0, done.stderr
+  assert check.check(out) == []
+  found = {s: stills.Stills(out, split=s, size=16) for s in ("train", "val")}
+  assert {s: len(x) for s, x in found.items()} == {"train": 63, "val": 7}
+  assert 0.03 < found["val"].mask(0).mean() < 0.9
+  config = layered_gan.get_config(f"data={out},smoke")
+  config.num_steps = 1
+  train.train_and_evaluate(config, tmp_path / "again")
+  again = _predict(f"--workdir={run}", "--make-dataset=5", f"--out={out}")
+  assert again.returncode == 2
+  assert "holds a data set already" in again.stderr
+
+
+def test_sheet_of_drawn_pictures(run, tmp_path):
+  done = _predict(f"--workdir={run}", "--sample=5", f"--out={tmp_path}")
+  assert done.returncode == 0, done.stderr
+  with Image.open(tmp_path / "samples.png") as sheet:
+    # Two rows of up to four samples, four pictures of 64 pixels each.
+    assert sheet.width >= 16 * 64 and sheet.height >= 2 * 64
+
+
+def test_one_thing_at_a_time(run):
+  done = _predict(f"--workdir={run}")
+  assert done.returncode == 2
+  assert "give one of --images" in done.stderr
