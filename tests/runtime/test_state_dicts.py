@@ -28,10 +28,10 @@ def _named(module, name):
 class Storage:
   """Numbers as PyTorch stores them, under the name of a type."""
 
-  def __init__(self, values, kind="Float"):
+  def __init__(self, values, kind="Float", cut=None):
     self.type = _named("torch", f"{kind}Storage")
     self.count = len(values)
-    self.raw = np.asarray(values, f"<{KINDS[kind]}").tobytes()
+    self.raw = np.asarray(values, f"<{KINDS[kind]}").tobytes()[:cut]
 
 
 class Call:
@@ -57,11 +57,6 @@ def matrix():
 class Pickler(pickle._Pickler):
   """Pickles names without looking them up, and storages as PyTorch does."""
 
-  def __init__(self, stream, *view):
-    super().__init__(stream, protocol=2)
-    self.stored = []
-    self._view = view
-
   def save_global(self, obj, name=None):
     self.write(f"c{obj.__module__}\n{name or obj.__name__}\n".encode())
     self.memoize(obj)
@@ -70,12 +65,13 @@ class Pickler(pickle._Pickler):
     if isinstance(obj, Storage):
       self.stored += [] if obj in self.stored else [obj]
       key = str(self.stored.index(obj))
-      return ("storage", obj.type, key, "cuda:0", obj.count, *self._view)
+      return ("storage", obj.type, key, "cuda:0", obj.count, *self.view)
 
 
 def write(path, tree, layout, **kwargs):
   stream = io.BytesIO()
-  pickler = Pickler(stream, *[None] * (layout == "legacy"))
+  pickler = Pickler(stream, protocol=2)
+  pickler.stored, pickler.view = [], [None] * (layout == "legacy")
   pickler.dump(tree)
   save = write_zip if layout == "zip" else write_legacy
   return save(path, stream.getvalue(), pickler.stored, **kwargs)
@@ -166,14 +162,14 @@ def test_number_types(path, layout):
   for kind, (dtype, values) in expected.items():
     assert found[kind].dtype == np.dtype(dtype), kind
     assert found[kind].tolist() == values
+  assert found["Bool"].tobytes() == b"\1\0\1"
 
 
 @both_layouts
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state"])
 def test_weights_lie_one_level_down(path, layout, key):
   inner = {"module.a.w": matrix(), "module.b": matrix()}
-  optimizer = {"state": {0: {"m": matrix()}}, "param_groups": [{"lr": 1}]}
-  tree = {"epoch": 3, "optimizer": optimizer, key: inner}
+  tree = {"epoch": 3, "optimizer": [{0: {"m": matrix()}}, 0.1], key: inner}
   found = state_dicts.read(write(path, tree, layout))
   assert list(found) == ["a.w", "b"]
   assert found["a.w"].tolist() == [[0, 1, 2], [3, 4, 5]]
@@ -191,6 +187,7 @@ def test_weights_lie_one_level_down(path, layout, key):
     ({}, "holds no tensors"),
     ({"w": tensor("0", 0, (), ())}, "describes 'w' as PyTorch does not"),
     ({"w": tensor(Storage([1]), 0, (1,), (1,), {"neg": True})}, "negated"),
+    ({"w": tensor(Storage([1, 2], cut=4), 0, (), ())}, "has 4 bytes of '0'"),
   ],
 )
 def test_other_contents_are_named(path, layout, tree, said):
@@ -255,19 +252,10 @@ def test_pickle_cannot_change_the_reader(path, code, slots):
 
 
 @both_layouts
-def test_storage_of_another_length(path, layout):
-  storage = Storage(range(6))
-  storage.raw = storage.raw[:-4]
-  write(path, {"w": tensor(storage, 0, (2,), (1,))}, layout)
-  refused(path, "has 20 bytes of '0', expected 24")
-
-
-@both_layouts
 @pytest.mark.parametrize(
   "place, said",
   [
     ((7, (2, 3), (3, 1)), "has 'w' end at element 12, expected below 6"),
-    ((0, (2, 4), (3, 1)), "end at element 6, "),
     ((6, (), ()), "end at element 6, "),
     ((0, (2**40, 2**40), (2**40, 1)), r"end at element \d{20}"),
     ((-1, (2,), (1,)), "describes 'w'"),
@@ -289,11 +277,10 @@ def test_tensor_beyond_its_storage(path, layout, place, said):
 @pytest.mark.parametrize("layout", ["zip", "legacy", "safetensors"])
 def test_truncation_anywhere_is_an_error(path, layout):
   if layout == "safetensors":
-    header = {"w": ("F32", (2, 3), (0, 24))}
-    path = write_safetensors(path, header, bytes(24))
+    path = write_safetensors(path, {"w": ("F32", [6], [0, 24])}, bytes(24))
   else:
     write(path, {"w": matrix()}, layout)
-  assert state_dicts.read(path)["w"].shape == (2, 3)
+  assert state_dicts.read(path)["w"].size == 6
   content = path.read_bytes()
   for size in range(len(content)):
     path.write_bytes(content[:size])
@@ -324,7 +311,7 @@ def test_zip_is_checked(path):
   encrypted[content.index(b"PK\x01\x02") + 8] |= 1  # flags in the directory
   data = np.arange(6, dtype="<f4").tobytes()
   for change, said in (
-    (encrypted, "'archive/data.pkl' .* encrypted"),
+    (encrypted, "'archive/data.pkl' compressed or encrypted, exp"),
     (content.replace(data, b"\1" + data[1:]), "damaged .*CRC"),
     (content.replace(b"data/0", b"data/1"), "archive/data/0"),
     (content.replace(b"data.pkl", b"data.txt"), "has data.pkl 0 times, not"),
@@ -361,9 +348,7 @@ def test_safetensors(path):
 @pytest.mark.parametrize(
   "header, said",
   [
-    (b"{" * 10, "damaged"),
     (b"[" * 100_000, "damaged"),
-    (b"[]", "damaged"),
     (b"{}", "holds no tensors"),
     (b'{"w": {"dtype": "F32", "shape": [1]}}', "damaged .*data_offsets"),
     ({"w": ("F8_E4M3", [4], [0, 4])}, "has dtype F8_E4M3, expected .*'F32'"),
@@ -371,7 +356,6 @@ def test_safetensors(path):
     ({"w": ("F32", [2], [0, 8])}, "expected it within 4"),
     ({"w": ("F32", [1], [-4, 0])}, "expected it within 4"),
     ({"w": ("F32", [-1, -1], [0, 4])}, "expected it within 4"),
-    ({"w": ("F32", [1.0], [0, 4])}, "expected it within 4"),
   ],
 )
 def test_broken_safetensors_are_named(path, header, said):
