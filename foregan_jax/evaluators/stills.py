@@ -15,6 +15,7 @@ import numpy as np
 import rich.progress
 
 from foregan_jax import pictures
+from foregan_jax.data import images as images_lib
 from foregan_jax.data import sources
 from foregan_jax.evaluators import realism
 from foregan_jax.evaluators import result as result_lib
@@ -44,7 +45,11 @@ class StillEvaluator:
     """
     self._system = system
     self._source = sources.evaluation(config, workdir)
-    self._tuning = sources.evaluation(config, workdir, config.data.train_split)
+    try:
+      split = config.data.train_split
+      self._training = sources.evaluation(config, workdir, split)
+    except images_lib.DataError:
+      self._training = None  # other data than the run's may have none
     self._often = config.eval.sequences
     self._realism = None
     if config.eval.inception:
@@ -53,7 +58,7 @@ class StillEvaluator:
       )
     self._predict = jax.jit(system.predict)
     self._cluster = jax.jit(system.cluster)
-    self._sample = jax.jit(lambda params, key: self._draw(params, key))
+    self._sample = jax.jit(lambda *args: system.sample(*args, _BATCH))
 
   def assess(
     self,
@@ -78,7 +83,9 @@ class StillEvaluator:
     table = {head: stills.scores(p, truth) for head, p in predicted.items()}
     added = {"codes": self._agreement(params, images, classes)}
     if whole and self._realism:
-      added["drawn"] = self._realism.scores(self._system, params, self._tuning)
+      added["drawn"] = self._realism.scores(
+        self._system, params, self._training or self._source
+      )
     first = distributed.is_first_process()
     if first:
       (folder / "scores.json").write_text(json.dumps(table | added))
@@ -114,13 +121,12 @@ class StillEvaluator:
     real |= {name: pictures.grey(mask) for name, mask in heads.items()}
     return {"drawn": _sheet(drawn), "real": _sheet(real)}
 
-  def _draw(self, params, key):
-    return self._system.sample(params, key, _BATCH)
-
   @functools.cached_property
   def _baselines(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Masks without learning; only the border's cut has seen any truth."""
-    images, truth, *_ = _annotated(self._tuning, _TUNED_ON)
+    images, truth = [], []
+    if self._training:
+      images, truth, *_ = _annotated(self._training, _TUNED_ON)
     baselines = {
       "everything": simple_masks.everything,
       "disc": simple_masks.disc,
@@ -221,7 +227,7 @@ def _plain(
     )
   if "drawn" in added:
     lines.append(
-      "drawn against training pictures: FID {fid:.2f}, KID {kid:.4f} "
+      "drawn against real pictures: FID {fid:.2f}, KID {kid:.4f} "
       "(standard deviation over subsets {kid_std:.4f})".format(**added["drawn"])
     )
   else:

@@ -52,10 +52,14 @@ def write(
   predict = jax.jit(system.predict)
   params = jax.device_put(params)
   head = system.heads[0]
-  problems, shown = [], []
+  problems, shown, names = [], [], set()
   for path in rich.progress.track(paths, "cutting out"):
     name = path.relative_to(folder).with_suffix("")
-    # Not with_suffix: two pictures may differ in their endings only.
+    if name in names:
+      problems.append(f"{path}: another picture is called {name} too")
+      continue
+    names.add(name)
+    # Not with_suffix: names may hold dots.
     mask_path = out / "masks" / f"{name}.png"
     cutout_path = out / "cutouts" / f"{name}.png"
     if mask_path.exists() and cutout_path.exists():

@@ -73,7 +73,7 @@ def test_frames_and_masks(rendered):
   for path in masks:
     mask = labels(path)
     assert mask.shape == scenery.FRAME == (128, 224)
-    assert set(np.unique(mask)) == {0, demo.OBJECT_ID}
+    assert set(np.unique(mask)) == {0, demo_render.OBJECT_ID}
     frame = cv2.imread(
       str(rendered / "JPEGImages" / RES / path.parent.name / path.stem) + ".jpg"
     )
@@ -108,8 +108,8 @@ def test_stills_have_objects_within_void_borders(rendered):
       assert (voc / "JPEGImages" / f"{name}.jpg").is_file()
       objects = labels(voc / "SegmentationObject" / f"{name}.png")
       classes = labels(voc / "SegmentationClass" / f"{name}.png")
-      void = objects == demo.VOID
-      assert ((classes == demo.VOID) == void).all()
+      void = objects == demo_render.VOID
+      assert ((classes == demo_render.VOID) == void).all()
       assert ((classes == 0) == (objects == 0)).all()
       ids = np.unique(objects[~void])
       assert ids.tolist() == list(range(len(ids)))
@@ -118,7 +118,7 @@ def test_stills_have_objects_within_void_borders(rendered):
         (objects[1:], objects[:-1]),
         (objects.T[1:], objects.T[:-1]),
       ):
-        both = (a != demo.VOID) & (b != demo.VOID)
+        both = (a != demo_render.VOID) & (b != demo_render.VOID)
         assert (a == b)[both].all()
 
 

@@ -1,0 +1,71 @@
+"""Scores of pictures, from folders with and without what one could wish for."""
+
+import cv2
+import jax
+import numpy as np
+import pytest
+
+from configs import layered_gan
+from foregan_jax import systems
+from foregan_jax.data import sources
+from foregan_jax.evaluators import stills
+
+
+def _write(root, name, annotated=True):
+  rng = np.random.default_rng(len(name))
+  mask = np.zeros((20, 20), np.uint8)
+  mask[5:15, 5:15] = 255
+  image = rng.integers(0, 60, (20, 20, 3), np.uint8) + mask[..., None] // 2
+  for folder, content in (("images", image), ("segmentations", mask)):
+    if folder == "images" or annotated:
+      path = root / folder / f"{name}.png"
+      path.parent.mkdir(parents=True, exist_ok=True)
+      cv2.imwrite(str(path), content)
+
+
+@pytest.fixture(scope="module")
+def system():
+  return systems.build(layered_gan.get_config("smoke"))
+
+
+def _assess(system, root, tmp_path):
+  config = layered_gan.get_config("smoke")
+  sources.point_at(config, str(root))
+  params, _ = jax.jit(system.init, static_argnums=1)(jax.random.key(0), None)
+  judge = stills.StillEvaluator(system, config, tmp_path)
+  return judge.assess(params, folder=tmp_path / "out", whole=True, write=True)
+
+
+def test_the_cut_is_chosen_on_training_pictures(system, tmp_path, capsys):
+  root = tmp_path / "in"
+  for name in ("a/1", "a/22", "b/333", "b/4444"):
+    _write(root, name)
+  (root / "train.txt").write_text("a/1\nb/333\n")
+  (root / "val.txt").write_text("a/22\nb/4444\n")
+  result = _assess(system, root, tmp_path)
+  # A bright square on dark ground: its colour tells it from the border.
+  assert result.scalars["border_colour/iou"] > 0.9
+  assert result.scalars["everything/iou"] == pytest.approx(0.25, abs=0.05)
+  assert 0 <= result.scalars["codes/nmi_max"] <= 1
+  assert result.best == result.scalars["segmenter/iou"]
+  result.show("title")
+  said = capsys.readouterr().out
+  assert "2 pictures" in said and "FID and KID: not measured" in said
+  assert (tmp_path / "out/masks/a/22.png").is_file()
+
+
+def test_pictures_of_val_alone_are_enough(system, tmp_path):
+  root = tmp_path / "in"
+  _write(root, "one")
+  result = _assess(system, root, tmp_path)
+  assert "segmenter/iou" in result.scalars
+  assert "border_colour/iou" not in result.scalars  # nothing to choose a cut on
+  assert "codes/nmi_max" not in result.scalars  # one class is no classes
+
+
+def test_pictures_without_masks_cannot_be_scored(system, tmp_path):
+  root = tmp_path / "in"
+  _write(root, "one", annotated=False)
+  (root / "val.txt").write_text("one\n")
+  with pytest.raises(ValueError, match="no picture to evaluate on has a mask"):
+    _assess(system, root, tmp_path)
