@@ -31,7 +31,7 @@ def system():
 def _assess(system, root, tmp_path):
   config = layered_gan.get_config("smoke")
   sources.point_at(config, str(root))
-  params, _ = jax.jit(system.init, static_argnums=1)(jax.random.key(0), None)
+  params, _ = jax.jit(system.init)(jax.random.key(0), {})
   judge = stills.StillEvaluator(system, config, tmp_path)
   return judge.assess(params, folder=tmp_path / "out", whole=True, write=True)
 

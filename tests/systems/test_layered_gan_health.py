@@ -42,10 +42,5 @@ def test_each_collapse_has_its_name_and_remedy(kind, remedy, changes):
 def test_what_the_critic_says():
   found = health.diagnose(HEALTHY | {"critic/background": 0.5}, groups=8)
   assert list(found) == ["leak"]
-  # A little above the whole pictures it takes the segmenter's word besides.
-  sees = {"generator/bg_seg": 0.5}
-  assert list(health.diagnose(HEALTHY | sees, groups=8)) == ["leak"]
-  below = sees | {"critic/background": -1.1}
-  assert not health.diagnose(HEALTHY | below, groups=8)
   found = health.diagnose(HEALTHY | {"critic/knows_mask_code": 0.2}, groups=8)
   assert list(found) == ["mute masks"]
