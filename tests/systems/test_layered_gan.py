@@ -74,6 +74,18 @@ def test_the_segmenter_counts_only_after_the_first_round():
   assert schedule.bg_seg(jnp.int32(99_999)) == 1
 
 
+def test_the_area_band_narrows_after_the_masks_have_appeared():
+  config = config_lib.get_config("small,fake")
+  schedule = systems.build(config).players[0].schedule
+  begin, ramp = config.schedule.area_start, config.schedule.area_ramp
+  early, late = config.schedule.area_early, config.schedule.area_late
+  band = lambda step: schedule.area_band(jnp.int32(step))
+  np.testing.assert_allclose(band(begin), early, rtol=1e-6)
+  np.testing.assert_allclose(band(begin + ramp), late, rtol=1e-6)
+  half = [(a + b) / 2 for a, b in zip(early, late, strict=True)]
+  np.testing.assert_allclose(band(begin + ramp // 2), half, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
   "field, value, sentence",
   [
