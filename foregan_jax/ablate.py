@@ -93,12 +93,14 @@ def _row(workdir: pathlib.Path) -> dict[str, str]:
     if name.split("/")[0] in system.heads
   }
   if isinstance(system, game.Watched):
-    means, step = {}, 0
+    means = {}
     for line in _lines(workdir):
       # The players that do not move in the last turn said their word before.
       means |= {k: float(v) for k, v in line.items() if _is_term(k)}
-      step = line["step"]
-    row["signs at the end"] = ", ".join(system.diagnose(step, means)) or "none"
+    # After the end no alarm waits any longer, however short the run.
+    row["signs at the end"] = (
+      ", ".join(system.diagnose(sys.maxsize, means)) or "none"
+    )
   return row
 
 

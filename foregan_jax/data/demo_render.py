@@ -169,15 +169,11 @@ def still(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
   for number, k in enumerate(sorted(seen)):
     objects[k] = number + 1
     classes[k] = first + kinds[k - 1] % num_kinds
-  for top, table in (
-    ("SegmentationObject", objects),
-    ("SegmentationClass", classes),
-  ):
-    labels = np.where(border, np.uint8(VOID), table[view.labels])
-    _save_labels(root / STILLS / top / f"{name}.png", labels)
-  scratch = root / SCRATCH / f"{name}.jpg"
-  _save_jpeg(scratch, view.frame)
-  scratch.rename(final)
+  masks = [
+    np.where(border, np.uint8(VOID), table[view.labels])
+    for table in (objects, classes)
+  ]
+  _save_still(root, final, view.frame, *masks)
 
 
 def single(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
@@ -200,19 +196,29 @@ def single(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
   covered = resize((view.labels[window] > 0).astype(np.uint8) * VOID)
   labels = (covered > VOID // 2).astype(np.uint8)
   number = _first_class(kinds) + index % len(species.KINDS[kinds])
-  for top, label in (
-    ("SegmentationObject", OBJECT_ID),
-    ("SegmentationClass", number),
-  ):
-    _save_labels(root / SINGLES / top / f"{name}.png", label * labels)
-  scratch = root / SCRATCH / f"{name}.jpg"
-  _save_jpeg(scratch, resize(view.frame[window]))
-  scratch.rename(final)
+  masks = OBJECT_ID * labels, number * labels
+  _save_still(root, final, resize(view.frame[window]), *masks)
 
 
 def _first_class(split: str) -> int:
   """Return the class of a split's first kind of creature."""
   return 1 + SPLITS.index(split) * len(species.KINDS["train"])
+
+
+def _save_still(
+  root: pathlib.Path,
+  final: pathlib.Path,
+  frame: np.ndarray,
+  objects: np.ndarray,
+  classes: np.ndarray,
+) -> None:
+  """Write a still's masks beside the folder of `final`, then its picture."""
+  devkit = final.parent.parent
+  _save_labels(devkit / "SegmentationObject" / f"{final.stem}.png", objects)
+  _save_labels(devkit / "SegmentationClass" / f"{final.stem}.png", classes)
+  scratch = root / SCRATCH / final.name
+  _save_jpeg(scratch, frame)
+  scratch.rename(final)
 
 
 def _square(rng: np.random.Generator, mask: np.ndarray):

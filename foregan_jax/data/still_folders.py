@@ -20,8 +20,6 @@ from jaxtyping import UInt8
 
 from foregan_jax.data import images
 
-ENDINGS = (".jpg", ".jpeg", ".png")
-
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
@@ -62,7 +60,9 @@ class Folder:
       )
     self._layout = layouts[0]
     folder = self._root / self._layout.pictures
-    paths = [p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS]
+    paths = [
+      p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES
+    ]
     found = {str(p.relative_to(folder).with_suffix("")): p for p in paths}
     self.names = self._listed(split, found)
     if not self.names:
@@ -107,22 +107,17 @@ class Folder:
     """Read a picture."""
     return images.read_image(self.paths[index])
 
-  def mask_path(self, index: int) -> pathlib.Path | None:
-    """Return where the mask lies, if there is one."""
-    path = self._mask_path(self.names[index])
-    return path if path.is_file() else None
-
   def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
     """Read how much of each pixel the object covers, 0..255, if known.
 
     Raises:
       DataError: if the mask is broken.
     """
-    path = self.mask_path(index)
-    return None if path is None else images.read_coverage(path)
+    path = self.where(index)
+    return images.read_coverage(path) if path.is_file() else None
 
   def where(self, index: int) -> pathlib.Path:
-    """Return the mask's path, for error messages."""
+    """Return the mask's path, whether there is one or not."""
     return self._mask_path(self.names[index])
 
   def label(self, index: int) -> str | None:

@@ -12,7 +12,6 @@ import rich.progress
 from foregan_jax import pictures
 from foregan_jax.data import images
 
-_ENDINGS = (".jpg", ".jpeg", ".png")
 _STEPS = 4  # the longer side is a multiple of a quarter of the shorter one
 _THRESHOLD = 0.5
 _NUM_SHOWN = 12
@@ -45,10 +44,14 @@ def write(
   Raises:
     DataError: if there is no picture at all.
   """
-  paths = [p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS]
-  paths = sorted(p for p in paths if out not in p.parents)
+  paths = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES]
+  # What an earlier call wrote is no picture to cut out.
+  made = out.resolve()
+  paths = sorted(p for p in paths if made not in p.resolve().parents)
   if not paths:
-    raise images.DataError(folder, f"no picture ({', '.join(_ENDINGS)}) here")
+    raise images.DataError(
+      folder, f"no picture ({', '.join(images.SUFFIXES)}) here"
+    )
   predict = jax.jit(system.predict)
   params = jax.device_put(params)
   head = system.heads[0]

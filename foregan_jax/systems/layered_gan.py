@@ -215,5 +215,7 @@ def _check(c) -> None:
       f"codes.private is {c.codes.private}, but must be a multiple of "
       f"codes.groups, {c.codes.groups}."
     )
+  if c.bg_seg_every < 1:
+    raise ValueError(f"bg_seg_every is {c.bg_seg_every}, but must be 1 or more")
   if c.turn.gan and c.turn.seg < 1:
     raise ValueError("turn.seg must be at least 1 where turn.gan is not 0.")

@@ -92,6 +92,7 @@ def test_the_area_band_narrows_after_the_masks_have_appeared():
     ("perturbation", "papr", "Did you mean 'paper'"),
     ("adversarial", "lsgan", "must be one of hinge, ns"),
     ("codes.groups", 4, "private is 6, but must be a multiple of .* 4"),
+    ("bg_seg_every", 0, "bg_seg_every is 0"),
     ("turn.seg", 0, "turn.seg must be at least 1"),
   ],
 )
