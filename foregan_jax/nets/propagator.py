@@ -1,0 +1,296 @@
+"""RGMP: the mask of a frame from the mask before it and a reference frame.
+
+Oh et al., "Fast Video Object Segmentation by Reference-Guided Mask
+Propagation", CVPR 2018. One encoder looks at the reference frame with its
+given mask and at the present frame with the mask of the frame before; a
+decoder compares both and refines what it finds.
+
+The reference enters the decoder through convolutions that are linear in the
+concatenation of both streams. So its half is computed once per video, by
+`remember`, and added: the same numbers, half of that layer's work per frame.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+from jaxtyping import Array, Float
+
+from foregan_jax.layers import convs, resnet, warp
+
+STRIDE = 32  # height and width of a frame must be multiples of it
+_STRIDES = (1, 2, 2, 2)
+_SPAN = 7  # of the global convolutions
+# As PyTorch draws the kernels of a fresh convolution.
+_TORCH_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+@struct.dataclass
+class Memory:
+  """What is kept of a reference: its half of the two global branches."""
+
+  left: Any  # [b, h/32, w/32, c], of the branch that is tall first
+  right: Any  # the same of the other
+
+
+@struct.dataclass
+class Features:
+  """The encoder's stages."""
+
+  r2: Any  # [b, h/4, w/4, 4 width]
+  r3: Any  # [b, h/8, w/8, 8 width]
+  r4: Any  # [b, h/16, w/16, 16 width]
+  r5: Any  # [b, h/32, w/32, 32 width]
+
+
+class Propagator(nn.Module):
+  """The network; the published one has these defaults.
+
+  Attributes:
+    blocks: bottlenecks of each stage (ResNet-50).
+    width: channels of the first layer.
+    features: channels of the decoder.
+    norm: `frozen` or `group`, see `resnet.norm`.
+    align_corners: how the decoder doubles; True as PyTorch did in 2018.
+  """
+
+  blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
+  width: int = 64
+  features: int = 256
+  norm: str = "frozen"
+  align_corners: bool = True
+  dtype: Any = jnp.float32
+
+  def setup(self):
+    """Build both halves."""
+    self.encoder = Encoder(self.blocks, self.width, self.norm, self.dtype)
+    self.decoder = Decoder(
+      self.features,
+      resnet.EXPANSION * self.width * 2 ** (len(self.blocks) - 1),
+      self.align_corners,
+      self.dtype,
+    )
+
+  def encode(
+    self, frame: Float[Array, "#b h w 3"], mask: Float[Array, "b h w 1"]
+  ) -> Features:
+    """Return the features of a frame in [-1, 1] with a soft mask.
+
+    One frame may go with the masks of many objects: what depends on the frame
+    alone is then computed once.
+    """
+    return self.encoder(frame, mask)
+
+  def remember(
+    self, frame: Float[Array, "#b h w 3"], mask: Float[Array, "b h w 1"]
+  ) -> Memory:
+    """Return what is kept of a reference frame with its given mask."""
+    return self.decoder.remember(self.encode(frame, mask).r5)
+
+  def __call__(
+    self,
+    frame: Float[Array, "#b h w 3"],
+    prev_mask: Float[Array, "b h w 1"],
+    memory: Memory,
+  ) -> tuple[Float[Array, "b h w 2"], tuple[jax.Array, ...]]:
+    """Return logits (background, object), float32, and those at 1/4 to 1/32.
+
+    The coarse ones serve deep supervision; under `jit` they cost nothing if
+    nobody uses them.
+    """
+    sides = self.decoder(self.encode(frame, prev_mask), memory)
+    size = frame.shape[1:3]
+    logits = warp.resize(sides[0], size, align_corners=self.align_corners)
+    return logits, sides
+
+
+def probability(logits: Float[Array, "b h w 2"]) -> Float[Array, "b h w 1"]:
+  """Returns the soft mask in [0, 1]: softmax over (background, object)."""
+  return jax.nn.sigmoid(logits[..., 1:] - logits[..., :1])
+
+
+def init(net: Propagator, key: jax.Array, size: tuple[int, int]) -> Any:
+  """Returns fresh parameters; frames have `size` = (h, w)."""
+  frame = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+  mask = jax.ShapeDtypeStruct((1, *size, 1), jnp.float32)
+  whole = lambda net, frame, mask: net(frame, mask, net.remember(frame, mask))
+  return net.lazy_init(key, frame, mask, method=whole)["params"]
+
+
+class Encoder(nn.Module):
+  """ResNet whose first layer sees a mask beside the picture."""
+
+  blocks: tuple[int, int, int, int]
+  width: int
+  norm: str
+  dtype: Any
+
+  @nn.compact
+  def __call__(
+    self, frame: Float[Array, "#b h w 3"], mask: Float[Array, "b h w 1"]
+  ) -> Features:
+    """Return all stages; the frame is in [-1, 1], the mask in [0, 1]."""
+    stem = lambda name, bias: convs.Conv(
+      self.width, (7, 7), 2, (3, 3), use_bias=bias, dtype=self.dtype,
+      kernel_init=_TORCH_INIT, name=name,
+    )  # fmt: skip
+    # A sum of two convolutions is one of four channels; it broadcasts.
+    x = stem("conv1", False)(resnet.standardise(frame))
+    x = x + stem("conv1_p", True)(mask)
+    x = resnet.norm(self.norm, self.width, dtype=self.dtype, name="bn1")(x)
+    x = resnet.max_pool(nn.relu(x))
+    stages = []
+    for i, (blocks, stride) in enumerate(
+      zip(self.blocks, _STRIDES, strict=True)
+    ):
+      x = resnet.Stage(
+        self.width * 2**i, blocks, stride, self.norm, self.dtype,
+        name=f"res{i + 2}",
+      )(x)  # fmt: skip
+      stages.append(x)
+    return Features(*stages)
+
+
+class Decoder(nn.Module):
+  """Compares target and reference, then refines from 1/32 to 1/4."""
+
+  features: int
+  channels: int
+  align_corners: bool
+  dtype: Any
+
+  def setup(self):
+    """Build the layers."""
+    self.gc = GlobalConv(self.channels, self.features, self.dtype)
+    self.g = Residual(self.features, self.dtype)
+    refine = lambda: Refine(self.features, self.align_corners, self.dtype)
+    self.rf4, self.rf3, self.rf2 = refine(), refine(), refine()
+    head = lambda: _conv3(2, jnp.float32)
+    self.pred5, self.pred4 = head(), head()
+    self.pred3, self.pred2 = head(), head()
+
+  def remember(self, r5: Float[Array, "b h w c"]) -> Memory:
+    """Return the reference's half of the global convolution."""
+    return self.gc.remember(r5)
+
+  def __call__(
+    self, target: Features, memory: Memory
+  ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """Return logits [b, h/k, w/k, 2] for k = 4, 8, 16, 32."""
+    m5 = self.g(self.gc(target.r5, memory))
+    m4 = self.rf4(target.r4, m5)
+    m3 = self.rf3(target.r3, m4)
+    m2 = self.rf2(target.r2, m3)
+    say = lambda head, m: head(nn.relu(m).astype(jnp.float32))
+    return (
+      say(self.pred2, m2),
+      say(self.pred3, m3),
+      say(self.pred4, m4),
+      say(self.pred5, m5),
+    )
+
+
+class GlobalConv(nn.Module):
+  """Two branches of 7x1 and 1x7 convolutions over target and reference.
+
+  Attributes:
+    channels: of either of the two; the kernels see the target first.
+    features: of the result.
+  """
+
+  channels: int
+  features: int
+  dtype: Any
+
+  def setup(self):
+    """Build both branches."""
+    tall, wide = (_SPAN, 1), (1, _SPAN)
+    pair = 2 * self.channels
+    kernel = lambda size, i: _Kernel(size, i, self.features, self.dtype)
+    self.l1, self.l2 = kernel(tall, pair), kernel(wide, self.features)
+    self.r1, self.r2 = kernel(wide, pair), kernel(tall, self.features)
+
+  def remember(self, reference: Float[Array, "b h w c"]) -> Memory:
+    """Return what the reference adds to the first convolutions."""
+    half = slice(self.channels, None)
+    return Memory(
+      self.l1(reference, half, bias=True), self.r1(reference, half, bias=True)
+    )
+
+  def __call__(
+    self, target: Float[Array, "b h w c"], memory: Memory
+  ) -> Float[Array, "b h w f"]:
+    """Return the sum of both branches."""
+    half = slice(0, self.channels)
+    left = self.l1(target, half, bias=False) + memory.left
+    right = self.r1(target, half, bias=False) + memory.right
+    every = slice(None)
+    return self.l2(left, every, bias=True) + self.r2(right, every, bias=True)
+
+
+class _Kernel(nn.Module):
+  """A convolution of which a range of input channels can be applied."""
+
+  size: tuple[int, int]
+  channels: int
+  features: int
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x, channels: slice, *, bias: bool) -> jax.Array:
+    shape = (*self.size, self.channels, self.features)
+    kernel = self.param("kernel", _TORCH_INIT, shape, jnp.float32)
+    shift = self.param(
+      "bias", nn.initializers.zeros, (self.features,), jnp.float32
+    )
+    kernel = kernel[:, :, channels].astype(self.dtype)
+    padding = (self.size[0] // 2, self.size[1] // 2)
+    y = convs.conv(x.astype(self.dtype), kernel, 1, padding)
+    return y + shift.astype(self.dtype).reshape(1, 1, 1, -1) if bias else y
+
+
+class Residual(nn.Module):
+  """`x + C2(relu(C1(relu(x))))`: pre-activation, no norm."""
+
+  features: int
+  dtype: Any
+
+  def setup(self):
+    """Build both convolutions."""
+    self.c1 = _conv3(self.features, self.dtype)
+    self.c2 = _conv3(self.features, self.dtype)
+
+  def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """Return the sum."""
+    return x + self.c2(nn.relu(self.c1(nn.relu(x))))
+
+
+class Refine(nn.Module):
+  """Adds the encoder's finer features to what came from below."""
+
+  features: int
+  align_corners: bool
+  dtype: Any
+
+  def setup(self):
+    """Build the layers."""
+    self.fs1 = _conv3(self.features, self.dtype)
+    self.fs = Residual(self.features, self.dtype)
+    self.mm = Residual(self.features, self.dtype)
+
+  def __call__(
+    self, skip: Float[Array, "b h w i"], below: Float[Array, "b h2 w2 c"]
+  ) -> Float[Array, "b h w c"]:
+    """Return refined features of the skip's size."""
+    size = skip.shape[1:3]
+    doubled = warp.resize(below, size, align_corners=self.align_corners)
+    return self.mm(self.fs(self.fs1(skip)) + doubled)
+
+
+def _conv3(features: int, dtype) -> convs.Conv:
+  return convs.Conv(
+    features, (3, 3), 1, (1, 1), use_bias=True, dtype=dtype,
+    kernel_init=_TORCH_INIT,
+  )  # fmt: skip

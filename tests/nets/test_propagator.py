@@ -1,0 +1,249 @@
+"""RGMP's network: equal to the original, its exact saving, its weights."""
+
+import collections
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from foregan_jax.layers import resnet
+from foregan_jax.nets import propagator, propagator_weights
+from tests.nets import golden as golden_lib
+
+SIZE = (96, 160)
+SMALL = {"blocks": (2, 1, 1, 1), "width": 8, "features": 16}
+
+
+@pytest.fixture(scope="module")
+def small():
+  net = propagator.Propagator(**SMALL)
+  params = propagator.init(net, jax.random.key(0), (32, 64))
+  return net, params
+
+
+@pytest.fixture(scope="module")
+def official(shared_data):
+  """The published network with the recipe's weights, in our form."""
+  golden = golden_lib.Golden(shared_data / "net_golden")
+  tensors = golden.weights("rgmp")
+  shapes = jax.eval_shape(
+    lambda: propagator.init(propagator.Propagator(), jax.random.key(0), SIZE)
+  )
+  flat = {
+    place: propagator_weights.from_torch(
+      tensors[propagator_weights.official_name(place)]
+    )
+    for place in traverse_util.flatten_dict(shapes)
+  }
+  return golden, traverse_util.unflatten_dict(flat)
+
+
+def _inputs(golden):
+  frame = lambda name: 2 * golden.input(name, (1, 3, *SIZE), low=0.0) - 1
+  mask = lambda name: golden.input(name, (1, 1, *SIZE), low=0.0)
+  given = (mask("rgmp_p0") > 0.5).astype(jnp.float32)
+  return frame("rgmp_f0"), given, frame("rgmp_f1"), mask("rgmp_p1")
+
+
+def test_features_equal_the_originals(official):
+  golden, params = official
+  net = propagator.Propagator()
+  encode = jax.jit(
+    lambda frame, mask: net.apply(
+      {"params": params}, frame, mask, method="encode"
+    )
+  )
+  ref_frame, ref_mask, frame, mask = _inputs(golden)
+  golden.check("rgmp/ref_r5", encode(ref_frame, ref_mask).r5)
+  made = encode(frame, mask)
+  for name in ("r5", "r4", "r3", "r2"):
+    golden.check(f"rgmp/{name}_first16ch", getattr(made, name)[..., :16])
+
+
+@pytest.mark.parametrize("align", [True, False])
+def test_logits_equal_the_originals(align, official):
+  golden, params = official
+  net = propagator.Propagator(align_corners=align)
+
+  @jax.jit
+  def run(ref_frame, ref_mask, frame, mask):
+    apply = lambda *args, **kwargs: net.apply(
+      {"params": params}, *args, **kwargs
+    )
+    memory = apply(ref_frame, ref_mask, method="remember")
+    return apply(frame, mask, memory)
+
+  logits, sides = run(*_inputs(golden))
+  golden.check(f"rgmp/align_corners_{align}/logits", logits)
+  for name, side in zip(("p2", "p3", "p4", "p5"), sides, strict=True):
+    golden.check(f"rgmp/align_corners_{align}/{name}", side)
+
+
+def test_the_published_network_has_its_parameters():
+  params = jax.eval_shape(
+    lambda: propagator.init(propagator.Propagator(), jax.random.key(0), SIZE)
+  )
+  counts = collections.Counter()
+  for place, leaf in traverse_util.flatten_dict(params).items():
+    if place[-1] not in ("mean", "var"):
+      counts["all"] += leaf.size
+      counts["/".join(place[:1])] += leaf.size
+      counts["/".join(place[:2])] += leaf.size
+  assert counts["all"] == 51_518_920
+  assert counts["encoder"] == 23_511_232
+  assert counts["encoder/conv1_p"] == 3_200
+  assert counts["decoder"] == 28_007_688
+  assert counts["decoder/gc"] == 15_598_592
+  assert counts["decoder/g"] == 1_180_160
+  assert counts["decoder/rf4"] == 4_719_872
+  assert counts["decoder/rf3"] == 3_540_224
+  assert counts["decoder/rf2"] == 2_950_400
+  heads = sum(counts[f"decoder/pred{k}"] for k in (2, 3, 4, 5))
+  assert heads == 18_440
+
+
+def test_shapes_of_the_stages():
+  net = propagator.Propagator()
+  params = jax.eval_shape(lambda: propagator.init(net, jax.random.key(0), SIZE))
+  frame, mask = jnp.zeros((1, *SIZE, 3)), jnp.zeros((1, *SIZE, 1))
+  made = jax.eval_shape(
+    lambda p: net.apply({"params": p}, frame, mask, method="encode"), params
+  )
+  assert made.r5.shape == (1, 3, 5, 2048)
+  assert made.r4.shape == (1, 6, 10, 1024)
+  assert made.r3.shape == (1, 12, 20, 512)
+  assert made.r2.shape == (1, 24, 40, 256)
+
+
+def test_one_frame_serves_many_masks(small, key):
+  net, params = small
+  frame = jax.random.uniform(key, (1, 32, 64, 3), minval=-1.0)
+  masks = jax.random.uniform(key, (3, 32, 64, 1))
+  run = jax.jit(
+    lambda frame, masks: net.apply(
+      {"params": params}, frame, masks, method="encode"
+    )
+  )
+  shared = run(frame, masks)
+  alone = run(jnp.repeat(frame, 3, axis=0), masks)
+  for a, b in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_target_and_reference_are_no_equals(small, key):
+  net, params = small
+  frames = jax.random.uniform(key, (2, 1, 32, 64, 3), minval=-1.0)
+  mask = jnp.ones((1, 32, 64, 1))
+
+  def run(first, second):
+    apply = lambda *a, **k: net.apply({"params": params}, *a, **k)
+    return apply(first, mask, apply(second, mask, method="remember"))[1][-1]
+
+  there, back = run(*frames), run(*frames[::-1])
+  assert jnp.abs(there - back).max() > 1e-3
+
+
+def test_frozen_norms_never_learn(small, key):
+  net, params = small
+  frame = jax.random.uniform(key, (1, 32, 64, 3), minval=-1.0)
+  mask = jnp.ones((1, 32, 64, 1))
+
+  def loss(params):
+    apply = lambda *a, **k: net.apply({"params": params}, *a, **k)
+    return (apply(frame, mask, apply(frame, mask, method="remember"))[0]).sum()
+
+  grads = traverse_util.flatten_dict(jax.grad(loss)(params))
+  for place, grad in grads.items():
+    frozen = any(part.startswith(("bn", "proj_bn")) for part in place)
+    coarse = place[1] in ("pred3", "pred4", "pred5")  # unused by this loss
+    assert bool(jnp.any(grad != 0)) == (not frozen and not coarse), place
+
+
+def test_standardise_is_imagenets():
+  grey = jnp.full((1, 1, 1, 3), 2 * 0.5 - 1)
+  want = (0.5 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+  np.testing.assert_allclose(resnet.standardise(grey)[0, 0, 0], want, rtol=1e-5)
+
+
+def _official_file(params, extra=()):
+  """Tensors as the official file has them, from our parameters."""
+  tensors = {}
+  for place, leaf in traverse_util.flatten_dict(params).items():
+    leaf = np.asarray(leaf)
+    if leaf.ndim == 4:
+      leaf = leaf.transpose(3, 2, 0, 1)
+    tensors[f"module.{propagator_weights.official_name(place)}"] = leaf
+  tensors["module.Encoder.mean"] = np.zeros((1, 3, 1, 1), np.float32)
+  tensors["module.Encoder.bn1.num_batches_tracked"] = np.zeros((), np.int64)
+  return tensors | dict(extra)
+
+
+def _write(path, tensors):
+  """Writes .safetensors by hand: a header in JSON, then the bytes."""
+  names = {np.dtype(np.float32): "F32", np.dtype(np.int64): "I64"}
+  header, at = {}, 0
+  for name, x in tensors.items():
+    header[name] = {
+      "dtype": names[x.dtype],
+      "shape": x.shape,
+      "data_offsets": [at, at + x.nbytes],
+    }
+    at += x.nbytes
+  text = json.dumps(header).encode()
+  body = b"".join(np.ascontiguousarray(x).tobytes() for x in tensors.values())
+  path.write_bytes(len(text).to_bytes(8, "little") + text + body)
+
+
+def test_an_official_file_gives_all_parameters(small, tmp_path):
+  net, params = small
+  path = tmp_path / "rgmp.safetensors"
+  _write(path, _official_file(params))
+  fresh = propagator.init(net, jax.random.key(1), (32, 64))
+  loaded = propagator_weights.load(path, fresh)
+  jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
+def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
+  net, params = small
+  tensors = {}
+  for name, x in _official_file(params).items():
+    name = name.removeprefix("module.Encoder.")
+    if not name.startswith(("module.", "conv1_p", "mean")):
+      for ours, theirs in ((2, 1), (3, 2), (4, 3), (5, 4)):
+        name = name.replace(f"res{ours}.", f"layer{theirs}.")
+      tensors[name] = x
+  tensors["fc.weight"] = np.zeros((10, 256), np.float32)
+  path = tmp_path / "resnet.safetensors"
+  _write(path, tensors)
+  fresh = propagator.init(net, jax.random.key(1), (32, 64))
+  loaded = propagator_weights.load(path, fresh)
+  from_file = loaded["encoder"] | {"conv1_p": params["encoder"]["conv1_p"]}
+  jax.tree.map(np.testing.assert_array_equal, from_file, params["encoder"])
+  mine = {"encoder": {"conv1_p": fresh["encoder"]["conv1_p"]}}
+  mine["decoder"] = fresh["decoder"]
+  kept = {"encoder": {"conv1_p": loaded["encoder"]["conv1_p"]}}
+  kept["decoder"] = loaded["decoder"]
+  jax.tree.map(np.testing.assert_array_equal, kept, mine)
+
+
+@pytest.mark.parametrize(
+  "change, words",
+  [
+    (lambda t: t.pop("module.Decoder.pred2.weight"), "missing: Decoder.pred2"),
+    (lambda t: t.update({"module.Encoder.odd": np.zeros(3, np.float32)}),
+     "surplus: Encoder.odd"),
+    (lambda t: t.update({"module.Encoder.bn1.bias": np.zeros(3, np.float32)}),
+     r"misshapen: Encoder.bn1.bias \(found \(3,\), expected \(8,\)\)"),
+  ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit_is_refused(change, words, small, tmp_path):
+  net, params = small
+  tensors = _official_file(params)
+  change(tensors)
+  path = tmp_path / "rgmp.safetensors"
+  _write(path, tensors)
+  with pytest.raises(ValueError, match=words):
+    propagator_weights.load(path, params)
