@@ -119,6 +119,18 @@ class Measured(Protocol):
     """Returns functions of (params, batch, key), by what they do."""
 
 
+@runtime_checkable
+class Loads(Protocol):
+  """A system that can start from a file of another program."""
+
+  def load_weights(self, params: dict[str, Tree], path: str) -> dict[str, Tree]:
+    """Returns params with what the file has; the rest is kept.
+
+    Raises:
+      ValueError: naming the file, if it does not fit.
+    """
+
+
 Optimizers = Mapping[str, optax.GradientTransformation]
 
 

@@ -182,7 +182,7 @@ def save_labels(path: pathlib.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
   _check_ending(path, ".png")
   image = Image.fromarray(np.ascontiguousarray(labels))
   image.putpalette(PALETTE.tobytes())
-  _replace(path, lambda f: image.save(f, format="PNG"))
+  replace(path, lambda f: image.save(f, format="PNG"))
 
 
 def save_png(path: pathlib.Path, image: Picture) -> None:
@@ -193,7 +193,7 @@ def save_png(path: pathlib.Path, image: Picture) -> None:
   """
   _check_ending(path, ".png")
   picture = Image.fromarray(np.ascontiguousarray(image))
-  _replace(path, lambda f: picture.save(f, format="PNG"))
+  replace(path, lambda f: picture.save(f, format="PNG"))
 
 
 def save_jpeg(path: pathlib.Path, image: Picture) -> None:
@@ -204,7 +204,7 @@ def save_jpeg(path: pathlib.Path, image: Picture) -> None:
   """
   _check_ending(path, ".jpg")
   picture = Image.fromarray(np.ascontiguousarray(image))
-  _replace(path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY))
+  replace(path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY))
 
 
 def save_cutout(
@@ -218,7 +218,7 @@ def save_cutout(
   _check_ending(path, ".png")
   rgba = np.dstack([image, _round_to_uint8(mask)])
   picture = Image.fromarray(rgba)
-  _replace(path, lambda f: picture.save(f, format="PNG"))
+  replace(path, lambda f: picture.save(f, format="PNG"))
 
 
 def animate(
@@ -243,7 +243,7 @@ def animate(
     raise ValueError(f"{path}: fps must be above 0, got {fps}.")
   first, *rest = [Image.fromarray(np.ascontiguousarray(f)) for f in frames]
   milliseconds = max(1, round(1000 / fps))
-  _replace(
+  replace(
     path,
     lambda f: first.save(
       f,
@@ -256,6 +256,19 @@ def animate(
       method=_WEBP_METHOD,
     ),
   )
+
+
+def replace(path: pathlib.Path, save: Callable[[Any], None]) -> None:
+  """Write atomically, making the folder; threads and processes may race."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  unique = f"{os.getpid()}.{threading.get_ident()}"
+  temporary = path.with_name(f".{path.name}.{unique}")
+  try:
+    with open(temporary, "wb") as f:
+      save(f)
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
 
 
 def _round_to_uint8(x: np.ndarray) -> np.ndarray:
@@ -304,16 +317,3 @@ def _text(text: str, width: int) -> np.ndarray:
 def _check_ending(path: pathlib.Path, ending: str) -> None:
   if path.suffix.lower() != ending:
     raise ValueError(f"{path}: the name must end in {ending}.")
-
-
-def _replace(path: pathlib.Path, save: Callable[[Any], None]) -> None:
-  """Write atomically, making the folder; threads and processes may race."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  unique = f"{os.getpid()}.{threading.get_ident()}"
-  temporary = path.with_name(f".{path.name}.{unique}")
-  try:
-    with open(temporary, "wb") as f:
-      save(f)
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)

@@ -1,21 +1,30 @@
-"""What a trained run is for: cut-outs of your pictures, pictures of its own.
+"""What a trained run is for: cut-outs, pictures of its own, masks of a video.
 
   python -m foregan_jax.predict --workdir=runs/birds --images=holiday
   python -m foregan_jax.predict --workdir=runs/birds --sample=64
   python -m foregan_jax.predict --workdir=runs/birds --make-dataset=5000
+  python -m foregan_jax.predict --workdir=runs/rgmp --video=clip.mp4 \\
+    --mask=first.png --out=result
 
 The first writes a mask (palette PNG) and the object on transparency for every
 picture below `holiday`; the second a sheet of drawn pictures with their layers;
-the third a labelled data set in the layout of VOC. `--out` says where.
+the third a labelled data set in the layout of VOC. The fourth follows the
+objects of one mask through a video (a file, or a folder with its frames):
+a mask per frame, a table of confidences, and the video with the masks laid
+over it. `--mask=40:more.png` gives further objects, or better masks, at frame
+40 (the first is 0). Stopped, it goes on when called again. `--weights=FILE`
+takes the place of `--workdir` there. `--out` says where.
 """
 
 import pathlib
+import re
 import sys
 
 from absl import flags
 
 from foregan_jax import trained
-from foregan_jax.predictors import cut_outs, drawings
+from foregan_jax.data import footage as footage_lib
+from foregan_jax.predictors import cut_outs, drawings, mask_tracker, propagate
 from foregan_jax.runtime import cli
 
 _STILLS = "stills"
@@ -27,21 +36,89 @@ def main() -> None:
   Raises:
     ValueError: if they ask for nothing, or for what the run cannot do.
   """
-  wanted = [f for f in (_IMAGES, _SAMPLE, _DATASET) if f.value]
+  wanted = [f for f in (_IMAGES, _SAMPLE, _DATASET, _VIDEO) if f.value]
   if len(wanted) != 1:
     raise ValueError(
-      "give one of --images=FOLDER, --sample=N and --make-dataset=N"
+      "give one of --images=FOLDER, --sample=N, --make-dataset=N and "
+      "--video=FILE"
     )
+  if bool(_MASK.value) != bool(_VIDEO.value):
+    raise ValueError(
+      "--video and --mask go together: --video=clip.mp4 --mask=first.png"
+    )
+  if bool(_WEIGHTS.value) == bool(_WORKDIR.value):
+    raise ValueError("give one of --workdir=RUN and --weights=FILE")
+  if _WEIGHTS.value and not (_VIDEO.value and _OUT.value):
+    raise ValueError("--weights goes with --video and --out")
+  if _VIDEO.value:
+    _follow()
+  else:
+    _use_stills()
+
+
+def _follow() -> None:
+  """Follows the objects of masks through a video."""
+  masks = _masks(_MASK.value)
+  footage = footage_lib.Footage(_VIDEO.value)
+  tracker, description = _tracker()
+  # By name: a second video must not replace the results of the first.
+  name = footage.path.resolve().name.replace(".", "_")
+  out = pathlib.Path(
+    _OUT.value or pathlib.Path(_WORKDIR.value, "predict", name)
+  )
+  problems = propagate.write(
+    tracker, footage=footage, masks=masks, out=out, description=description
+  )
+  print(f"masks, confidences and the video with masks laid over it: {out}")
+  _report(problems, "frames")
+
+
+def _masks(given: list[str]) -> dict[int, pathlib.Path]:
+  """Reads PATH (of frame 0) or FRAME:PATH."""
+  masks = {}
+  for text in given:
+    frame, path = re.fullmatch(r"(?:(\d+):)?(.*)", text).groups()
+    index = int(frame or 0)
+    if index in masks:
+      raise ValueError(
+        f"--mask={text}: frame {index} has the mask {masks[index]} already; "
+        "give the frame of a later one as in --mask=40:more.png"
+      )
+    masks[index] = pathlib.Path(path)
+  return masks
+
+
+def _tracker() -> tuple[propagate.Tracker, str]:
+  """Returns what propagates masks, and a name for it."""
+  scales = tuple(map(float, _SCALES.value))
+  if _WEIGHTS.value:
+    path = pathlib.Path(_WEIGHTS.value)
+    tracker = mask_tracker.from_weights(path, scales)
+    return tracker, f"{path}, {path.stat().st_mtime_ns}, {scales}"
+  run = trained.Run(_WORKDIR.value)
+  if not hasattr(run.system, "tracker"):
+    raise ValueError(
+      f"{run.workdir} holds a run of {run.config.system}, which does not "
+      "propagate masks"
+    )
+  if scales:
+    run.config.eval.scales = scales
+  step = _one_step(run)
+  params = run.params(step)["prop"]
+  tracker = mask_tracker.MaskTracker(run.system.tracker, params)
+  return tracker, f"{run.workdir}, step {step}, {scales}"
+
+
+def _use_stills() -> None:
+  """Does what a run that learnt from pictures can do."""
   run = trained.Run(_WORKDIR.value)
   if run.system.task != _STILLS:
     raise ValueError(
       f"{run.workdir} holds a run of {run.config.system}, which learns from "
-      "videos; predict works with runs that learn from pictures"
+      "videos; --images, --sample and --make-dataset work with runs that "
+      "learn from pictures"
     )
-  steps = run.steps(_STEP.value)
-  if len(steps) != 1:
-    raise ValueError(f"--step={_STEP.value} names {len(steps)} steps, not one")
-  params = run.params(steps[0])
+  params = run.params(_one_step(run))
   out = pathlib.Path(_OUT.value or run.workdir / "predict")
   if _IMAGES.value:
     folder = pathlib.Path(_IMAGES.value)
@@ -49,10 +126,7 @@ def main() -> None:
       run.system, params, size=run.config.data.size, folder=folder, out=out
     )
     print(f"masks, cut-outs with alpha and a sheet: {out}")
-    for problem in problems:
-      print(problem, file=sys.stderr)
-    if problems:
-      sys.exit(f"{len(problems)} pictures could not be read; the rest is done")
+    _report(problems, "pictures")
   elif _SAMPLE.value:
     path = out / "samples.png"
     drawings.write_sheet(
@@ -69,8 +143,26 @@ def main() -> None:
     )
 
 
+def _one_step(run: trained.Run) -> int:
+  steps = run.steps(_STEP.value)
+  if len(steps) != 1:
+    raise ValueError(f"--step={_STEP.value} names {len(steps)} steps, not one")
+  return steps[0]
+
+
+def _report(problems: list[str], things: str) -> None:
+  """Names what could not be read and ends with status 1, if there is any."""
+  for problem in problems:
+    print(problem, file=sys.stderr)
+  if problems:
+    sys.exit(f"{len(problems)} {things} could not be read; the rest is done")
+
+
 if __name__ == "__main__":
   _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+  _WEIGHTS = flags.DEFINE_string(
+    "weights", None, "RGMP's official file, in place of --workdir for --video."
+  )
   _STEP = flags.DEFINE_string(
     "step", "latest", "Which checkpoint: best, latest or a number."
   )
@@ -79,9 +171,17 @@ if __name__ == "__main__":
   _DATASET = flags.DEFINE_integer(
     "make-dataset", 0, "Size of the labelled data set to draw.", 0
   )
+  _VIDEO = flags.DEFINE_string(
+    "video", "", "Video, or folder of frames, to follow the objects of --mask."
+  )
+  _MASK = flags.DEFINE_multi_string(
+    "mask", [], "PATH for frame 0 or FRAME:PATH; may be given several times."
+  )
+  _SCALES = flags.DEFINE_list(
+    "scales", [], "Sizes at which frames are looked at, as shares: 0.5,0.75,1."
+  )
   _OUT = flags.DEFINE_string(
-    "out", "", "Where to write. Default: <workdir>/predict."
+    "out", "", "Where to write. Default: <workdir>/predict[/<video>]."
   )
   _SEED = flags.DEFINE_integer("seed", 0, "Of what is drawn.")
-  flags.mark_flag_as_required("workdir")
   cli.run(main)

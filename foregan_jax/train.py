@@ -86,7 +86,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   step_key = mesh_lib.replicate(mesh, step_key)
   state = state_maker(config, system, tx, everywhere)(init_key)
 
-  # -- Resume: 1. this workdir, 2. the weights of `init_from`, 3. scratch.
+  # -- Resume: 1. this workdir, 2. what `init_from` names, 3. scratch.
   saver = checkpoints.Checkpoints(
     workdir / "checkpoints",
     tuple(system.checkpoint_items),
@@ -103,7 +103,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     state = game.join(state, items)
     batches.set_state(data_state)
     logging.info("resumed at step %d of %s", start, workdir)
-  elif config.init_from.workdir:
+  else:
     state = _init_from(config.init_from, system, state)
   writer = writers.create(workdir, resume_step=start + 1 if start else 0)
   if first and not start:
@@ -259,7 +259,25 @@ def _claim(workdir: pathlib.Path, config) -> None:
 
 
 def _init_from(c, system, state: game.State) -> game.State:
-  """Takes chosen items' weights from another run; optimisers start afresh."""
+  """Takes weights from another run, or from a file, or from neither."""
+  if c.workdir and _file_in(c):
+    raise ValueError("init_from names both a workdir and a weight file")
+  if c.workdir:
+    return _with_weights(state, _items_of(c, system, state))
+  if _file_in(c):
+    # On the host, with what the file lacks as it was drawn.
+    params = system.load_weights(jax.device_get(state.params), c.weights)
+    logging.info("weights of %s", c.weights)
+    return _with_weights(state, params)
+  return state
+
+
+def _file_in(c) -> str:
+  return c.weights if "weights" in c else ""
+
+
+def _items_of(c, system, state: game.State) -> dict[str, Any]:
+  """Reads the nets of chosen items; their optimisers start afresh."""
   directory = pathlib.Path(c.workdir) / "checkpoints"
   if not c.checkpoint_items:
     raise ValueError("init_from names a workdir, but no checkpoint_items")
@@ -284,9 +302,25 @@ def _init_from(c, system, state: game.State) -> game.State:
   logging.info(
     "weights of %s from step %d of %s", c.checkpoint_items, step, directory
   )
-  for tree in loaded.values():
-    state = state.replace(params={**state.params, **tree["params"]})
-    ema = {n: p for n, p in tree["params"].items() if n in state.ema}
-    ema = jax.tree.map(jnp.copy, ema)  # donated buffers must be distinct
-    state = state.replace(ema={**state.ema, **ema})
-  return state
+  return {
+    net: params
+    for tree in loaded.values()
+    for net, params in tree["params"].items()
+  }
+
+
+def _with_weights(state: game.State, params: dict[str, Any]) -> game.State:
+  """Puts nets into a state and into its averages, where it stands."""
+  place = lambda old, new: jax.tree.map(
+    lambda o, n: jax.device_put(n, o.sharding), old, new
+  )
+  mine = {net: place(state.params[net], new) for net, new in params.items()}
+  # Donated buffers must be distinct.
+  ema = {
+    net: jax.tree.map(jnp.copy, new)
+    for net, new in mine.items()
+    if net in state.ema
+  }
+  return state.replace(
+    params={**state.params, **mine}, ema={**state.ema, **ema}
+  )

@@ -32,7 +32,7 @@ _BELOW = {
   "systems": {"game", "layers", "losses", "nets", "players", "runtime"},
   "stepper": {"game", "runtime"},
   "evaluators": {"data", "layers", "metrics", "nets", "pictures", "runtime"},
-  "predictors": {"data", "pictures", "runtime"},
+  "predictors": {"data", "nets", "pictures", "runtime"},
 }  # fmt: skip
 # Files of these folders do not import each other.
 _APART = ("players", "systems")

@@ -18,6 +18,7 @@ from foregan_jax.data import flow as flow_lib
 from foregan_jax.data import folders, images
 
 MERGED = "merged"
+ALL = "all"
 FLOW_SOURCES = ("auto", "flo", "dis", "zeros")
 _NUM_THREADS = os.cpu_count() or 1
 
@@ -57,7 +58,8 @@ class Davis:
       year: "2016" or "2017", the folder of ImageSets to take the list from.
       split: the list's name, such as "train" or "val".
       resolution: folder below JPEGImages; "" if there is exactly one.
-      objects: "merged" (all objects become one) or one object id.
+      objects: "merged" (all objects become one), "all" (each by itself, in
+        `sequence` only) or one object id.
       size: network size (h, w).
       clip_len: frames of a training sample.
       flow: "flo" (files beside the frames), "dis" (estimated and cached),
@@ -136,11 +138,11 @@ class Davis:
       objects: overrides the source's own choice; None keeps it.
 
     Returns:
-      name; frames uint8 [T, h, w, 3], ref_mask uint8 [h, w, 1], flow_fwd and
-      flow_bwd float32 [T-1, h, w, 2], all at network size; labels, a list of
-      T native uint8 [H, W] (0, 1 = the object, 255 void; None where there is
-      no mask); native_size (H, W); native_frame(t), RGB uint8 [H, W, 3], read
-      when called; paths of the frames.
+      name; frames uint8 [T, h, w, 3], ref_mask uint8 [h, w, n] of n objects,
+      flow_fwd and flow_bwd float32 [T-1, h, w, 2], all at network size;
+      labels, a list of T native uint8 [H, W] (0, 1..n = the objects, 255 void;
+      None where there is no mask); native_size (H, W); native_frame(t), RGB
+      uint8 [H, W, 3], read when called; paths of the frames.
 
     Raises:
       DataError: naming the file that is broken, or the empty first mask.
@@ -224,12 +226,14 @@ class Davis:
     native: tuple[int, int],
     objects: str | int,
   ) -> np.ndarray | None:
-    """Read the mask of frame t as 0, 1 = the chosen object, 255 void."""
+    """Read the mask of frame t as 0, 1.. = the chosen objects, 255 void."""
     path = video.masks[t]
     if path is None:
       return None
     labels = images.read_labels(path)
     images.check_size(path, labels.shape, native, "its frame")
+    if objects == ALL:
+      return labels
     hit = labels > 0 if objects == MERGED else labels == objects
     void = labels == images.VOID
     return np.where(void, images.VOID, hit).astype(np.uint8)
@@ -237,12 +241,18 @@ class Davis:
   def _ref_mask(
     self, labels: np.ndarray, video: folders.Video, objects: str | int
   ) -> np.ndarray:
-    if not np.any(labels == 1):
+    # The toolkit counts objects by the highest id of the first mask.
+    count = int(np.where(labels == images.VOID, 0, labels).max())
+    if not count:
       raise images.DataError(
         video.masks[0],
         f"first mask of {video.name} holds no object (objects={objects!r})",
       )
-    return images.resize_mask((labels == 1).astype(np.uint8), self.size)
+    masks = [
+      images.resize_mask((labels == k).astype(np.uint8), self.size)
+      for k in range(1, count + 1)
+    ]
+    return np.concatenate(masks, axis=-1)
 
   def _flows(
     self,
@@ -272,7 +282,9 @@ class Davis:
 
 
 def _check_objects(objects: str | int) -> None:
-  if objects != MERGED and not (isinstance(objects, int) and objects > 0):
+  named = objects in (MERGED, ALL)
+  if not named and not (isinstance(objects, int) and objects > 0):
     raise ValueError(
-      f"objects {objects!r} is neither {MERGED!r} nor an object id above 0"
+      f"objects {objects!r} is neither {MERGED!r}, {ALL!r} nor an object id "
+      "above 0"
     )

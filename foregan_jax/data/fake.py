@@ -20,7 +20,7 @@ class Fake:
 
   uint8 arrays are uniform in 0..255, floating ones standard normal. What is
   named a mask shows an object on the left quarter: noise everywhere would
-  leave no place that is free of it.
+  leave no place that is free of it. Labels show object 1 there.
   """
 
   def __init__(self, batch_spec: Mapping[str, Any], *, seed: int):
@@ -47,9 +47,11 @@ class Fake:
 def _draw(rng: np.random.Generator, spec: Any) -> Any:
   if isinstance(spec, Mapping):
     sample = {name: _draw(rng, part) for name, part in spec.items()}
-    for name in sample:
-      if name.endswith("mask"):
-        sample[name][..., sample[name].shape[-2] // 4 :, :] = 0
+    for name, array in sample.items():
+      if name == "labels":
+        array[:] = 1
+      if name == "labels" or name.endswith("mask"):
+        array[..., array.shape[-2] // 4 :, :] = 0
     return sample
   shape, dtype = spec.shape[1:], np.dtype(spec.dtype)
   if dtype == np.uint8:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import grain
+import numpy as np
 
 Batch = dict[str, Any]
 
@@ -18,6 +19,15 @@ class Source(Protocol):
 
   def __getitem__(self, index: int) -> Batch:
     """Read one sample as a (nested) dict of arrays."""
+    ...
+
+
+@runtime_checkable
+class Drawn(Protocol):
+  """A source whose samples are different each time."""
+
+  def draw(self, index: int, rng: np.random.Generator, step: int) -> Batch:
+    """Draw a sample for a training step; it follows from the arguments."""
     ...
 
 
@@ -63,7 +73,7 @@ def train_batches(
   parts of each global batch, so that any P sees the same global batches.
 
   Args:
-    source: the samples, numpy arrays of equal shapes.
+    source: the samples, numpy arrays of equal shapes; `Drawn` or not.
     global_batch: samples of a batch over all processes.
     seed: of the shuffling.
     process_index: which process this is, from 0.
@@ -82,7 +92,19 @@ def train_batches(
     raise ValueError(
       f"batch size {global_batch} is not divisible by {process_count} processes"
     )
-  dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+  drawn = isinstance(source, Drawn)
+  samples = range(len(source)) if drawn else source
+  dataset = grain.MapDataset.source(samples).seed(seed).shuffle().repeat()
+  if drawn:
+    # `place` counts on through the epochs: no two draws are alike, and what
+    # is drawn depends on nothing that a resumed run would have to remember.
+    dataset = dataset.map_with_index(
+      lambda place, index: source.draw(
+        int(index),
+        np.random.default_rng([seed, place]),
+        place // global_batch,
+      )
+    )
   # Sliced last: a slice before the shuffle would shuffle each part by itself.
   # drop_remainder: there is none, but without it grain 0.2.18 divides the
   # endless length as a float, which overflows for batches of one.

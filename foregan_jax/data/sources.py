@@ -4,8 +4,17 @@ import pathlib
 
 import jax
 
-from foregan_jax.data import davis, demo, demo_render, fake, stills
+from foregan_jax.data import (
+  clips,
+  davis,
+  demo,
+  demo_render,
+  fake,
+  instances,
+  stills,
+)
 
+_OBJECTS = {0: davis.MERGED, -1: davis.ALL}
 _FLOW = "auto"  # .flo files where a video has them, else estimated
 
 
@@ -38,6 +47,10 @@ def training(config, workdir: pathlib.Path, spec: dict):
     return fake.Fake(spec, seed=config.seed)
   if "stills" in config.data.kind:
     return _stills(config, workdir, config.data.train_split)
+  if "skips" in config.data:
+    return _clips(config, workdir)
+  if "instances_root" in config.data:
+    return _instances(config, workdir)
   source = _davis(config, workdir, config.data.train_split)
   source.prepare(show_progress=jax.process_index() == 0)
   return source
@@ -90,11 +103,33 @@ def _davis(config, workdir: pathlib.Path, split: str) -> davis.Davis:
     year=d.year,
     split=split,
     resolution=d.resolution,
-    objects=d.objects or davis.MERGED,
+    objects=_OBJECTS[d.objects] if d.objects in _OBJECTS else d.objects,
     size=(d.height, d.width),
     clip_len=d.clip_len,
     flow=_FLOW,
     flow_cache=d.flow_cache or workdir.parent / "flow_cache",
+  )
+
+
+def _clips(config, workdir: pathlib.Path) -> clips.Clips:
+  d = config.data
+  return clips.Clips(
+    # As it is written: what is prepared may lie in a cloud.
+    d.root or _root(config, workdir),
+    year=d.year,
+    split=d.train_split,
+    resolution=d.resolution,
+    size=(d.height, d.width),
+    clip_len=d.clip_len,
+    skips=clips.Skips(**d.skips),
+  )
+
+
+def _instances(config, workdir: pathlib.Path) -> instances.Instances:
+  d = config.data
+  demo_stills = _root(config, workdir) / demo_render.STILLS
+  return instances.Instances(
+    d.instances_root or demo_stills, split=d.train_split, size=d.still
   )
 
 

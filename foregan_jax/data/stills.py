@@ -1,12 +1,13 @@
 """Square pictures of one object each; masks and classes only for scoring."""
 
+import os
 import pathlib
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from foregan_jax.data import images, still_folders, tfds_stills
+from foregan_jax.data import images, still_folders, tfds_records, tfds_stills
 
 _COVERED = 128  # a grey mask holds coverage (CUB: the annotators' votes)
 
@@ -34,16 +35,15 @@ class Pictures(Protocol):
     """Return where the mask lies, for error messages."""
 
 
-def find(root: pathlib.Path, split: str) -> Pictures:
+def find(root: os.PathLike | str, split: str) -> Pictures:
   """Opens a folder of pictures, or what `tfds_stills` prepared from one.
 
   Raises:
     DataError: if it is neither, or the split is not there.
   """
-  root = pathlib.Path(root)
-  prepared = tfds_stills.is_prepared(root)
-  kind = tfds_stills.Records if prepared else still_folders.Folder
-  return kind(root, split)
+  if tfds_records.is_prepared(root):
+    return tfds_stills.Records(root, split)
+  return still_folders.Folder(pathlib.Path(root), split)
 
 
 class Stills:
@@ -54,7 +54,7 @@ class Stills:
   """
 
   def __init__(
-    self, root: pathlib.Path, *, split: str, size: int, slack: int = 0
+    self, root: os.PathLike | str, *, split: str, size: int, slack: int = 0
   ):
     """Finds the pictures of a split.
 

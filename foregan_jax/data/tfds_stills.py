@@ -9,60 +9,40 @@ from local disk or cloud storage. No TensorFlow is needed.
 
 import argparse
 import io
+import os
 import pathlib
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
-from PIL import Image
 
-from foregan_jax.data import images, still_folders
+from foregan_jax.data import images, still_folders, tfds_records
 
-_INFO = "dataset_info.json"  # what TFDS leaves in a prepared folder
-_KEPT_ENCODED = ("image", "mask")
+_SPLITS = (*tfds_records.SPLITS, "new")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(tfds_records.Builder):
   """Pictures as they are, with coverage, class and name."""
 
-  VERSION = tfds.core.Version("1.0.0")
   name = "stills"
 
-  def __init__(self, root: pathlib.Path, splits: tuple[str, ...], **kwargs):
-    """Remembers what to read.
+  def _features(self) -> dict[str, Any]:
+    return {
+      "image": tfds.features.Image(shape=(None, None, 3)),
+      "mask": tfds.features.Image(shape=(None, None, 1)),
+      "has_mask": np.bool_,
+      "label": tfds.features.Text(),
+      "name": tfds.features.Text(),
+    }
 
-    Args:
-      root: a folder for `still_folders.Folder`.
-      splits: its splits.
-      **kwargs: of TFDS: `data_dir`.
-    """
-    self._root, self._splits = root, splits
-    # TFDS's default format needs TensorFlow.
-    super().__init__(file_format="array_record", **kwargs)
-
-  def _info(self) -> tfds.core.DatasetInfo:
-    features = tfds.features.FeaturesDict(
-      {
-        "image": tfds.features.Image(shape=(None, None, 3)),
-        "mask": tfds.features.Image(shape=(None, None, 1)),
-        "has_mask": np.bool_,
-        "label": tfds.features.Text(),
-        "name": tfds.features.Text(),
-      }
-    )
-    return tfds.core.DatasetInfo(builder=self, features=features)
-
-  def _split_generators(self, dl_manager):
-    del dl_manager
-    return {split: self._generate_examples(split) for split in self._splits}
+  def _open(self, root: pathlib.Path, split: str) -> still_folders.Folder:
+    return still_folders.Folder(root, split)
 
   def _generate_examples(
-    self, split: str
-  ) -> Iterator[tuple[str, dict[str, Any]]]:
-    folder = still_folders.Folder(self._root, split)
+    self, folder: still_folders.Folder
+  ) -> Iterator[tuple[int, dict[str, Any]]]:
     for i, name in enumerate(folder.names):
       picture = folder.image(i)  # a broken one stops here, with its name
       coverage = folder.coverage(i)
@@ -72,58 +52,44 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         )
       example = {
         "image": io.BytesIO(folder.paths[i].read_bytes()),
-        "mask": _png(coverage),
+        "mask": tfds_records.encode_grey(coverage),
         "has_mask": coverage is not None,
         "label": folder.label(i) or "",
         "name": name,
       }
-      yield name, example
+      yield i, example
 
 
-class Records:
+class Records(tfds_records.Records):
   """The pictures of one split, prepared; see `stills.Pictures`."""
 
-  def __init__(self, root: pathlib.Path, split: str):
+  def __init__(self, root: os.PathLike | str, split: str):
     """Opens the files.
 
     Raises:
-      DataError: if there is no such split.
+      DataError: if the folder is damaged or there is no such split.
     """
-    self._root = root
-    builder = tfds.builder_from_directory(str(root))
-    if split not in builder.info.splits:
-      known = ", ".join(builder.info.splits)
-      raise images.DataError(root, f"has no split {split!r}, only {known}")
-    as_stored = dict.fromkeys(_KEPT_ENCODED, tfds.decode.SkipDecoding())
-    self._source = builder.as_data_source(split, decoders=as_stored)
-    self.names = tuple(
-      self._source[i]["name"].decode() for i in range(len(self._source))
-    )
+    super().__init__(root, split, Builder.name)
+    self.names = tuple(self.index)
 
   def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
     """Read a picture."""
-    content = self._source[index]["image"]
-    return images.decode_image(content, self.where(index))
+    return images.decode_image(self.record(index)["image"], self.where(index))
 
   def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
     """Read how much of each pixel the object covers, 0..255, if known."""
-    example = self._source[index]
-    if not example["has_mask"]:
+    record = self.record(index)
+    if not record["has_mask"]:
       return None
-    return np.array(Image.open(io.BytesIO(example["mask"])))
+    return tfds_records.decode_grey(record["mask"])
 
   def label(self, index: int) -> str | None:
     """Read what the picture shows, if known."""
-    return self._source[index]["label"].decode() or None
+    return self.record(index)["label"].decode() or None
 
   def where(self, index: int) -> pathlib.Path:
     """Return a name for error messages."""
-    return self._root / self.names[index]
-
-
-def is_prepared(root: pathlib.Path) -> bool:
-  """Say whether a folder holds what `prepare` wrote."""
-  return (root / _INFO).is_file()
+    return self.root / self.names[index]
 
 
 def prepare(root: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
@@ -139,12 +105,10 @@ def prepare(root: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
   Raises:
     DataError: if the folder holds nothing, or a picture is broken.
   """
-  splits = tuple(s for s in ("train", "val", "new") if _has(root, s))
+  splits = tuple(s for s in _SPLITS if _has(root, s))
   if not splits:
     still_folders.Folder(root, "train")  # says what is missing
-  builder = Builder(root, splits, data_dir=str(out))
-  builder.download_and_prepare()
-  return pathlib.Path(builder.data_dir)
+  return tfds_records.prepare(Builder(splits, data_dir=str(out)), root)
 
 
 def _has(root: pathlib.Path, split: str) -> bool:
@@ -154,29 +118,13 @@ def _has(root: pathlib.Path, split: str) -> bool:
     return False
 
 
-def _png(coverage: np.ndarray | None) -> io.BytesIO:
-  """Encode without a palette, which TFDS would take for colours."""
-  if coverage is None:
-    coverage = np.zeros((1, 1), np.uint8)
-  content = io.BytesIO()
-  Image.fromarray(coverage).save(content, format="PNG")
-  content.seek(0)
-  return content
-
-
 def main(arguments: list[str] | None = None) -> None:
   """Run the command line."""
   parser = argparse.ArgumentParser(
     prog="python -m foregan_jax.data.tfds_stills",
     description="Prepare a folder of pictures as array_record files.",
   )
-  parser.add_argument("root", type=pathlib.Path, help="folder of pictures")
-  parser.add_argument("out", type=pathlib.Path, help="where TFDS keeps data")
-  args = parser.parse_args(arguments)
-  try:
-    print(f"prepared: {prepare(args.root, args.out)}")
-  except images.DataError as error:
-    sys.exit(str(error))
+  tfds_records.run(parser, prepare, arguments)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import rich.progress
 from absl import logging
 
 from foregan_jax import pictures
-from foregan_jax.data import sources
+from foregan_jax.data import images, sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.layers import carry as carry_lib
 from foregan_jax.metrics import davis, report
@@ -34,7 +34,6 @@ BASELINES = {
 }
 _NUM_CLIPS = 2  # to look at while training
 _OVERLAY_FPS = 8
-_THRESHOLD = 0.5  # of a soft mask
 
 Scores = dict[str, dict[str, dict[int, dict[str, Any]]]]  # head, sequence, ...
 
@@ -131,7 +130,8 @@ class VideoEvaluator:
         logging.warning("%s has no annotated inner frame: not scored", name)
       else:
         for head, predicted in labels.items():
-          score = davis.score_sequence(predicted, truth, objects=(1,))
+          objects = range(1, 1 + sequence["ref_mask"].shape[-1])
+          score = davis.score_sequence(predicted, truth, objects=tuple(objects))
           scores.setdefault(head, {})[name] = score
       if write:
         _write_sequence(folder, sequence, labels, self._system.heads)
@@ -170,18 +170,19 @@ class VideoEvaluator:
     }
 
   def samples(self, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns a sheet per clip: a row per frame, a column per layer."""
+    """Returns a sheet per clip: a row per frame, a column per layer or head."""
     params = jax.device_put(params, jax.local_devices()[0])
     made = jax.device_get(self._predict(params, self._clips))
-    layers = made.pop("layers")
+    layers = made.pop("layers", None)  # not every system draws
     sheets = {}
     for i, video in enumerate(self._clips["video"]):
-      columns = {
-        "video": video[1:],
-        "composed": pictures.to_uint8(layers.frame[i]),
-        "foreground": pictures.to_uint8(layers.fg[i]),
-        "background": pictures.to_uint8(layers.bg[i]),
-      }
+      columns = {"video": video[1:]}
+      if layers is not None:
+        columns |= {
+          "composed": pictures.to_uint8(layers.frame[i]),
+          "foreground": pictures.to_uint8(layers.fg[i]),
+          "background": pictures.to_uint8(layers.bg[i]),
+        }
       columns |= {head: pictures.grey(masks[i]) for head, masks in made.items()}
       rows = list(zip(*columns.values(), strict=True))
       sheets[f"clip{i}"] = pictures.contact_sheet(rows, columns=list(columns))
@@ -190,12 +191,13 @@ class VideoEvaluator:
   def labels(self, params, sequence) -> dict[str, list[np.ndarray]]:
     """Returns native uint8 label maps of every frame, by head and baseline."""
     size = sequence["native_size"]
-    first = (sequence["labels"][0] == 1).astype(np.uint8)
+    first = sequence["labels"][0]
+    first = np.where(first == images.VOID, 0, first).astype(np.uint8)
     frames = sequence["frames"]
     made = {REPEAT: [first] * len(frames)}
     soft = self._carried(sequence) | self._heads(params, sequence)
     for head, masks in soft.items():
-      made[head] = [first] + [_to_native(mask, size) for mask in masks]
+      made[head] = [first] + [_to_labels(mask, size) for mask in masks]
     return made
 
   def _carried(self, sequence) -> dict[str, np.ndarray]:
@@ -237,12 +239,16 @@ def _padded(flow: np.ndarray) -> np.ndarray:
   return _fill(flow, -(-len(flow) // bucket) * bucket)
 
 
-def _to_native(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Scales a soft mask [h, w, 1] to the video's size and cuts it at 1/2."""
+def _to_labels(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Scales soft masks [h, w, n] to the video's size; the largest one wins.
+
+  What the objects leave of 1 is background's, so one alone is cut at 1/2.
+  """
   soft = cv2.resize(
-    mask[..., 0].astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR
-  )
-  return (soft > _THRESHOLD).astype(np.uint8)
+    masks.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR
+  ).reshape(*size, -1)
+  background = 1.0 - soft.sum(-1, keepdims=True)
+  return np.concatenate([background, soft], -1).argmax(-1).astype(np.uint8)
 
 
 def _write_sequence(folder, sequence, labels, heads) -> None:
@@ -253,7 +259,9 @@ def _write_sequence(folder, sequence, labels, heads) -> None:
       pictures.save_labels(folder / head / name / f"{stem}.png", mask)
   height, width = sequence["native_size"]
   truth = [
-    np.zeros((height, width), np.uint8) if t is None else np.where(t == 1, 1, 0)
+    np.zeros((height, width), np.uint8)
+    if t is None
+    else np.where(t == images.VOID, 0, t)
     for t in sequence["labels"]
   ]
   shown = {"truth": truth, REPEAT: labels[REPEAT]}

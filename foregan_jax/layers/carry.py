@@ -11,24 +11,24 @@ from foregan_jax.layers import warp
 
 
 def by_backward_warp(
-  mask: Float[Array, "b h w 1"], flow_bwd: Float[Array, "b t h w 2"]
-) -> Float[Array, "b t h w 1"]:
+  mask: Float[Array, "b h w n"], flow_bwd: Float[Array, "b t h w 2"]
+) -> Float[Array, "b t h w n"]:
   """Fetches every pixel of frame t+1 from where it was: m(x + flow_bwd(x)).
 
   Args:
-    mask: of frame 0, [0, 1].
+    mask: of frame 0, [0, 1], a channel per object.
     flow_bwd: `flow_bwd[:, t]` = frame t+1 to t, on frame t+1, pixels.
   """
   return _scan(lambda m, f: warp.backward(m, f, outside="zero"), mask, flow_bwd)
 
 
 def by_forward_splat(
-  mask: Float[Array, "b h w 1"], flow_fwd: Float[Array, "b t h w 2"]
-) -> Float[Array, "b t h w 1"]:
+  mask: Float[Array, "b h w n"], flow_fwd: Float[Array, "b t h w 2"]
+) -> Float[Array, "b t h w n"]:
   """Pushes every pixel of frame t to where it goes.
 
   Args:
-    mask: of frame 0, [0, 1].
+    mask: of frame 0, [0, 1], a channel per object.
     flow_fwd: `flow_fwd[:, t]` = frame t to t+1, on frame t, pixels.
   """
   return _scan(warp.splat_mask, mask, flow_fwd)

@@ -102,9 +102,9 @@ def splat(
 
 
 def splat_mask(
-  mask: Float[Array, "b h w 1"], flow: Float[Array, "b h w 2"]
-) -> Float[Array, "b h w 1"]:
-  """Carry a soft mask along `flow`; what is uncovered is background."""
+  mask: Float[Array, "b h w n"], flow: Float[Array, "b h w 2"]
+) -> Float[Array, "b h w n"]:
+  """Carry soft masks along `flow`; what is uncovered is background."""
   return jnp.clip(splat(mask, flow)[0], 0, 1)
 
 

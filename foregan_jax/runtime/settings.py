@@ -4,10 +4,12 @@
 text after the colon to the file's `get_config(arg)`, which parses it here.
 """
 
+import dataclasses
 import difflib
 import json
 import os
 import pathlib
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -119,6 +121,40 @@ def tuples(value: Any) -> Any:
   if isinstance(value, list):
     return tuple(map(tuples, value))
   return value
+
+
+def build(kind: type, values: Mapping[str, Any]) -> Any:
+  """Return a dataclass of nested settings; lists become tuples.
+
+  Args:
+    kind: the dataclass; fields that are dataclasses take nested settings.
+    values: by field.
+
+  Raises:
+    ValueError: naming a setting that is unknown or missing.
+  """
+  types = typing.get_type_hints(kind)
+  names = [field.name for field in dataclasses.fields(kind)]
+  for name in values:
+    if name not in names:
+      raise ValueError(
+        f"{kind.__name__} knows no setting {name!r}: there are "
+        f"{', '.join(names)}.{suggestion(name, names)}"
+      )
+  missing = [
+    field.name
+    for field in dataclasses.fields(kind)
+    if field.name not in values and field.default is dataclasses.MISSING
+  ]
+  if missing:
+    raise ValueError(f"{kind.__name__} lacks the settings {missing}")
+  nested = lambda name: dataclasses.is_dataclass(types[name])
+  return kind(
+    **{
+      name: build(types[name], value) if nested(name) else tuples(value)
+      for name, value in values.items()
+    }
+  )
 
 
 def same_config(

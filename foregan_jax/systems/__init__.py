@@ -1,10 +1,11 @@
 """The methods: which nets, which players, whose turn, how to predict."""
 
-from foregan_jax.systems import foregan, layered_gan
+from foregan_jax.systems import foregan, layered_gan, rgmp
 
 SYSTEMS = {
   "foregan": foregan.from_config,
   "layered_gan": layered_gan.from_config,
+  "rgmp": rgmp.from_config,
 }
 
 

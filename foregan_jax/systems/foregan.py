@@ -238,6 +238,11 @@ def _check(c) -> None:
       f"data.height and data.width are {d.height} and {d.width}, but must be "
       "multiples of 4 (the generators halve them twice)."
     )
+  if d.objects < 0:
+    raise ValueError(
+      f"data.objects is {d.objects}, but foregan follows one object: 0 for all "
+      "of them as one, or an object's index."
+    )
   if d.clip_len < 2:
     raise ValueError(f"data.clip_len is {d.clip_len}, but must be at least 2.")
   if not 1 <= c.segmenter_frames <= d.clip_len:

@@ -15,7 +15,9 @@ from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import platform
 
 # A sixth system adds its config here and is covered.
-CONFIGS = {"foregan": "davis", "layered_gan": "layered_gan"}
+CONFIGS = {
+  "foregan": "davis", "layered_gan": "layered_gan", "rgmp": "rgmp_voc",
+}  # fmt: skip
 
 
 @dataclasses.dataclass

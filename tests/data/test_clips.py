@@ -1,0 +1,128 @@
+"""Random clips of annotated videos."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foregan_jax import pictures
+from foregan_jax.data import clips, images, pipeline
+
+STILL = clips.Skips(most=0, raise_by=5, every=0)
+
+
+@pytest.fixture
+def root(tmp_path):
+  """Two videos whose frame t has brightness 10 t; object 3, void on top."""
+  for name, count in (("long", 12), ("short", 3)):
+    for t in range(count):
+      frame = np.full((20, 30, 3), 10 * t, np.uint8)
+      labels = np.zeros((20, 30), np.uint8)
+      labels[5:15, t : t + 10] = 3
+      labels[:2] = images.VOID
+      top = tmp_path / "JPEGImages/480p" / name
+      top.mkdir(parents=True, exist_ok=True)
+      Image.fromarray(frame).save(top / f"{t:05d}.png")
+      path = tmp_path / "Annotations/480p" / name / f"{t:05d}.png"
+      pictures.save_labels(path, labels)
+  lists = tmp_path / "ImageSets/2017"
+  lists.mkdir(parents=True)
+  (lists / "train.txt").write_text("long\nshort\n")
+  return tmp_path
+
+
+def _source(root, skips=STILL, clip_len=4, size=(20, 30)):
+  return clips.Clips(
+    root, year="2017", split="train", resolution="", size=size,
+    clip_len=clip_len, skips=skips,
+  )  # fmt: skip
+
+
+def _times(sample):
+  return sample["video"][:, 0, 0, 0].astype(int) // 10
+
+
+def test_short_videos_are_left_out(root):
+  assert _source(root).names == ("long",)
+  assert _source(root, clip_len=3).names == ("long", "short")
+  with pytest.raises(images.DataError, match="no video has 13 annotated"):
+    _source(root, clip_len=13)
+
+
+def test_without_skips_frames_are_neighbours_both_ways(root):
+  source = _source(root)
+  seen = [
+    _times(source.draw(0, np.random.default_rng(i), 0)) for i in range(60)
+  ]
+  steps = {tuple(np.diff(times)) for times in seen}
+  assert steps == {(1, 1, 1), (-1, -1, -1)}
+  assert {min(times) for times in seen} == set(range(9))
+
+
+def test_skips_grow_with_the_step_and_stay_inside(root):
+  source = _source(root, clips.Skips(most=2, raise_by=1, every=10))
+  for step, longest in ((0, 1), (10, 2), (20, 3), (500, 3)):
+    strides = [
+      np.abs(np.diff(_times(source.draw(0, np.random.default_rng(i), step))))
+      for i in range(80)
+    ]
+    assert np.max(strides) == longest
+    assert np.min(strides) == 1
+
+
+def test_labels_are_ids_that_go_with_their_frame(root):
+  sample = _source(root, size=(10, 15)).draw(0, np.random.default_rng(1), 0)
+  assert set(np.unique(sample["labels"])) == {0, 3, images.VOID}
+  for t, labels in zip(_times(sample), sample["labels"], strict=True):
+    columns = np.flatnonzero((labels[..., 0] == 3).any(axis=0))
+    assert abs(columns.min() - t / 2) <= 1
+
+
+def test_a_mask_of_another_size_is_named(root):
+  path = root / "Annotations/480p/long/00004.png"
+  pictures.save_labels(path, np.ones((4, 4), np.uint8))
+  source = _source(root, clip_len=12)
+  with pytest.raises(images.DataError, match="00004.png.*4x4.*30x20"):
+    source.draw(0, np.random.default_rng(0), 0)
+
+
+def _batches(source, process=0, count=1):
+  return pipeline.train_batches(
+    source, global_batch=2, seed=5, process_index=process,
+    process_count=count, num_threads=2, prefetch=4,
+  )  # fmt: skip
+
+
+def test_batches_are_new_clips_and_resume_exactly(root):
+  source = _source(root)
+  batches = _batches(source)
+  first = [next(batches)["video"] for _ in range(4)]
+  state = batches.get_state()
+  after = next(batches)["video"]
+  assert len({x[i].tobytes() for x in first for i in range(2)}) > 4
+  again = _batches(source)
+  np.testing.assert_array_equal(next(again)["video"], first[0])
+  again.set_state(state)
+  np.testing.assert_array_equal(next(again)["video"], after)
+
+
+def test_processes_share_the_global_batch(root):
+  whole = next(_batches(_source(root)))["video"]
+  parts = [next(_batches(_source(root), p, 2))["video"] for p in range(2)]
+  np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_the_pipeline_tells_the_source_its_step(root):
+  class Spy:
+    def __len__(self):
+      return 3
+
+    def __getitem__(self, index):
+      raise AssertionError("drawn, not indexed")
+
+    def draw(self, index, rng, step):
+      return {"step": np.int64(step)}
+
+  batches = _batches(Spy())
+  assert [next(batches)["step"].tolist() for _ in range(3)] == [
+    [0, 0], [1, 1], [2, 2],
+  ]  # fmt: skip

@@ -1,0 +1,147 @@
+"""Masks through a video: published padding and merge, exact equivalences."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foregan_jax.nets import propagator, tracker
+
+SIZE = (40, 50)
+
+
+@pytest.fixture(scope="module")
+def made():
+  """A tracker at two scales, its parameters, a noisy video with masks."""
+  net = propagator.Propagator(blocks=(1, 1, 1, 1), width=8, features=16)
+  params = propagator.init(net, jax.random.key(0), (64, 64))
+  # Random weights say "a half" everywhere; these have an opinion.
+  params["decoder"]["pred2"]["kernel"] *= 40.0
+  rng = np.random.default_rng(0)
+  frames = rng.integers(0, 256, (6, *SIZE, 3), np.uint8)
+  masks = np.zeros((2, *SIZE), np.float32)
+  masks[0, 5:20, 5:20] = 1.0
+  masks[1, 22:38, 20:45] = 1.0
+  return tracker.Tracker(net, (0.5, 1.0)), params, frames, masks
+
+
+def _live(*flags):
+  return np.array(flags, bool)
+
+
+def _begin(made, masks, live):
+  track, params, frames, _ = made
+  return jax.jit(track.begin)(params, frames[0], masks, live)
+
+
+@pytest.mark.parametrize(
+  "length, padded, low, high",
+  [(480, 512, 16, 16), (854, 864, 5, 5), (910, 928, 9, 9), (1152, 1184, 16, 16),
+   (97, 128, 15, 16)],
+)  # fmt: skip
+def test_padding_is_the_published_one(length, padded, low, high):
+  assert tracker.padded_length(length) == padded
+  assert tracker._margins(length) == (low, high)
+
+
+@pytest.mark.parametrize(
+  "size, half, three_quarters",
+  [((512, 864), (288, 448), (416, 672)), ((512, 928), (288, 480), (416, 704)),
+   ((512, 1184), (288, 608), (416, 896))],
+)  # fmt: skip
+def test_scales_are_the_published_ones(size, half, three_quarters):
+  assert tracker._scaled(size, 0.5) == half
+  assert tracker._scaled(size, 0.75) == three_quarters
+  assert tracker._scaled(size, 1.0) == size
+
+
+@pytest.mark.parametrize(
+  "soft, want",
+  [((0.6, 0.7, 0.2), (0.36734694, 0.57142857, 0.06122449)),
+   ((0.1, 0.9, 0.8), (0.00847458, 0.68644068, 0.30508475))],
+)  # fmt: skip
+def test_merge_is_the_published_one(soft, want):
+  soft = jnp.asarray(soft).reshape(3, 1, 1)
+  got = tracker.merge(soft, jnp.ones(2, bool))
+  np.testing.assert_allclose(got[:, 0, 0], want, atol=1e-6)
+
+
+def test_scan_equals_stepping_equals_chunks(made):
+  track, params, frames, masks = made
+  begun = _begin(made, masks, _live(True, True))
+  run = jax.jit(track.run)
+  last, whole = run(params, begun, frames[1:])
+  step = jax.jit(track.step)
+  state, rows = begun, []
+  for frame in frames[1:]:
+    state, soft = step(params, state, frame)
+    rows.append(soft)
+  np.testing.assert_allclose(whole, np.stack(rows), atol=1e-5)
+  np.testing.assert_allclose(last.maps, state.maps, atol=1e-5)
+  middle, first = run(params, begun, frames[1:4])
+  _, second = run(params, middle, frames[4:])
+  np.testing.assert_allclose(whole, np.concatenate([first, second]), atol=1e-5)
+
+
+def test_soft_masks_are_a_distribution_that_moves(made):
+  track, params, frames, masks = made
+  begun = _begin(made, masks, _live(True, True))
+  _, soft = jax.jit(track.run)(params, begun, frames[1:])
+  assert soft.shape == (5, 3, *SIZE)
+  np.testing.assert_allclose(soft.sum(1), 1.0, atol=1e-5)
+  assert np.abs(np.asarray(soft[1:] - soft[:-1])).max() > 1e-3
+
+
+def test_one_object_is_not_merged(made):
+  track, params, frames, masks = made
+  begun = _begin(made, masks[:1], _live(True))
+  state, soft = jax.jit(track.step)(params, begun, frames[1])
+  assert len(state.references[0].left) == 1
+  np.testing.assert_allclose(soft[0], 1 - soft[1], atol=1e-6)
+
+
+def test_absent_objects_change_nothing(made):
+  track, params, frames, masks = made
+  step = jax.jit(track.step)
+  some = _begin(made, masks, _live(True, True))
+  none = np.full((1, *SIZE), 0.5, np.float32)  # must be ignored
+  padded = np.concatenate([masks, none])
+  more = _begin(made, padded, _live(True, True, False))
+  for frame in frames[1:3]:
+    some, soft = step(params, some, frame)
+    more, soft_more = step(params, more, frame)
+  # Another batch size sums in another order.
+  np.testing.assert_allclose(soft, soft_more[:3], atol=1e-4)
+  assert not soft_more[3].any()
+
+
+def test_an_object_added_at_once_was_always_there(made):
+  track, params, frames, masks = made
+  both = _begin(made, masks, _live(True, True))
+  late = tracker.grow(_begin(made, masks[:1], _live(True)), 2)
+  given = np.stack([0 * masks[1], masks[1]])
+  late = jax.jit(track.add)(params, late, frames[0], given, _live(False, True))
+  step = jax.jit(track.step)
+  _, want = step(params, both, frames[1])
+  _, got = step(params, late, frames[1])
+  np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_adding_keeps_the_other_objects_reference(made):
+  track, params, frames, masks = made
+  state = _begin(made, masks, _live(True, True))
+  state, _ = jax.jit(track.step)(params, state, frames[1])
+  given = np.stack([0 * masks[1], masks[1]])
+  changed = jax.jit(track.add)(
+    params, state, frames[1], given, _live(False, True)
+  )
+  kept = lambda s, row: s.references[0].left[row]
+  np.testing.assert_array_equal(kept(changed, 1), kept(state, 1))
+  for row in (0, 2):  # all as one, and the one that was given
+    assert np.abs(np.asarray(kept(changed, row) - kept(state, row))).max() > 0
+  np.testing.assert_allclose(changed.maps.sum(0), 1.0, atol=1e-5)
+
+
+def test_room_cannot_shrink(made):
+  with pytest.raises(ValueError, match="more than 1"):
+    tracker.grow(_begin(made, made[3], _live(True, True)), 1)

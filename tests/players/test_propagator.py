@@ -1,0 +1,133 @@
+"""The propagator's player: what its gradient goes through, and learning."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from foregan_jax import game
+from foregan_jax.layers import pseudo_video
+from foregan_jax.nets import propagator as net_lib
+from foregan_jax.players import propagator as player_lib
+
+SIZE = (32, 32)
+
+
+def _discs(count=8, frames=4, seed=0):
+  """Bright discs that move over noise."""
+  rng = np.random.default_rng(seed)
+  y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+  video = rng.uniform(-1.0, 0.0, (count, frames, *SIZE, 3))
+  mask = np.zeros((count, frames, *SIZE, 1))
+  for i in range(count):
+    at, way = rng.uniform(10, 22, 2), rng.uniform(-2, 2, 2)
+    for t in range(frames):
+      cx, cy = at + t * way
+      mask[i, t, ..., 0] = (x - cx) ** 2 + (y - cy) ** 2 < 36
+  video = np.where(mask > 0, 0.8 + 0.1 * video, video)
+  video, mask = (jnp.asarray(a, jnp.float32) for a in (video, mask))
+  return pseudo_video.Clip(
+    video=video, mask=mask, weight=jnp.ones_like(mask), guidance=mask[:, 0]
+  )
+
+
+NET = net_lib.Propagator(blocks=(1, 1, 1, 1), width=4, features=8, norm="group")
+
+
+@functools.cache
+def _params():
+  return {
+    "prop": jax.jit(lambda k: net_lib.init(NET, k, SIZE))(jax.random.key(0))
+  }
+
+
+def _player(clip, **fields):
+  fields = {
+    "aux_weight": 0.0, "recurrence": 0, "truncate": 0, "unroll": False,
+    "remat": False,
+  } | fields  # fmt: skip
+  return player_lib.Propagator(prop=NET, clips=lambda *_: clip, **fields)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(fields, clip, step, params):
+  """Returns the loss, its gradient and the metrics."""
+  player = _player(clip, **dict(fields))
+
+  def loss(params):
+    return player.loss(params, {}, {"step": step}, jax.random.key(0))
+
+  grad = jax.value_and_grad(loss, has_aux=True)
+  (value, made), grads = grad(params)
+  return value, grads["prop"], made.metrics
+
+
+def _made(clip, step=0, **fields):
+  return _run(tuple(fields.items()), clip, jnp.int32(step), _params())
+
+
+def test_the_gradient_goes_back_through_the_masks():
+  clip = _discs(2, frames=3)
+  # Only the last frame is scored, so all else is what led to it.
+  clip = clip.replace(weight=jnp.zeros_like(clip.weight).at[:, -1].set(1.0))
+  loss, whole, _ = _made(clip)
+  same, cut, _ = _made(clip, truncate=1)
+  mask_stem = lambda tree: tree["encoder"]["conv1_p"]["kernel"]
+  assert jnp.abs(mask_stem(whole)).max() > 0
+  # With the gradient cut, the last step's own use of the mask remains.
+  assert jnp.abs(mask_stem(whole) - mask_stem(cut)).max() > 1e-8
+  assert loss == same
+
+
+def test_what_nobody_knows_teaches_nothing():
+  clip = _discs(2, frames=3)
+  _, grads, _ = _made(clip.replace(weight=0 * clip.weight))
+  assert all(not jnp.any(g) for g in jax.tree.leaves(grads))
+
+
+def test_more_frames_count_as_time_goes_by():
+  clip = _discs(2)
+  counts = [
+    float(_made(clip, step, recurrence=30)[2]["frames"])
+    for step in (0, 9, 10, 20, 99)
+  ]
+  assert counts == [1, 1, 2, 3, 3]
+  total, _, numbers = _made(clip, 0, recurrence=30)
+  assert float(total) == pytest.approx(float(numbers["ce_first"]))
+
+
+@pytest.mark.parametrize("fields", [{"unroll": True}, {"remat": True}])
+def test_loops_and_recomputation_change_nothing(fields):
+  clip = _discs(2, frames=3)
+  _, want, _ = _made(clip)
+  _, got, _ = _made(clip, **fields)
+  for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(got), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_it_learns_to_follow_discs():
+  clip = _discs(frames=3)
+  player, params = _player(clip, aux_weight=0.2), _params()
+  tx = optax.adam(3e-3)
+
+  # Compiled as in a run, not as in the other tests: this one computes.
+  @functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 3}
+  )
+  def step(params, opt, at):
+    loss = lambda p: player.loss(p, {}, {"step": at}, jax.random.key(0))
+    (_, made), grads = jax.value_and_grad(loss, has_aux=True)(params)
+    updates, opt = tx.update(grads, opt)
+    return optax.apply_updates(params, updates), opt, made.metrics
+
+  opt = tx.init(params)
+  for at in range(120):
+    params, opt, metrics = step(params, opt, at)
+  assert metrics["iou_last"] > 0.9
+
+
+def test_it_is_a_player():
+  assert isinstance(_player(_discs(1)), game.Player)

@@ -1,0 +1,64 @@
+"""Trackers for frames as a camera gives them."""
+
+import jax
+import numpy as np
+import pytest
+
+from foregan_jax.nets import propagator
+from foregan_jax.nets import tracker as tracker_lib
+from foregan_jax.predictors import mask_tracker
+
+SIZE = (40, 50)
+
+
+@pytest.fixture(scope="module")
+def follow():
+  net = propagator.Propagator(blocks=(1, 1, 1, 1), width=4, features=8)
+  params = propagator.init(net, jax.random.key(0), (32, 32))
+  tracker = tracker_lib.Tracker(net, (1.0,))
+  return mask_tracker.MaskTracker(tracker, params)
+
+
+@pytest.fixture
+def frames():
+  return np.random.default_rng(0).integers(0, 256, (4, *SIZE, 3), np.uint8)
+
+
+def _labels(*boxes):
+  labels = np.zeros(SIZE, np.uint8)
+  for i, (y, x) in enumerate(boxes, start=1):
+    labels[y : y + 10, x : x + 10] = i
+  return labels
+
+
+@pytest.mark.parametrize(
+  "count, room", [(1, 1), (2, 2), (4, 5), (8, 8), (9, 16), (20, 24)]
+)
+def test_few_sizes_are_compiled(count, room):
+  assert mask_tracker._room(count) == room
+
+
+def test_rows_are_background_and_objects(follow, frames):
+  state = follow.begin(frames[0], _labels((2, 2), (20, 20)))
+  state, soft = follow.step(state, frames[1])
+  assert soft.shape == (3, *SIZE) and soft.dtype == np.float32
+  np.testing.assert_allclose(soft.sum(0), 1.0, atol=1e-5)
+
+
+def test_objects_join_and_the_room_grows(follow, frames):
+  state = follow.begin(frames[0], _labels((2, 2)))
+  state, soft = follow.step(state, frames[1])
+  assert len(soft) == 2
+  more = _labels((2, 2), (20, 20), (2, 30), (25, 2))
+  state = follow.add(
+    state, frames[1], np.where(more > 1, more, 0).astype(np.uint8)
+  )
+  state, soft = follow.step(state, frames[2])
+  assert soft.shape == (5, *SIZE)
+  np.testing.assert_allclose(soft.sum(0), 1.0, atol=1e-5)
+  assert (soft[1:].max((1, 2)) > 0).all()
+
+
+def test_a_mask_without_object_is_refused(follow, frames):
+  with pytest.raises(ValueError, match="no object"):
+    follow.begin(frames[0], np.zeros(SIZE, np.uint8))

@@ -1,0 +1,117 @@
+"""Masks carried through videos, by a tracker that moves them by a pixel."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from foregan_jax import pictures
+from foregan_jax.data import images
+from foregan_jax.predictors import propagate
+
+
+def _roll(labels, by):
+  return np.roll(labels, by, axis=1)
+
+
+def _table(out):
+  with open(out / "confidence.csv", newline="") as file:
+    return list(csv.DictReader(file))
+
+
+def test_stand_in_is_a_tracker(conveyor):
+  assert isinstance(conveyor(), propagate.Tracker)
+
+
+def test_every_frame_gets_a_mask_with_the_given_ids(world, conveyor):
+  given = world.draw({7: (2, 3), 200: (12, 10)})
+  void = given.copy()
+  void[20:, 20:] = images.VOID
+  problems = world.write(conveyor(), {0: world.mask("first.png", void)})
+  assert problems == []
+  for t, found in enumerate(world.found()):
+    np.testing.assert_array_equal(found, _roll(given, t), f"frame {t}")
+  with Image.open(world.out / "masks" / "f5.png") as mask:
+    assert (mask.mode, mask.size) == ("P", world.SIZE[::-1])
+    assert mask.getpalette()[21:24] == pictures.PALETTE[7].tolist()
+
+
+def test_grey_mask_is_object_one(world, conveyor):
+  path = world.root / "made" / "grey.png"
+  labels = world.draw({1: (4, 5)})
+  cv2.imwrite(str(path), labels * 255)
+  world.write(conveyor(), {0: path})
+  np.testing.assert_array_equal(world.found()[3], _roll(labels, 3))
+
+
+def test_mask_of_a_later_frame_goes_both_ways(world, conveyor):
+  given = world.draw({3: (4, 15)})
+  world.write(conveyor(), {5: world.mask("5.png", given)})
+  # From the mask, the conveyor moves by a pixel per frame either way.
+  for t, found in enumerate(world.found()):
+    np.testing.assert_array_equal(found, _roll(given, abs(t - 5)))
+  assert [int(row["frame"]) for row in _table(world.out)] == list(range(12))
+
+
+def test_later_masks_add_and_correct(world, conveyor):
+  first = world.draw({9: (2, 3), 4: (12, 3)})
+  # On frame 5, 9 is somewhere else than found, 6 is new, 4 is not shown.
+  later = world.draw({9: (2, 20), 6: (14, 20)})
+  masks = {0: world.mask("0.png", first), 5: world.mask("5.png", later)}
+  world.write(conveyor(), masks)
+  found = world.found()
+  np.testing.assert_array_equal(found[4], _roll(first, 4))
+  four = _roll(np.where(first == 4, first, 0), 5)
+  expected = np.where(later > 0, later, four)
+  for t in range(5, world.NUM_FRAMES):
+    np.testing.assert_array_equal(found[t], _roll(expected, t - 5), f"{t}")
+
+
+def test_broken_frame_is_left_out_and_named(world, one, conveyor, asleep):
+  (world.video / "f4.png").write_bytes(b"broken")
+  cv2.imwrite(str(world.video / "f8.png"), np.zeros((9, 9, 3), np.uint8))
+  problems = world.write(conveyor(), one)
+  assert len(problems) == 2
+  assert problems[0].startswith(f"{world.video}/f4.png: cannot be decoded")
+  assert problems[1].startswith(f"{world.video}/f8.png: size is 9x9")
+  found = world.found()
+  assert [t for t, x in enumerate(found) if x is None] == [4, 8]
+  labels = world.draw({3: (4, 5)})
+  # The state stood still meanwhile.
+  np.testing.assert_array_equal(found[5], _roll(labels, 4))
+  np.testing.assert_array_equal(found[11], _roll(labels, 9))
+  assert len(_table(world.out)) == world.NUM_FRAMES - 2
+  # It is said again, though nothing is left to do.
+  assert world.write(asleep, one) == problems
+
+
+def test_masks_that_cannot_be_used_are_one_sentence(world, one, asleep):
+  good = world.draw({1: (4, 5)})
+  soft = np.linspace(0, 255, good.size).reshape(world.SIZE).astype(np.uint8)
+  soft[8:] = 255
+  grey = world.root / "made" / "grey.png"
+  cv2.imwrite(str(grey), soft)
+  colour = world.root / "made" / "colour.png"
+  cv2.imwrite(str(colour), np.zeros((*world.SIZE, 3), np.uint8))
+  void = np.full(world.SIZE, images.VOID, np.uint8)
+  first = one[0]
+  for masks, said in (
+    ({}, "there is no mask"),
+    ({0: world.root / "gone.png"}, "gone.png: mask is missing"),
+    ({0: world.mask("e.png", 0 * good)}, "e.png: mask is empty"),
+    ({0: world.mask("v.png", void)}, "v.png: most of the mask is void"),
+    ({0: grey}, "grey.png: most of .* grey without soft edges"),
+    ({0: colour}, "colour.png: mask has mode RGB"),
+    ({0: world.mask("s.png", good[:, :20])}, "size is 20x24, expected 33x24"),
+    ({12: first}, "is for frame 12, but .*video has frames 0 to 11"),
+    ({-1: first}, "is for frame -1, but"),
+  ):
+    with pytest.raises(ValueError, match=said):
+      world.write(asleep, masks)
+  (world.video / "f4.png").write_bytes(b"broken")
+  for masks in ({4: first}, {0: first, 4: first}):
+    with pytest.raises(images.DataError, match="f4.png.*mask of another frame"):
+      world.write(asleep, masks)
+  assert not world.out.exists()

@@ -1,0 +1,80 @@
+"""Masks and table, and whose files may be replaced."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from foregan_jax import pictures
+from foregan_jax.data import footage as footage_lib
+from foregan_jax.predictors import propagate
+
+
+def _table(out):
+  with open(out / "confidence.csv", newline="") as file:
+    return list(csv.DictReader(file))
+
+
+def test_table_says_how_sure_the_masks_are(world, conveyor):
+  first = world.draw({7: (2, 3)})
+  later = world.draw({2: (12, 4)})
+  masks = {0: world.mask("0.png", first), 6: world.mask("6.png", later)}
+  world.write(conveyor(), masks)
+  rows = _table(world.out)
+  assert [row["frame"] for row in rows] == [
+    str(i) for i in range(world.NUM_FRAMES)
+  ]
+  assert [row["name"] for row in rows] == [
+    f"f{i}" for i in range(world.NUM_FRAMES)
+  ]
+  given, fifth, sixth, seventh = rows[0], rows[5], rows[6], rows[7]
+  area = f"{64 / (24 * 33):.6f}"
+  assert given == {
+    "frame": "0", "name": "f0", "confidence": "1.0000",
+    "confidence_7": "1.0000", "area_7": area,
+    "confidence_2": "", "area_2": "0.000000",
+  }  # fmt: skip
+  assert 0.6 < float(fifth["confidence_7"]) < 1
+  assert fifth["confidence"] == fifth["confidence_7"]
+  # Given to one half, found to the other.
+  assert (sixth["confidence_2"], sixth["area_2"]) == ("1.0000", area)
+  mean = (1 + float(sixth["confidence_7"])) / 2
+  assert float(sixth["confidence"]) == pytest.approx(mean, abs=1e-4)
+  assert float(seventh["confidence_2"]) < 1
+
+
+def test_frame_without_objects_has_no_confidence(world, one, conveyor):
+  class Forgetful(conveyor):
+    def step(self, state, frame):
+      state, soft = super().step(state, frame)
+      soft[0], soft[1:] = 1, 0
+      return state, soft
+
+  world.write(Forgetful(), one)
+  assert not world.found()[1].any()
+  row = _table(world.out)[1]
+  assert (row["confidence"], row["confidence_3"]) == ("", "")
+  assert row["area_3"] == "0.000000"
+
+
+def test_files_of_others_are_not_replaced(world, one, asleep):
+  drawn = world.out / "masks" / "f0.png"
+  pictures.save_labels(drawn, world.draw({1: (4, 5)}))
+  before = drawn.read_bytes()
+  with pytest.raises(ValueError, match="masks is there already.*another --out"):
+    world.write(asleep, one)
+  with pytest.raises(ValueError, match="f0.png lies where results"):
+    world.write(asleep, {0: drawn})
+  with pytest.raises(ValueError, match="out/masks lies where results"):
+    pictures.save_png(
+      drawn.with_name("f1.png"), np.zeros((24, 33, 3), np.uint8)
+    )
+    propagate.write(
+      asleep,
+      footage=footage_lib.Footage(drawn.parent),
+      masks=one,
+      out=world.out,
+      description="",
+    )
+  assert drawn.read_bytes() == before
+  assert not (world.out / propagate.POINT).exists()

@@ -1,0 +1,91 @@
+"""RGMP as a system: both stages, whole videos, weights of others."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foregan_jax import game, systems
+
+
+@pytest.fixture(scope="module", params=["rgmp_voc", "rgmp_davis"])
+def stage(request, load_config):
+  """Each stage with parameters and a batch."""
+  config = load_config(request.param, "smoke")
+  system = systems.build(config)
+  rng = np.random.default_rng(0)
+  spec = system.batch_spec(config.batch_size)
+  batch = {k: rng.integers(0, 256, s.shape, np.uint8) for k, s in spec.items()}
+  batch["labels"] = np.zeros_like(batch["labels"])
+  batch["labels"][..., 8:24, 8:24, :] = 3
+  params, _ = jax.jit(system.init)(jax.random.key(0), None)
+  return config, system, params, batch
+
+
+def test_both_stages_share_their_parameters(load_config):
+  shapes = [
+    jax.eval_shape(
+      systems.build(load_config(name, "smoke")).init, jax.random.key(0), None
+    )[0]
+    for name in ("rgmp_voc", "rgmp_davis")
+  ]
+  assert shapes[0] == shapes[1]
+
+
+def test_a_batch_becomes_clips_of_the_object(stage):
+  config, system, _, batch = stage
+  clip = jax.jit(system.clips)(jax.random.key(0), batch)
+  size = (config.batch_size, config.data.clip_len, *config.clips.size)
+  assert clip.video.shape == (*size, 3) and clip.mask.shape == (*size, 1)
+  area = np.asarray(clip.mask[:, 0]).mean((1, 2, 3))
+  assert (area > 0.02).all() and (area < 0.98).all()
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_videos_of_several_objects(stage, objects):
+  config, system, params, _ = stage
+  rng = np.random.default_rng(1)
+  size = (config.data.height, config.data.width)
+  video = rng.integers(0, 256, (1, 4, *size, 3), np.uint8)
+  masks = np.zeros((1, *size, objects), np.uint8)
+  for k in range(objects):
+    masks[:, 10 * k : 10 * k + 8, :20, k] = 255
+  carry = jax.jit(system.begin)(params, video[:, 0], masks)
+  _, heads, layers = jax.jit(system.advance)(params, carry, video[:, 1:], None)
+  soft = np.asarray(heads["propagator"])
+  assert layers is None
+  assert soft.shape == (1, 3, *size, objects)
+  assert (soft.sum(-1) <= 1 + 1e-5).all() and (soft >= 0).all()
+
+
+def test_it_starts_from_weight_files(stage, tmp_path):
+  _, system, params, _ = stage
+  assert isinstance(system, game.Loads)
+  path = tmp_path / "nothing.pth"
+  path.write_bytes(b"")
+  with pytest.raises(ValueError, match="nothing.pth"):
+    system.load_weights(params, str(path))
+
+
+@pytest.mark.parametrize(
+  "name, value, words",
+  [("clips.size", (33, 32), "multiples of 32"), ("data.clip_len", 1, "2 or"),
+   ("eval.scales", (), "at least one scale")],
+)  # fmt: skip
+def test_a_config_that_fits_nothing_is_refused(name, value, words, load_config):
+  config = load_config("rgmp_voc", "smoke")
+  config.update_from_flattened_dict({name: value})
+  with pytest.raises(ValueError, match=words):
+    systems.build(config)
+
+
+def test_student_is_a_picture_and_its_mirror(load_config):
+  config = load_config("rgmp_voc", "smoke,preset=student")
+  system = systems.build(config)
+  rng = np.random.default_rng(0)
+  image = jnp.asarray(rng.integers(0, 256, (2, 32, 32, 3), np.uint8))
+  labels = jnp.zeros((2, 32, 32, 1), jnp.uint8).at[:, 8:20, 4:16].set(1)
+  clip = system.clips(jax.random.key(0), {"image": image, "labels": labels})
+  np.testing.assert_allclose(
+    clip.video[:, 1], clip.video[:, 0, :, ::-1], atol=1e-5
+  )

@@ -1,0 +1,113 @@
+"""`predict --video` from the command line, with a stand-in for the run."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from foregan_jax import pictures
+from foregan_jax.data import images
+
+_SIZE = (16, 20)
+# A run whose tracker believes that nothing moves.
+_STAND_IN = """
+import pathlib, runpy, sys, types
+import numpy as np
+from foregan_jax import trained
+from foregan_jax.predictors import mask_tracker
+
+class Still:
+  def __init__(self, tracker, params):
+    assert params == "of prop"
+  def begin(self, frame, labels):
+    return labels
+  def add(self, state, frame, labels):
+    return np.where(labels > 0, labels, state)
+  def step(self, state, frame):
+    rows = np.arange(state.max() + 1)[:, None, None] == state
+    return state, rows.astype(np.float32)
+
+class Run:
+  def __init__(self, workdir):
+    self.workdir = pathlib.Path(workdir)
+    self.config = types.SimpleNamespace(system="stand_in")
+    self.system = types.SimpleNamespace(task="videos")
+    if self.workdir.name == "still":
+      self.system.tracker = "tracker"
+  def steps(self, which):
+    return [7]
+  def params(self, step):
+    return {"prop": "of prop"}
+
+trained.Run = Run
+mask_tracker.MaskTracker = Still
+runpy.run_module("foregan_jax.predict", run_name="__main__", alter_sys=True)
+"""
+
+
+def _predict(*arguments):
+  return subprocess.run(
+    [sys.executable, "-c", _STAND_IN, *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def _mask(path, place):
+  labels = np.zeros(_SIZE, np.uint8)
+  labels[place, place] = place.start
+  pictures.save_labels(path, labels)
+  return labels
+
+
+def test_video_with_masks_of_two_frames(tmp_path):
+  video = tmp_path / "clip.v2"
+  video.mkdir()
+  for i in range(5):
+    frame = np.full((*_SIZE, 3), i, np.uint8)
+    cv2.imwrite(str(video / f"{i}.png"), frame)
+  (video / "3.png").write_bytes(b"broken")
+  first = _mask(tmp_path / "first.png", slice(2, 6))
+  later = _mask(tmp_path / "later.png", slice(9, 12))
+  done = _predict(
+    f"--workdir={tmp_path}/still",
+    f"--video={video}",
+    f"--mask={tmp_path}/first.png",
+    f"--mask=2:{tmp_path}/later.png",
+  )
+  assert done.returncode == 1, done.stderr
+  assert "clip.v2/3.png: cannot be decoded" in done.stderr
+  assert "1 frames could not be read; the rest is done" in done.stderr
+  out = tmp_path / "still" / "predict" / "clip_v2"
+  found = {p.stem: images.read_labels(p) for p in out.glob("masks/*.png")}
+  assert found.keys() == {"0", "1", "2", "4"}
+  np.testing.assert_array_equal(found["1"], first)
+  np.testing.assert_array_equal(found["4"], first + later)
+  assert (out / "confidence.csv").is_file()
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    ("--workdir=a --video=b --mask=c --sample=3", "give one of --images"),
+    ("--workdir=a --video=b", "--video and --mask go together"),
+    ("--video=b --mask=c", "one of --workdir=RUN and --weights=FILE"),
+    (
+      "--workdir=still --video=b --mask=c --mask=0:d",
+      "--mask=0:d: frame 0 has the mask c already",
+    ),
+    ("--workdir=still --video=gone --mask=c", "gone: video is missing"),
+    ("--workdir=a --video={} --mask=c", "a run of stand_in, which does not"),
+    ("--weights=odd.pth --video={} --mask=c --out=d", "weight file odd.pth is"),
+  ],
+)
+def test_mistakes_are_one_sentence(tmp_path, arguments, said):
+  for name in ("0.png", "1.png"):
+    cv2.imwrite(str(tmp_path / name), np.zeros((*_SIZE, 3), np.uint8))
+  done = _predict(*arguments.format(tmp_path).split())
+  assert done.returncode == 2
+  assert said in done.stderr
+  assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
