@@ -163,9 +163,12 @@ class VideoEvaluator:
         f"no video to evaluate on has {self._clip_len} frames (data.clip_len)"
       )
     stack = lambda name: np.stack([clip[name] for clip in clips])
+    # All objects as one: videos differ in how many there are.
     self._clips = {
       "video": stack("frames"),
-      "ref_mask": stack("ref_mask"),
+      "ref_mask": np.stack(
+        [c["ref_mask"].max(-1, keepdims=True) for c in clips]
+      ),
       "flow_fwd": stack("flow_fwd"),
     }
 

@@ -53,6 +53,8 @@ class Propagator(nn.Module):
     width: channels of the first layer.
     features: channels of the decoder.
     norm: `frozen` or `group`, see `resnet.norm`.
+    pool: whether the first layer's features are pooled; without, all of them
+      are twice as fine, which small frames need.
     align_corners: how the decoder doubles; True as PyTorch did in 2018.
   """
 
@@ -60,12 +62,15 @@ class Propagator(nn.Module):
   width: int = 64
   features: int = 256
   norm: str = "frozen"
+  pool: bool = True
   align_corners: bool = True
   dtype: Any = jnp.float32
 
   def setup(self):
     """Build both halves."""
-    self.encoder = Encoder(self.blocks, self.width, self.norm, self.dtype)
+    self.encoder = Encoder(
+      self.blocks, self.width, self.norm, self.pool, self.dtype
+    )
     self.decoder = Decoder(
       self.features,
       resnet.EXPANSION * self.width * 2 ** (len(self.blocks) - 1),
@@ -125,6 +130,7 @@ class Encoder(nn.Module):
   blocks: tuple[int, int, int, int]
   width: int
   norm: str
+  pool: bool
   dtype: Any
 
   @nn.compact
@@ -140,7 +146,9 @@ class Encoder(nn.Module):
     x = stem("conv1", False)(resnet.standardise(frame))
     x = x + stem("conv1_p", True)(mask)
     x = resnet.norm(self.norm, self.width, dtype=self.dtype, name="bn1")(x)
-    x = resnet.max_pool(nn.relu(x))
+    x = nn.relu(x)
+    if self.pool:
+      x = resnet.max_pool(x)
     stages = []
     for i, (blocks, stride) in enumerate(
       zip(self.blocks, _STRIDES, strict=True)

@@ -44,10 +44,18 @@ class Tracker:
     net: the network.
     scales: sizes at which a frame is looked at; their soft masks are averaged.
       The published ones cost twice as much as (1.0,).
+    padding: how a frame's sides become multiples of 32: "black" always adds
+      some, as published; "border" repeats the border where one is needed. A
+      network whose norms look at the whole frame is misled by black.
   """
 
   net: propagator.Propagator
   scales: tuple[float, ...] = (0.5, 0.75, 1.0)
+  padding: str = "black"
+
+  def __post_init__(self):
+    if self.padding not in ("black", "border"):
+      raise ValueError(f"padding is {self.padding!r}, not black or border")
 
   def begin(
     self,
@@ -64,7 +72,7 @@ class Tracker:
       masks: of the objects, in [0, 1], disjoint.
       live: which rows hold an object; the others change nothing.
     """
-    masks = _pad(masks * live[:, None, None])
+    masks = self._pad(masks * live[:, None, None])
     maps = jnp.concatenate([1.0 - masks.sum(0, keepdims=True), masks])
     return Tracked(maps, self._references(params, frame, maps), live)
 
@@ -89,7 +97,7 @@ class Tracker:
       given: which rows these are.
     """
     rows = given[:, None, None]
-    masks = _pad(masks * rows)
+    masks = self._pad(masks * rows)
     free = 1.0 - masks.sum(0, keepdims=True)
     objects = jnp.where(rows, masks, state.maps[1:] * free)
     background = 1.0 - objects.sum(0, keepdims=True)
@@ -110,13 +118,11 @@ class Tracker:
     Returns:
       The state, and probabilities [n + 1, h, w]: background, then the objects.
     """
-    h, w = frame.shape[:2]
-    padded = _pad(jnp.moveaxis(ranges.image_to_float(frame), -1, 0), -1.0)
-    padded = jnp.moveaxis(padded, 0, -1)[None]
+    padded = self._padded_frame(frame)
     guides = _rows(state.maps)[..., None]
     found = 0.0
     for scale, reference in zip(self.scales, state.references, strict=True):
-      size = _scaled(padded.shape[1:3], scale)
+      size = self._scaled(padded.shape[1:3], scale)
       resized = lambda x, size=size: warp.resize(x, size, align_corners=False)
       logits, _ = self.net.apply(
         {"params": params}, resized(padded), resized(guides), reference
@@ -125,7 +131,7 @@ class Tracker:
       found += warp.resize(soft, padded.shape[1:3], align_corners=False)
     found = found[..., 0] / len(self.scales)
     maps = _merge(found, state.live)
-    return state.replace(maps=maps), _crop(maps, (h, w))
+    return state.replace(maps=maps), self._crop(maps, frame.shape[:2])
 
   def run(
     self, params, state: Tracked, frames: UInt8[Array, "t h w 3"]
@@ -135,12 +141,11 @@ class Tracker:
     return jax.lax.scan(body, state, frames)
 
   def _references(self, params, frame, maps) -> tuple[propagator.Memory, ...]:
-    frame = jnp.moveaxis(ranges.image_to_float(frame), -1, 0)
-    frame = jnp.moveaxis(_pad(frame, -1.0), 0, -1)[None]
+    frame = self._padded_frame(frame)
     masks = _rows(maps)[..., None]
     made = []
     for scale in self.scales:
-      size = _scaled(frame.shape[1:3], scale)
+      size = self._scaled(frame.shape[1:3], scale)
       made.append(
         self.net.apply(
           {"params": params},
@@ -150,6 +155,42 @@ class Tracker:
         )
       )
     return tuple(made)
+
+  def padded_length(self, length: int) -> int:
+    """Returns the side of a padded frame, a multiple of 32.
+
+    In black it is larger even if it need not be: 480 becomes 512 (sic).
+    """
+    stride = propagator.STRIDE
+    if self.padding == "black":
+      return length + stride - length % stride
+    return -(-length // stride) * stride
+
+  def _scaled(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
+    if scale == 1.0:
+      return size
+    return tuple(self.padded_length(int(n * scale)) for n in size)
+
+  def _margins(self, length: int) -> tuple[int, int]:
+    extra = self.padded_length(length) - length
+    return extra // 2, extra - extra // 2
+
+  def _pad(self, x: jax.Array, black: float = 0.0) -> jax.Array:
+    """Pads [n, h, w] to what the network takes."""
+    margins = [(0, 0), *map(self._margins, x.shape[1:])]
+    if self.padding == "black":
+      return jnp.pad(x, margins, constant_values=black)
+    return jnp.pad(x, margins, mode="edge")
+
+  def _padded_frame(self, frame: jax.Array) -> jax.Array:
+    """Returns a stored frame [h, w, 3] as the network takes it."""
+    planes = jnp.moveaxis(ranges.image_to_float(frame), -1, 0)
+    return jnp.moveaxis(self._pad(planes, black=-1.0), 0, -1)[None]
+
+  def _crop(self, x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Undoes `_pad`."""
+    (top, _), (left, _) = map(self._margins, size)
+    return x[:, top : top + size[0], left : left + size[1]]
 
 
 def rows(objects: int) -> int:
@@ -176,34 +217,6 @@ def grow(state: Tracked, objects: int) -> Tracked:
     jax.tree.map(lambda x: wider(x, first), state.references),
     wider(state.live, 0),
   )
-
-
-def padded_length(length: int) -> int:
-  """Returns the next multiple of 32 that is larger (sic: 480 becomes 512)."""
-  return length + propagator.STRIDE - length % propagator.STRIDE
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-  if scale == 1.0:
-    return size
-  return tuple(padded_length(int(n * scale)) for n in size)
-
-
-def _margins(length: int) -> tuple[int, int]:
-  extra = padded_length(length) - length
-  return extra // 2, extra - extra // 2
-
-
-def _pad(x: jax.Array, value: float = 0.0) -> jax.Array:
-  """Pads [n, h, w] to what the network takes."""
-  margins = [(0, 0), _margins(x.shape[1]), _margins(x.shape[2])]
-  return jnp.pad(x, margins, constant_values=value)
-
-
-def _crop(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Undoes `_pad`."""
-  (top, _), (left, _) = (_margins(n) for n in size)
-  return x[:, top : top + size[0], left : left + size[1]]
 
 
 def _rows(maps: jax.Array) -> jax.Array:

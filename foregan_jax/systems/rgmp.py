@@ -157,6 +157,7 @@ def from_config(c) -> Rgmp:
     width=c.nets.width,
     features=c.nets.features,
     norm=c.nets.norm,
+    pool=c.nets.pool,
     align_corners=c.nets.align_corners,
     dtype=platform.dtype(c.dtype),
   )
@@ -177,7 +178,7 @@ def from_config(c) -> Rgmp:
     remat=platform.remat(c.remat),
   )
   return Rgmp(
-    tracker=tracker.Tracker(net, tuple(c.eval.scales)),
+    tracker=tracker.Tracker(net, tuple(c.eval.scales), c.eval.padding),
     nets={"prop": net},
     players=(player,),
     clips=clips,

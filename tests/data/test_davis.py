@@ -81,6 +81,19 @@ def test_objects(tiny_root, open_davis):
     open_davis(tiny_root, objects=0)
 
 
+def test_all_objects_at_once(tiny_root, open_davis):
+  source = open_davis(tiny_root, objects="all")
+  sequence = source.sequence("ant")
+  for k in (1, 2):
+    alone = source.sequence("ant", objects=k)
+    np.testing.assert_array_equal(
+      sequence["ref_mask"][..., k - 1 : k], alone["ref_mask"]
+    )
+    for both, one in zip(sequence["labels"], alone["labels"], strict=True):
+      if one is not None:
+        np.testing.assert_array_equal(both == k, one == 1)
+
+
 def test_void_is_kept_apart(tiny, tiny_root, open_davis):
   labels = np.zeros(tiny.SIZE, np.uint8)
   labels[:5], labels[5:10] = 1, 255

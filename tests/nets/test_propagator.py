@@ -1,7 +1,6 @@
 """RGMP's network: equal to the original, its exact saving, its weights."""
 
 import collections
-import json
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from flax import traverse_util
 from foregan_jax.layers import resnet
 from foregan_jax.nets import propagator, propagator_weights
 from tests.nets import golden as golden_lib
+from tests.runtime import torch_files
 
 SIZE = (96, 160)
 SMALL = {"blocks": (2, 1, 1, 1), "width": 8, "features": 16}
@@ -118,6 +118,22 @@ def test_shapes_of_the_stages():
   assert made.r2.shape == (1, 24, 40, 256)
 
 
+def test_without_the_pool_features_are_twice_as_fine(small, key):
+  frame, mask = jnp.zeros((1, 32, 64, 3)), jnp.zeros((1, 32, 64, 1))
+  sizes = []
+  for pool in (True, False):
+    net = propagator.Propagator(**SMALL, pool=pool)
+    made = jax.eval_shape(
+      lambda net=net: net.apply(
+        {"params": small[1]}, frame, mask, method="encode"
+      )
+    )
+    sizes.append([x.shape[1:3] for x in jax.tree.leaves(made)])
+  assert sizes[0][0] == (8, 16)
+  for coarse, fine in zip(*sizes, strict=True):
+    assert fine == (2 * coarse[0], 2 * coarse[1])
+
+
 def test_one_frame_serves_many_masks(small, key):
   net, params = small
   frame = jax.random.uniform(key, (1, 32, 64, 3), minval=-1.0)
@@ -181,26 +197,12 @@ def _official_file(params, extra=()):
   return tensors | dict(extra)
 
 
-def _write(path, tensors):
-  """Writes .safetensors by hand: a header in JSON, then the bytes."""
-  names = {np.dtype(np.float32): "F32", np.dtype(np.int64): "I64"}
-  header, at = {}, 0
-  for name, x in tensors.items():
-    header[name] = {
-      "dtype": names[x.dtype],
-      "shape": x.shape,
-      "data_offsets": [at, at + x.nbytes],
-    }
-    at += x.nbytes
-  text = json.dumps(header).encode()
-  body = b"".join(np.ascontiguousarray(x).tobytes() for x in tensors.values())
-  path.write_bytes(len(text).to_bytes(8, "little") + text + body)
-
-
-def test_an_official_file_gives_all_parameters(small, tmp_path):
+@pytest.mark.parametrize("layout", ["zip", "legacy", "safetensors"])
+def test_an_official_file_gives_all_parameters(layout, small, tmp_path):
   net, params = small
-  path = tmp_path / "rgmp.safetensors"
-  _write(path, _official_file(params))
+  path = torch_files.write_arrays(
+    tmp_path / "rgmp.pth", _official_file(params), layout
+  )
   fresh = propagator.init(net, jax.random.key(1), (32, 64))
   loaded = propagator_weights.load(path, fresh)
   jax.tree.map(np.testing.assert_array_equal, loaded, params)
@@ -216,8 +218,7 @@ def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
         name = name.replace(f"res{ours}.", f"layer{theirs}.")
       tensors[name] = x
   tensors["fc.weight"] = np.zeros((10, 256), np.float32)
-  path = tmp_path / "resnet.safetensors"
-  _write(path, tensors)
+  path = torch_files.write_arrays(tmp_path / "resnet.pth", tensors, "zip")
   fresh = propagator.init(net, jax.random.key(1), (32, 64))
   loaded = propagator_weights.load(path, fresh)
   from_file = loaded["encoder"] | {"conv1_p": params["encoder"]["conv1_p"]}
@@ -243,7 +244,6 @@ def test_a_file_that_does_not_fit_is_refused(change, words, small, tmp_path):
   net, params = small
   tensors = _official_file(params)
   change(tensors)
-  path = tmp_path / "rgmp.safetensors"
-  _write(path, tensors)
+  path = torch_files.write_arrays(tmp_path / "rgmp.pth", tensors, "legacy")
   with pytest.raises(ValueError, match=words):
     propagator_weights.load(path, params)

@@ -40,8 +40,9 @@ def _begin(made, masks, live):
    (97, 128, 15, 16)],
 )  # fmt: skip
 def test_padding_is_the_published_one(length, padded, low, high):
-  assert tracker.padded_length(length) == padded
-  assert tracker._margins(length) == (low, high)
+  track = tracker.Tracker(propagator.Propagator())
+  assert track.padded_length(length) == padded
+  assert track._margins(length) == (low, high)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +51,24 @@ def test_padding_is_the_published_one(length, padded, low, high):
    ((512, 1184), (288, 608), (416, 896))],
 )  # fmt: skip
 def test_scales_are_the_published_ones(size, half, three_quarters):
-  assert tracker._scaled(size, 0.5) == half
-  assert tracker._scaled(size, 0.75) == three_quarters
-  assert tracker._scaled(size, 1.0) == size
+  track = tracker.Tracker(propagator.Propagator())
+  assert track._scaled(size, 0.5) == half
+  assert track._scaled(size, 0.75) == three_quarters
+  assert track._scaled(size, 1.0) == size
+
+
+def test_border_padding_adds_what_is_needed(made):
+  net = made[0].net
+  track = tracker.Tracker(net, (1.0,), padding="border")
+  assert [track.padded_length(n) for n in (64, 65, 96)] == [64, 96, 96]
+  frame = np.zeros((40, 32, 3), np.uint8)
+  frame[0], frame[-1] = 255, 51
+  padded = track._padded_frame(jnp.asarray(frame))
+  assert padded.shape == (1, 64, 32, 3)
+  np.testing.assert_allclose(padded[0, :13], 1.0)
+  np.testing.assert_allclose(padded[0, -13:], -0.6, atol=1e-6)
+  with pytest.raises(ValueError, match="'white', not black or border"):
+    tracker.Tracker(net, padding="white")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """Weight files: the tensors come back, and nothing of the file is run."""
 
 import collections
-import io
-import json
 import os
 import pickle
 import zipfile
@@ -11,102 +9,9 @@ import numpy as np
 import pytest
 
 from foregan_jax.runtime import state_dicts
+from tests.runtime import torch_files as files
 
-HEAD = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})
-KINDS = {
-  "Float": "f4", "Double": "f8", "Half": "f2", "Long": "i8", "Int": "i4",
-  "Short": "i2", "Char": "i1", "Byte": "u1", "BFloat16": "u2", "Bool": "u1",
-}  # fmt: skip
 both_layouts = pytest.mark.parametrize("layout", ["zip", "legacy"])
-
-
-def _named(module, name):
-  """Stands for something of PyTorch's; pickles as its name."""
-  return type(name, (), {"__module__": module})
-
-
-class Storage:
-  """Numbers as PyTorch stores them, under the name of a type."""
-
-  def __init__(self, values, kind="Float", cut=None):
-    self.type = _named("torch", f"{kind}Storage")
-    self.count = len(values)
-    self.raw = np.asarray(values, f"<{KINDS[kind]}").tobytes()[:cut]
-
-
-class Call:
-  """Pickles itself as a call."""
-
-  def __init__(self, function, *args):
-    self.call = function, args
-
-  def __reduce__(self):
-    return self.call
-
-
-def tensor(storage, offset, shape, strides, *metadata):
-  rebuild = _named("torch._utils", "_rebuild_tensor_v2")
-  hooks = collections.OrderedDict()
-  return Call(rebuild, storage, offset, shape, strides, False, hooks, *metadata)
-
-
-def matrix():
-  return tensor(Storage(range(6)), 0, (2, 3), (3, 1))
-
-
-class Pickler(pickle._Pickler):
-  """Pickles names without looking them up, and storages as PyTorch does."""
-
-  def save_global(self, obj, name=None):
-    self.write(f"c{obj.__module__}\n{name or obj.__name__}\n".encode())
-    self.memoize(obj)
-
-  def persistent_id(self, obj):
-    if isinstance(obj, Storage):
-      self.stored += [] if obj in self.stored else [obj]
-      key = str(self.stored.index(obj))
-      return ("storage", obj.type, key, "cuda:0", obj.count, *self.view)
-
-
-def write(path, tree, layout, **kwargs):
-  stream = io.BytesIO()
-  pickler = Pickler(stream, protocol=2)
-  pickler.stored, pickler.view = [], [None] * (layout == "legacy")
-  pickler.dump(tree)
-  save = write_zip if layout == "zip" else write_legacy
-  return save(path, stream.getvalue(), pickler.stored, **kwargs)
-
-
-def write_zip(path, content, stored=(), *, order="little", **kwargs):
-  with zipfile.ZipFile(path, "w", **kwargs) as archive:
-    archive.writestr("archive/data.pkl", content)
-    if order:
-      archive.writestr("archive/byteorder", order)
-    for key, storage in enumerate(stored):
-      archive.writestr(f"archive/data/{key}", storage.raw)
-  return path
-
-
-def write_legacy(path, content, stored, *, head=HEAD, keys=None, count=None):
-  keys = keys or [str(key) for key in range(len(stored))]
-  parts = [pickle.dumps(part, 2) for part in head]
-  parts += [content, pickle.dumps(keys, 2)]
-  for storage in stored:
-    size = (count or storage.count).to_bytes(8, "little", signed=True)
-    parts += [size, storage.raw]
-  path.write_bytes(b"".join(parts))
-  return path
-
-
-def write_safetensors(path, header, data):
-  """Writes a header of tensors' (dtype, shape, place), or one that is bytes."""
-  if not isinstance(header, bytes):
-    keys = ("dtype", "shape", "data_offsets")
-    header = {k: dict(zip(keys, v, strict=True)) for k, v in header.items()}
-    header = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
-  path = path.with_suffix(".safetensors")
-  path.write_bytes(len(header).to_bytes(8, "little") + header + data)
-  return path
 
 
 @pytest.fixture
@@ -121,7 +26,7 @@ def refused(path, said):
 
 @both_layouts
 def test_views_of_one_storage(path, layout):
-  shared = Storage(range(12))
+  shared = files.Storage(range(12))
   whole = np.arange(12, dtype=np.float32).reshape(3, 4)
   views = {
     "whole": (0, (3, 4), (4, 1), whole),
@@ -136,10 +41,12 @@ def test_views_of_one_storage(path, layout):
   tree = collections.OrderedDict()
   tree._metadata = {"": {"version": 1}}
   for name, (*place, _) in views.items():
-    plain = tensor(shared, *place, None)
-    rebuild = _named("torch._utils", "_rebuild_parameter")
-    tree[name] = Call(rebuild, plain, True, hooks) if "s" in name else plain
-  found = state_dicts.read(write(path, tree, layout))
+    plain = files.tensor(shared, *place, None)
+    rebuild = files.named("torch._utils", "_rebuild_parameter")
+    tree[name] = (
+      files.Call(rebuild, plain, True, hooks) if "s" in name else plain
+    )
+  found = state_dicts.read(files.write(path, tree, layout))
   assert list(found) == list(views)
   for name, array in found.items():
     assert array.dtype == np.float32
@@ -152,13 +59,16 @@ def test_views_of_one_storage(path, layout):
 
 @both_layouts
 def test_number_types(path, layout):
-  numbers = {kind: [100, 0, 3] for kind in KINDS}
+  numbers = {kind: [100, 0, 3] for kind in files.KINDS}
   numbers["BFloat16"] = [0x3FC0, 0xC010, 1]
-  expected = {kind: (dtype, [100, 0, 3]) for kind, dtype in KINDS.items()}
+  expected = {kind: (dtype, [100, 0, 3]) for kind, dtype in files.KINDS.items()}
   expected["BFloat16"] = ("f4", [1.5, -2.25, 2.0**-133])
   expected["Bool"] = ("?", [True, False, True])
-  tree = {k: tensor(Storage(v, k), 0, (3,), (1,)) for k, v in numbers.items()}
-  found = state_dicts.read(write(path, tree, layout))
+  tree = {
+    k: files.tensor(files.Storage(v, k), 0, (3,), (1,))
+    for k, v in numbers.items()
+  }
+  found = state_dicts.read(files.write(path, tree, layout))
   for kind, (dtype, values) in expected.items():
     assert found[kind].dtype == np.dtype(dtype), kind
     assert found[kind].tolist() == values
@@ -168,9 +78,13 @@ def test_number_types(path, layout):
 @both_layouts
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state"])
 def test_weights_lie_one_level_down(path, layout, key):
-  inner = {"module.a.w": matrix(), "module.b": matrix()}
-  tree = {"epoch": 3, "optimizer": [{0: {"m": matrix()}}, 0.1], key: inner}
-  found = state_dicts.read(write(path, tree, layout))
+  inner = {"module.a.w": files.matrix(), "module.b": files.matrix()}
+  tree = {
+    "epoch": 3,
+    "optimizer": [{0: {"m": files.matrix()}}, 0.1],
+    key: inner,
+  }
+  found = state_dicts.read(files.write(path, tree, layout))
   assert list(found) == ["a.w", "b"]
   assert found["a.w"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
@@ -179,29 +93,44 @@ def test_weights_lie_one_level_down(path, layout, key):
 @pytest.mark.parametrize(
   "tree, said",
   [
-    ({"w": matrix(), "epoch": 3}, "holds int at 'epoch', expected named"),
-    ({"state_dict": {"w": matrix(), "lr": 0.1}}, "holds float at 'lr'"),
-    ({1: matrix()}, "at 1, expected named tensors"),
-    ([matrix()], "holds list, expected a dict of tensors"),
+    (
+      {"w": files.matrix(), "epoch": 3},
+      "holds int at 'epoch', expected named",
+    ),
+    (
+      {"state_dict": {"w": files.matrix(), "lr": 0.1}},
+      "holds float at 'lr'",
+    ),
+    ({1: files.matrix()}, "at 1, expected named tensors"),
+    ([files.matrix()], "holds list, expected a dict of tensors"),
     ({"model": {}, "state_dict": {}}, "has two dicts"),
     ({}, "holds no tensors"),
-    ({"w": tensor("0", 0, (), ())}, "describes 'w' as PyTorch does not"),
-    ({"w": tensor(Storage([1]), 0, (1,), (1,), {"neg": True})}, "negated"),
-    ({"w": tensor(Storage([1, 2], cut=4), 0, (), ())}, "has 4 bytes of '0'"),
+    (
+      {"w": files.tensor("0", 0, (), ())},
+      "describes 'w' as PyTorch does not",
+    ),
+    (
+      {"w": files.tensor(files.Storage([1]), 0, (1,), (1,), {"neg": True})},
+      "negated",
+    ),
+    (
+      {"w": files.tensor(files.Storage([1, 2], cut=4), 0, (), ())},
+      "has 4 bytes of '0'",
+    ),
   ],
 )
 def test_other_contents_are_named(path, layout, tree, said):
-  refused(write(path, tree, layout), said)
+  refused(files.write(path, tree, layout), said)
 
 
 @both_layouts
 @pytest.mark.parametrize("nested", [False, True])
 def test_code_is_refused_before_it_runs(path, tmp_path, layout, nested):
   witness = tmp_path / "witness"
-  call = Call(os.system, f"touch {witness}")
-  tree = {"state_dict": {"w": matrix()}, "x": [call]} if nested else call
+  call = files.Call(os.system, f"touch {witness}")
+  tree = {"state_dict": {"w": files.matrix()}, "x": [call]} if nested else call
   said = "asks for posix.system, .*; refused before anything was run"
-  refused(write(path, tree, layout), said)
+  refused(files.write(path, tree, layout), said)
   assert not witness.exists()
   # The trap is a real one: who loads it without care runs it.
   pickle.loads(pickle.dumps(call))
@@ -211,10 +140,10 @@ def test_code_is_refused_before_it_runs(path, tmp_path, layout, nested):
 @pytest.mark.parametrize("place", range(4))
 def test_code_in_any_pickle_of_the_legacy_layout(path, tmp_path, place):
   witness = tmp_path / "witness"
-  call = Call(os.mkdir, str(witness))
-  head = [call if place == k else part for k, part in enumerate(HEAD)]
+  call = files.Call(os.mkdir, str(witness))
+  head = [call if place == k else part for k, part in enumerate(files.HEAD)]
   keys = [call] if place == 3 else None
-  write(path, {"w": matrix()}, "legacy", head=head, keys=keys)
+  files.write(path, {"w": files.matrix()}, "legacy", head=head, keys=keys)
   refused(path, "asks for posix.mkdir")
   assert not witness.exists()
 
@@ -233,7 +162,7 @@ def test_code_in_any_pickle_of_the_legacy_layout(path, tmp_path, place):
   ],
 )
 def test_other_code_is_refused(path, code, said):
-  refused(write_zip(path, b"\x80\x04" + code + b"."), said)
+  refused(files.write_zip(path, b"\x80\x04" + code + b"."), said)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +175,7 @@ def test_pickle_cannot_change_the_reader(path, code, slots):
   # BUILD sets attributes of what was found, by __dict__ or by setattr.
   state = b"}X\x07\x00\x00\x00spoiledK\x01s"
   state = b"N" + state + b"\x86" if slots else state
-  refused(write_zip(path, b"\x80\x02" + code + state + b"b."), "")
+  refused(files.write_zip(path, b"\x80\x02" + code + state + b"b."), "")
   parts = [*vars(state_dicts).values(), *vars(state_dicts._Unpickler).values()]
   assert not any(hasattr(part, "spoiled") for part in parts)
 
@@ -271,15 +200,24 @@ def test_pickle_cannot_change_the_reader(path, code, slots):
   ],
 )
 def test_tensor_beyond_its_storage(path, layout, place, said):
-  refused(write(path, {"w": tensor(Storage(range(6)), *place)}, layout), said)
+  refused(
+    files.write(
+      path,
+      {"w": files.tensor(files.Storage(range(6)), *place)},
+      layout,
+    ),
+    said,
+  )
 
 
 @pytest.mark.parametrize("layout", ["zip", "legacy", "safetensors"])
 def test_truncation_anywhere_is_an_error(path, layout):
   if layout == "safetensors":
-    path = write_safetensors(path, {"w": ("F32", [6], [0, 24])}, bytes(24))
+    path = files.write_safetensors(
+      path, {"w": ("F32", [6], [0, 24])}, bytes(24)
+    )
   else:
-    write(path, {"w": matrix()}, layout)
+    files.write(path, {"w": files.matrix()}, layout)
   assert state_dicts.read(path)["w"].size == 6
   content = path.read_bytes()
   for size in range(len(content)):
@@ -294,19 +232,29 @@ def test_truncation_anywhere_is_an_error(path, layout):
     ({"count": -6}, r"has \d+, not 6 values"),
     ({"keys": ["1"]}, "lists other storages than used"),
     ({"keys": ["0", "0"]}, "lists other storages than used"),
-    ({"head": (1, *HEAD[1:])}, "is no weight file"),
-    ({"head": (HEAD[0], 1002, {})}, "is no weight file"),
+    ({"head": (1, *files.HEAD[1:])}, "is no weight file"),
+    ({"head": (files.HEAD[0], 1002, {})}, "is no weight file"),
   ],
 )
 def test_legacy_layout_is_checked(path, changes, said):
-  refused(write(path, {"w": matrix()}, "legacy", **changes), said)
+  refused(
+    files.write(path, {"w": files.matrix()}, "legacy", **changes),
+    said,
+  )
 
 
 def test_zip_is_checked(path):
-  write(path, {"w": matrix()}, "zip", compression=zipfile.ZIP_DEFLATED)
+  files.write(
+    path, {"w": files.matrix()}, "zip", compression=zipfile.ZIP_DEFLATED
+  )
   refused(path, "'archive/data.pkl' compressed or")
-  refused(write(path, {"w": matrix()}, "zip", order="big"), "order b'big'")
-  content = write(path, {"w": matrix()}, "zip", order="").read_bytes()
+  refused(
+    files.write(path, {"w": files.matrix()}, "zip", order="big"),
+    "order b'big'",
+  )
+  content = files.write(
+    path, {"w": files.matrix()}, "zip", order=""
+  ).read_bytes()
   encrypted = bytearray(content)
   encrypted[content.index(b"PK\x01\x02") + 8] |= 1  # flags in the directory
   data = np.arange(6, dtype="<f4").tobytes()
@@ -336,7 +284,7 @@ def test_safetensors(path):
     "module.h": ("BF16", [2], [1, 5]),
   }
   data = b"\x07\xc0\x3f\x10\xc0" + np.arange(6, dtype="<f4").tobytes()
-  found = state_dicts.read(write_safetensors(path, header, data))
+  found = state_dicts.read(files.write_safetensors(path, header, data))
   assert list(found) == ["module.w", "n", "module.h"]
   assert found["module.w"].tolist() == [[0, 1], [2, 3], [4, 5]]
   assert found["n"].tolist() == 7
@@ -359,7 +307,7 @@ def test_safetensors(path):
   ],
 )
 def test_broken_safetensors_are_named(path, header, said):
-  path = write_safetensors(path, header, bytes(4))
+  path = files.write_safetensors(path, header, bytes(4))
   refused(path, said)
   path.write_bytes((2**63).to_bytes(8, "little") + b"{}")
   refused(path, "has 10 bytes, expected 9223")

@@ -18,14 +18,14 @@ def stage(request, load_config):
   batch = {k: rng.integers(0, 256, s.shape, np.uint8) for k, s in spec.items()}
   batch["labels"] = np.zeros_like(batch["labels"])
   batch["labels"][..., 8:24, 8:24, :] = 3
-  params, _ = jax.jit(system.init)(jax.random.key(0), None)
+  params, _ = jax.jit(system.init)(jax.random.key(0), {})
   return config, system, params, batch
 
 
 def test_both_stages_share_their_parameters(load_config):
   shapes = [
     jax.eval_shape(
-      systems.build(load_config(name, "smoke")).init, jax.random.key(0), None
+      systems.build(load_config(name, "smoke")).init, jax.random.key(0), {}
     )[0]
     for name in ("rgmp_voc", "rgmp_davis")
   ]
