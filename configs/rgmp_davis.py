@@ -55,7 +55,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.clips.size = (256, 512)
   if demo or arg.small:
     rgmp_settings.small(c)
-    c.num_steps, c.recurrence = 300, 0
+    c.num_steps, c.recurrence = 350, 0
     c.data.skips.update(dict(most=2, raise_by=1, every=100))
     c.clips.size = (64, 96)
   if arg.smoke:

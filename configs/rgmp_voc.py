@@ -49,7 +49,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.recurrence = 20_000
   demo = not (arg.data or arg.fake or arg.smoke)
   c.data.kind = "demo" if demo else "davis" if arg.data else "fake"
-  c.data.root, c.data.instances_root = arg.videos, arg.data
+  c.data.root, c.data.train_root = arg.videos, arg.data
   c.data.year, c.data.resolution = arg.year, arg.resolution
   c.data.objects = -1 if arg.year == "2017" else 0
   c.data.still = 320  # side of the stills; clips are cut from them
@@ -58,7 +58,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.clips.size = (256, 256)
   if demo or arg.small:
     rgmp_settings.small(c)
-    c.num_steps, c.recurrence = 300, 100
+    c.num_steps, c.recurrence = 350, 100
     c.data.still, c.clips.size = 96, (64, 96)
   if arg.smoke:
     rgmp_settings.smoke(c)

@@ -33,7 +33,7 @@ _MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
   "keep_checkpoints", "alarm_after", "eval.pictures", "eval.inception",
   "eval.num_drawn", "data.threads", "data.prefetch",
-  "data.root", "data.flow_cache", "scan_unroll", "remat",
+  "data.root", "data.train_root", "data.flow_cache", "scan_unroll", "remat",
 )  # fmt: skip
 # A big network has hundreds of arrays; the totals are what one reads.
 _MAX_OVERVIEW_LINES = 24

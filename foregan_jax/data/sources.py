@@ -49,7 +49,7 @@ def training(config, workdir: pathlib.Path, spec: dict):
     return _stills(config, workdir, config.data.train_split)
   if "skips" in config.data:
     return _clips(config, workdir)
-  if "instances_root" in config.data:
+  if "still" in config.data:
     return _instances(config, workdir)
   source = _davis(config, workdir, config.data.train_split)
   source.prepare(show_progress=jax.process_index() == 0)
@@ -115,7 +115,7 @@ def _clips(config, workdir: pathlib.Path) -> clips.Clips:
   d = config.data
   return clips.Clips(
     # As it is written: what is prepared may lie in a cloud.
-    d.root or _root(config, workdir),
+    d.train_root or d.root or _root(config, workdir),
     year=d.year,
     split=d.train_split,
     resolution=d.resolution,
@@ -129,7 +129,7 @@ def _instances(config, workdir: pathlib.Path) -> instances.Instances:
   d = config.data
   demo_stills = _root(config, workdir) / demo_render.STILLS
   return instances.Instances(
-    d.instances_root or demo_stills, split=d.train_split, size=d.still
+    d.train_root or demo_stills, split=d.train_split, size=d.still
   )
 
 

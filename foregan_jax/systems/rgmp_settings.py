@@ -36,6 +36,7 @@ def published(stage: str) -> ml_collections.ConfigDict:
   c.data = d = ml_collections.ConfigDict()
   d.kind = "davis"  # davis | demo | fake
   d.root = ""  # of kind demo, "": demo_data beside the workdir
+  d.train_root = ""  # what is trained on, where it lies elsewhere
   d.year = "2016"
   d.resolution = ""  # "": the only folder below JPEGImages
   d.train_split = "train"

@@ -109,7 +109,7 @@ def test_loops_and_recomputation_change_nothing(fields):
 
 
 def test_it_learns_to_follow_discs():
-  clip = _discs(frames=3)
+  clip = _discs(frames=2)
   player, params = _player(clip, aux_weight=0.2), _params()
   tx = optax.adam(3e-3)
 
@@ -124,7 +124,7 @@ def test_it_learns_to_follow_discs():
     return optax.apply_updates(params, updates), opt, made.metrics
 
   opt = tx.init(params)
-  for at in range(120):
+  for at in range(100):
     params, opt, metrics = step(params, opt, at)
   assert metrics["iou_last"] > 0.9
 
