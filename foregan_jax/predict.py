@@ -105,7 +105,10 @@ def _tracker() -> tuple[propagate.Tracker, str]:
     run.config.eval.scales = scales
   step = _one_step(run)
   params = run.params(step)["prop"]
-  tracker = mask_tracker.MaskTracker(run.system.tracker, params)
+  d = run.config.data
+  tracker = mask_tracker.MaskTracker(
+    run.system.tracker, params, side=min(d.height, d.width)
+  )
   return tracker, f"{run.workdir}, step {step}, {scales}"
 
 

@@ -19,8 +19,8 @@ from foregan_jax import trained
 from foregan_jax.predictors import mask_tracker
 
 class Still:
-  def __init__(self, tracker, params):
-    assert params == "of prop"
+  def __init__(self, tracker, params, side):
+    assert (params, side) == ("of prop", 64)
   def begin(self, frame, labels):
     return labels
   def add(self, state, frame, labels):
@@ -32,7 +32,9 @@ class Still:
 class Run:
   def __init__(self, workdir):
     self.workdir = pathlib.Path(workdir)
-    self.config = types.SimpleNamespace(system="stand_in")
+    self.config = types.SimpleNamespace(
+      system="stand_in", data=types.SimpleNamespace(height=64, width=112)
+    )
     self.system = types.SimpleNamespace(task="videos")
     if self.workdir.name == "still":
       self.system.tracker = "tracker"

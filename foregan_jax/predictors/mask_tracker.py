@@ -4,17 +4,20 @@ import functools
 import pathlib
 from typing import Any
 
+import cv2
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
+from foregan_jax.data import images
 from foregan_jax.nets import propagator, propagator_weights
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import platform
 
 # Objects are propagated in so many rows; few programs are compiled.
 _ROOMS = (1, 2, 3, 5, 8)
+
+_PUBLISHED = 480  # the shorter side of DAVIS's frames
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Labels = UInt8[np.ndarray, "h w"]
@@ -28,13 +31,16 @@ class MaskTracker:
   number of videos, and what is carried through a video is the caller's.
   """
 
-  def __init__(self, tracker: tracker_lib.Tracker, params: Any):
+  def __init__(self, tracker: tracker_lib.Tracker, params: Any, side: int):
     """Remembers the network.
 
     Args:
       tracker: says which network, at which scales.
       params: of the network.
+      side: the shorter side of the frames that it has learnt from. Larger ones
+        are looked at in that size; masks are as large as the frames.
     """
+    self._side = side
     self._params = jax.device_put(params)
     self._begin = jax.jit(tracker.begin)
     self._add = jax.jit(tracker.add)
@@ -53,8 +59,8 @@ class MaskTracker:
     count = int(labels.max())
     if not count:
       raise ValueError("the mask holds no object, so there is none to follow")
-    masks, given = _one_hot(labels, _room(count))
-    return self._begin(self._params, frame, masks, given)
+    masks, given = self._masks(labels, _room(count))
+    return self._begin(self._params, self._shrink(frame), masks, given)
 
   def add(self, state: State, frame: Frame, labels: Labels) -> State:
     """Returns the state with objects that are new on a frame, or corrected.
@@ -67,7 +73,8 @@ class MaskTracker:
     """
     count = max(int(labels.max()), len(state.live))
     state = tracker_lib.grow(state, _room(count))
-    masks, given = _one_hot(labels, len(state.live))
+    masks, given = self._masks(labels, len(state.live))
+    frame = self._shrink(frame)
     return self._add(self._params, state, frame, masks, given)
 
   def step(
@@ -78,9 +85,34 @@ class MaskTracker:
     The state that is passed in is gone afterwards. Rows are the background
     and the objects that exist; they sum to 1.
     """
-    state, soft = self._step(self._params, state, frame)
+    state, soft = self._step(self._params, state, self._shrink(frame))
     count = 1 + int(np.flatnonzero(np.asarray(state.live))[-1])
-    return state, np.asarray(soft[: count + 1], np.float32)
+    soft = np.asarray(soft[: count + 1], np.float32)
+    h, w = frame.shape[:2]
+    if soft.shape[1:] == (h, w):
+      return state, soft
+    linear = cv2.INTER_LINEAR
+    grown = [cv2.resize(x, (w, h), interpolation=linear) for x in soft]
+    return state, np.stack(grown)
+
+  def _size(self, size: tuple[int, int]) -> tuple[int, int]:
+    """Returns the size at which a frame of `size` is looked at."""
+    scale = min(1.0, self._side / min(size))
+    return round(scale * size[0]), round(scale * size[1])
+
+  def _shrink(self, frame: Frame) -> Frame:
+    return images.resize_image(frame, self._size(frame.shape[:2]))
+
+  def _masks(
+    self, labels: Labels, count: int
+  ) -> tuple[Float[np.ndarray, "n h w"], Bool[np.ndarray, " n"]]:
+    """Returns soft masks of `count` objects, and which of them there are."""
+    size = self._size(labels.shape)
+    hits = [labels == k for k in range(1, count + 1)]
+    masks = [images.resize_mask(hit.astype(np.uint8), size) for hit in hits]
+    coverage = np.stack([mask[..., 0] for mask in masks])
+    given = np.array([hit.any() for hit in hits])
+    return coverage.astype(np.float32) / np.float32(255), given
 
 
 def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
@@ -106,18 +138,10 @@ def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
       "RGMP's whole network"
     )
   fields = {"scales": scales} if scales else {}
-  return MaskTracker(tracker_lib.Tracker(net, **fields), params)
+  return MaskTracker(tracker_lib.Tracker(net, **fields), params, _PUBLISHED)
 
 
 def _room(count: int) -> int:
   """Returns how many rows are made for so many objects."""
   fits = [room for room in _ROOMS if room >= count]
   return fits[0] if fits else -(-count // _ROOMS[-1]) * _ROOMS[-1]
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _one_hot(labels: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
-  """Returns masks [count, h, w] and which of them hold an object."""
-  ids = jnp.arange(1, count + 1)[:, None, None]
-  masks = (labels[None] == ids).astype(jnp.float32)
-  return masks, masks.any((1, 2))

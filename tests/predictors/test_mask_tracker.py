@@ -16,7 +16,7 @@ def follow():
   net = propagator.Propagator(blocks=(1, 1, 1, 1), width=4, features=8)
   params = propagator.init(net, jax.random.key(0), (32, 32))
   tracker = tracker_lib.Tracker(net, (1.0,))
-  return mask_tracker.MaskTracker(tracker, params)
+  return mask_tracker.MaskTracker(tracker, params, side=480)
 
 
 @pytest.fixture
@@ -62,3 +62,24 @@ def test_objects_join_and_the_room_grows(follow, frames):
 def test_a_mask_without_object_is_refused(follow, frames):
   with pytest.raises(ValueError, match="no object"):
     follow.begin(frames[0], np.zeros(SIZE, np.uint8))
+
+
+def test_large_frames_are_looked_at_in_the_size_that_was_learnt(frames):
+  seen = []
+
+  class Spy(tracker_lib.Tracker):
+    def begin(self, params, frame, masks, live):
+      seen.append((frame.shape, masks.shape))
+      return tracker_lib.Tracked(masks, (), live)
+
+    def step(self, params, state, frame):
+      seen.append(frame.shape)
+      return state, state.maps[:1].repeat(2, axis=0)
+
+  track = mask_tracker.MaskTracker(Spy(propagator.Propagator()), {}, side=20)
+  state = track.begin(frames[0], _labels((2, 2)))
+  _, soft = track.step(state, frames[1])
+  assert seen == [((20, 25, 3), (1, 20, 25)), (20, 25, 3)]
+  assert soft.shape == (2, *SIZE)
+  # Coverage: the object is a quarter as many pixels, and still there.
+  np.testing.assert_allclose(soft[1].mean(), 100 / 2000, atol=1e-3)
