@@ -100,12 +100,12 @@ class MaskTracker:
     scale = min(1.0, self._side / min(size))
     return round(scale * size[0]), round(scale * size[1])
 
-  def _shrink(self, frame: Frame) -> Frame:
+  def _shrink(self, frame: Frame) -> UInt8[np.ndarray, "h2 w2 3"]:
     return images.resize_image(frame, self._size(frame.shape[:2]))
 
   def _masks(
     self, labels: Labels, count: int
-  ) -> tuple[Float[np.ndarray, "n h w"], Bool[np.ndarray, " n"]]:
+  ) -> tuple[Float[np.ndarray, "n h2 w2"], Bool[np.ndarray, " n"]]:
     """Returns soft masks of `count` objects, and which of them there are."""
     size = self._size(labels.shape)
     hits = [labels == k for k in range(1, count + 1)]
