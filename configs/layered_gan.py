@@ -70,6 +70,7 @@ def _published() -> ml_collections.ConfigDict:
   c.init_from.workdir = ""
   c.init_from.checkpoint_items = ("gan", "segmenter")
   c.init_from.step = "best"  # best | latest | a number
+  c.init_from.weights = ""  # a file, for systems that can read one
 
   c.data = d = ml_collections.ConfigDict()
   d.kind = "stills"  # stills | demo_stills | fake

@@ -51,7 +51,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     dict(most=25, raise_by=5, every=4_000)
   )
   c.clips = ml_collections.ConfigDict(filming.RECOMMENDED)
-  c.clips.preset = "filmed"
+  c.clips.kind = "filmed"
   c.clips.size = (256, 512)
   if demo or arg.small:
     rgmp_settings.small(c)

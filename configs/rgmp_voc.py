@@ -54,7 +54,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.data.objects = -1 if arg.year == "2017" else 0
   c.data.still = 320  # side of the stills; clips are cut from them
   c.clips = ml_collections.ConfigDict(pseudo_video.PRESETS[arg.preset])
-  c.clips.preset = arg.preset
+  c.clips.kind = "stills"
   c.clips.size = (256, 256)
   if demo or arg.small:
     rgmp_settings.small(c)

@@ -16,9 +16,11 @@ over it. `--mask=40:more.png` gives further objects, or better masks, at frame
 takes the place of `--workdir` there. `--out` says where.
 """
 
+import dataclasses
 import pathlib
 import re
 import sys
+import zlib
 
 from absl import flags
 
@@ -61,8 +63,10 @@ def _follow() -> None:
   masks = _masks(_MASK.value)
   footage = footage_lib.Footage(_VIDEO.value)
   tracker, description = _tracker()
-  # By name: a second video must not replace the results of the first.
-  name = footage.path.resolve().name.replace(".", "_")
+  # By place: another video of the same name must not replace the results.
+  place = footage.path.resolve()
+  mark = zlib.crc32(str(place).encode())
+  name = f"{place.name.replace('.', '_')}-{mark:08x}"
   out = pathlib.Path(
     _OUT.value or pathlib.Path(_WORKDIR.value, "predict", name)
   )
@@ -90,7 +94,7 @@ def _masks(given: list[str]) -> dict[int, pathlib.Path]:
 
 def _tracker() -> tuple[propagate.Tracker, str]:
   """Returns what propagates masks, and a name for it."""
-  scales = tuple(map(float, _SCALES.value))
+  scales = _scales()
   if _WEIGHTS.value:
     path = pathlib.Path(_WEIGHTS.value)
     tracker = mask_tracker.from_weights(path, scales)
@@ -101,15 +105,31 @@ def _tracker() -> tuple[propagate.Tracker, str]:
       f"{run.workdir} holds a run of {run.config.system}, which does not "
       "propagate masks"
     )
+  tracker = run.system.tracker
   if scales:
-    run.config.eval.scales = scales
+    tracker = dataclasses.replace(tracker, scales=scales)
   step = _one_step(run)
   params = run.params(step)["prop"]
   d = run.config.data
-  tracker = mask_tracker.MaskTracker(
-    run.system.tracker, params, side=min(d.height, d.width)
+  follower = mask_tracker.MaskTracker(
+    tracker, params, side=min(d.height, d.width)
   )
-  return tracker, f"{run.workdir}, step {step}, {scales}"
+  # A run may have been made anew in the same place.
+  made = (run.workdir / "checkpoints" / str(step)).stat().st_mtime_ns
+  return follower, f"{run.workdir}, step {step} of {made}, {scales}"
+
+
+def _scales() -> tuple[float, ...]:
+  try:
+    scales = tuple(map(float, _SCALES.value))
+  except ValueError:
+    scales = (0.0,)
+  if any(scale <= 0 for scale in scales):
+    raise ValueError(
+      f"--scales={','.join(_SCALES.value)}: expected numbers above 0, as in "
+      "--scales=0.5,0.75,1"
+    )
+  return scales
 
 
 def _use_stills() -> None:

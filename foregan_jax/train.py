@@ -260,20 +260,21 @@ def _claim(workdir: pathlib.Path, config) -> None:
 
 def _init_from(c, system, state: game.State) -> game.State:
   """Takes weights from another run, or from a file, or from neither."""
-  if c.workdir and _file_in(c):
+  if c.workdir and c.weights:
     raise ValueError("init_from names both a workdir and a weight file")
   if c.workdir:
     return _with_weights(state, _items_of(c, system, state))
-  if _file_in(c):
+  if c.weights:
+    if not isinstance(system, game.Loads):
+      raise ValueError(
+        f"init_from.weights is {c.weights!r}, but {system.name} starts from "
+        "no file of another program"
+      )
     # On the host, with what the file lacks as it was drawn.
     params = system.load_weights(jax.device_get(state.params), c.weights)
     logging.info("weights of %s", c.weights)
     return _with_weights(state, params)
   return state
-
-
-def _file_in(c) -> str:
-  return c.weights if "weights" in c else ""
 
 
 def _items_of(c, system, state: game.State) -> dict[str, Any]:

@@ -16,11 +16,13 @@ _STAND_IN = """
 import pathlib, runpy, sys, types
 import numpy as np
 from foregan_jax import trained
+from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
 
 class Still:
   def __init__(self, tracker, params, side):
     assert (params, side) == ("of prop", 64)
+    assert tracker.scales == (0.5, 1.0)
   def begin(self, frame, labels):
     return labels
   def add(self, state, frame, labels):
@@ -37,7 +39,7 @@ class Run:
     )
     self.system = types.SimpleNamespace(task="videos")
     if self.workdir.name == "still":
-      self.system.tracker = "tracker"
+      self.system.tracker = tracker_lib.Tracker(None)
   def steps(self, which):
     return [7]
   def params(self, step):
@@ -74,16 +76,18 @@ def test_video_with_masks_of_two_frames(tmp_path):
   (video / "3.png").write_bytes(b"broken")
   first = _mask(tmp_path / "first.png", slice(2, 6))
   later = _mask(tmp_path / "later.png", slice(9, 12))
+  (tmp_path / "still" / "checkpoints" / "7").mkdir(parents=True)
   done = _predict(
     f"--workdir={tmp_path}/still",
     f"--video={video}",
     f"--mask={tmp_path}/first.png",
     f"--mask=2:{tmp_path}/later.png",
+    "--scales=0.5,1",
   )
   assert done.returncode == 1, done.stderr
   assert "clip.v2/3.png: cannot be decoded" in done.stderr
   assert "1 frames could not be read; the rest is done" in done.stderr
-  out = tmp_path / "still" / "predict" / "clip_v2"
+  (out,) = (tmp_path / "still" / "predict").glob("clip_v2-*")
   found = {p.stem: images.read_labels(p) for p in out.glob("masks/*.png")}
   assert found.keys() == {"0", "1", "2", "4"}
   np.testing.assert_array_equal(found["1"], first)
@@ -103,6 +107,10 @@ def test_video_with_masks_of_two_frames(tmp_path):
     ),
     ("--workdir=still --video=gone --mask=c", "gone: video is missing"),
     ("--workdir=a --video={} --mask=c", "a run of stand_in, which does not"),
+    (
+      "--workdir=still --video={} --mask=c --scales=1,0",
+      "--scales=1,0: expected numbers above 0",
+    ),
     ("--weights=odd.pth --video={} --mask=c --out=d", "weight file odd.pth is"),
   ],
 )

@@ -129,7 +129,10 @@ def _instances(config, workdir: pathlib.Path) -> instances.Instances:
   d = config.data
   demo_stills = _root(config, workdir) / demo_render.STILLS
   return instances.Instances(
-    d.train_root or demo_stills, split=d.train_split, size=d.still
+    d.train_root or demo_stills,
+    split=d.train_split,
+    size=d.still,
+    resolution=d.resolution,
   )
 
 

@@ -107,7 +107,7 @@ def prepare(
   root: pathlib.Path,
   out: pathlib.Path,
   *,
-  year: str = "2017",
+  year: str = "2016",
   splits: Sequence[str] = tfds_records.SPLITS,
   resolution: str = "",
 ) -> pathlib.Path:
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     prog="python -m foregan_jax.data.tfds_videos",
     description="Prepare annotated videos as array_record files.",
   )
-  parser.add_argument("--year", default="2017", help="of the lists")
+  parser.add_argument("--year", default="2016", help="of the lists")
   tfds_records.add_choices(parser)
   tfds_records.run(parser, prepare, arguments)
 

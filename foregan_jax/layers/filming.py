@@ -66,11 +66,13 @@ class Filming:
     seen = jnp.concatenate([frames, mask, void], axis=-1)
     xy = self._window(key_window, mask[:, 0])
     read = _sample(seen, trajectories.reflect(xy, video.shape[2:4]))
-    mask = read[..., 3:4]
+    # Beyond the frames the picture goes on mirrored, but not the object.
+    here = trajectories.inside(xy, video.shape[2:4])[:, None]
+    mask = jnp.where(here, read[..., 3:4], 0.0)
     frames = self.optics.develop(key_still, read[..., :3])
-    known = trajectories.inside(xy, video.shape[2:4])[:, None]
-    known &= read[..., 4:] == 0.0  # no share of it is void
-    known &= (mask > 0).any((1, 2, 3, 4), keepdims=True)
+    known = here & (read[..., 4:] == 0.0)  # no share of it is void
+    # What the reference does not show cannot be followed.
+    known &= (mask[:, :1] > 0).any((1, 2, 3, 4), keepdims=True)
     return pseudo_video.Clip(
       video=self.optics.film(key_film, frames),
       mask=mask,

@@ -16,15 +16,15 @@ from foregan_jax.layers import convs, norms
 
 EXPANSION = 4  # of a bottleneck's channels
 # ImageNet's statistics, for pictures in [0, 1].
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 _CHANNELS_PER_GROUP = 8
 _HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 def standardise(image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
   """Returns a picture in [-1, 1] as ImageNet's networks want it."""
-  mean, std = (jnp.reshape(jnp.asarray(x), (1, 1, 1, 3)) for x in (_MEAN, _STD))
+  mean, std = (jnp.reshape(jnp.asarray(x), (1, 1, 1, 3)) for x in (MEAN, STD))
   return ((image + 1.0) / 2.0 - mean) / std
 
 

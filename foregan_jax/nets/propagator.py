@@ -37,7 +37,7 @@ class Memory:
 
 @struct.dataclass
 class Features:
-  """The encoder's stages."""
+  """The encoder's stages; twice as fine without the pool."""
 
   r2: Any  # [b, h/4, w/4, 4 width]
   r3: Any  # [b, h/8, w/8, 8 width]
@@ -100,7 +100,7 @@ class Propagator(nn.Module):
     prev_mask: Float[Array, "b h w 1"],
     memory: Memory,
   ) -> tuple[Float[Array, "b h w 2"], tuple[jax.Array, ...]]:
-    """Return logits (background, object), float32, and those at 1/4 to 1/32.
+    """Return logits (background, object), float32, and those of each stage.
 
     The coarse ones serve deep supervision; under `jit` they cost nothing if
     nobody uses them.

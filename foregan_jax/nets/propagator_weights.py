@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from foregan_jax.layers import resnet
 from foregan_jax.runtime import state_dicts
 
 # What PyTorch adds to a batch norm, and RGMP's constants of normalisation.
 _UNUSED = ("num_batches_tracked", "Encoder.mean", "Encoder.std")
+_CONSTANTS = {"Encoder.mean": resnet.MEAN, "Encoder.std": resnet.STD}
 _CLASSIFIER = ("fc.weight", "fc.bias")  # of ImageNet's file
 _MASK_STEM = ("encoder", "conv1_p")  # which ImageNet's file lacks
 _FIELDS = {
@@ -56,6 +58,13 @@ def load(path, params: Params) -> Params:
   }
   unused = _UNUSED if official else _UNUSED + _CLASSIFIER
   state_dicts.expect(tensors, shapes, path, ignore=unused)
+  for name, ours in _CONSTANTS.items():
+    theirs = tensors[name].ravel() if name in tensors else np.asarray(ours)
+    if not np.allclose(theirs, ours, atol=1e-6):
+      raise ValueError(
+        f"weight file {path} normalises pictures otherwise: {name} is "
+        f"{theirs.tolist()}, expected {list(ours)}"
+      )
   loaded = {p: from_torch(tensors[name]) for p, name in names.items()}
   return traverse_util.unflatten_dict({**flat, **loaded})
 

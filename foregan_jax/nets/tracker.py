@@ -26,9 +26,9 @@ _EPSILON = 1e-7  # of the published merge: no odds are 0 or infinite
 class Tracked:
   """What is carried from frame to frame, for n objects (some may be none).
 
-  Frames are padded, so h and w are larger than the video's. The references
-  are `rows(n)` for each scale: all objects as one first, unless there is only
-  one.
+  Frames are padded, so h and w are larger than the video's. The references are
+  `num_rows(n)` for each scale: all objects as one first, unless there is only
+  one object.
   """
 
   maps: Any  # float32 [n + 1, h, w]: background, then the objects; sums to 1
@@ -96,10 +96,10 @@ class Tracker:
       masks: of the given objects, in [0, 1], disjoint.
       given: which rows these are.
     """
-    rows = given[:, None, None]
-    masks = self._pad(masks * rows)
+    here = given[:, None, None]
+    masks = self._pad(masks * here)
     free = 1.0 - masks.sum(0, keepdims=True)
-    objects = jnp.where(rows, masks, state.maps[1:] * free)
+    objects = jnp.where(here, masks, state.maps[1:] * free)
     background = 1.0 - objects.sum(0, keepdims=True)
     maps = jnp.concatenate([background, objects])
     fresh = self._references(params, frame, maps)
@@ -119,7 +119,7 @@ class Tracker:
       The state, and probabilities [n + 1, h, w]: background, then the objects.
     """
     padded = self._padded_frame(frame)
-    guides = _rows(state.maps)[..., None]
+    guides = _guides(state.maps)[..., None]
     found = 0.0
     for scale, reference in zip(self.scales, state.references, strict=True):
       size = self._scaled(padded.shape[1:3], scale)
@@ -142,7 +142,7 @@ class Tracker:
 
   def _references(self, params, frame, maps) -> tuple[propagator.Memory, ...]:
     frame = self._padded_frame(frame)
-    masks = _rows(maps)[..., None]
+    masks = _guides(maps)[..., None]
     made = []
     for scale in self.scales:
       size = self._scaled(frame.shape[1:3], scale)
@@ -193,7 +193,7 @@ class Tracker:
     return x[:, top : top + size[0], left : left + size[1]]
 
 
-def rows(objects: int) -> int:
+def num_rows(objects: int) -> int:
   """Returns how many masks are propagated for so many objects."""
   return objects if objects == 1 else objects + 1
 
@@ -208,7 +208,7 @@ def grow(state: Tracked, objects: int) -> Tracked:
   extra = objects - have
   if extra < 0:
     raise ValueError(f"there are {have} objects already, more than {objects}")
-  first = rows(objects) - rows(have) - extra
+  first = num_rows(objects) - num_rows(have) - extra
   wider = lambda x, before: jnp.pad(
     x, [(before, extra)] + [(0, 0)] * (x.ndim - 1)
   )
@@ -219,7 +219,7 @@ def grow(state: Tracked, objects: int) -> Tracked:
   )
 
 
-def _rows(maps: jax.Array) -> jax.Array:
+def _guides(maps: jax.Array) -> jax.Array:
   """Returns the masks to propagate: all objects as one, then each."""
   objects = maps[1:]
   if len(objects) == 1:

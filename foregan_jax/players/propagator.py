@@ -17,6 +17,8 @@ from foregan_jax import game
 from foregan_jax.losses import segmentation
 from foregan_jax.nets import propagator as propagator_net
 
+_LEAST = 1e-6  # of a share, against division by nothing
+
 
 @dataclasses.dataclass(frozen=True)
 class Propagator:
@@ -24,7 +26,7 @@ class Propagator:
 
   Attributes:
     prop: the network.
-    clips: makes the labelled clips (`layers.clips.Clip`) of a batch.
+    clips: makes the labelled clips (`layers.pseudo_video.Clip`) of a batch.
     aux_weight: of the coarse predictions' losses (deep supervision).
     recurrence: the number of frames that count grows from 1 to t in so many
       steps; 0: all count from the start.
@@ -67,7 +69,8 @@ class Propagator:
         coarse = sum(_coarse(side, mask, weight) for side in sides[1:])
         loss += self.aux_weight * coarse
       soft = propagator_net.probability(logits)
-      return soft, (loss, segmentation.soft_iou(soft, mask))
+      miss = segmentation.soft_iou(soft * weight, mask * weight)
+      return soft, (loss, miss)
 
     if self.remat:
       step = jax.checkpoint(step)
@@ -110,4 +113,7 @@ def _cross_entropy(logits, mask, weight) -> jax.Array:
 def _coarse(logits, mask, weight) -> jax.Array:
   times = mask.shape[1] // logits.shape[1]
   shrink = lambda x: nn.avg_pool(x, (times, times), (times, times))
-  return _cross_entropy(logits, shrink(mask), shrink(weight))
+  share = shrink(weight)
+  # What nobody knows is no background.
+  target = shrink(mask * weight) / jnp.maximum(share, _LEAST)
+  return _cross_entropy(logits, target, share)

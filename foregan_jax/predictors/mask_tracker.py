@@ -51,11 +51,12 @@ class MaskTracker:
 
     Args:
       frame: RGB.
-      labels: 0 background, 1.. the objects.
+      labels: 0 background, 1.. the objects, 255 void (background).
 
     Raises:
-      ValueError: if there is no object.
+      ValueError: if there is no object, or the sizes differ.
     """
+    labels = _objects(frame, labels)
     count = int(labels.max())
     if not count:
       raise ValueError("the mask holds no object, so there is none to follow")
@@ -71,6 +72,7 @@ class MaskTracker:
       labels: 0 where nothing is said, else the objects; the others keep what
         was found.
     """
+    labels = _objects(frame, labels)
     count = max(int(labels.max()), len(state.live))
     state = tracker_lib.grow(state, _room(count))
     masks, given = self._masks(labels, len(state.live))
@@ -139,6 +141,15 @@ def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
     )
   fields = {"scales": scales} if scales else {}
   return MaskTracker(tracker_lib.Tracker(net, **fields), params, _PUBLISHED)
+
+
+def _objects(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Returns the labels without void; they must have the frame's size."""
+  if labels.shape != frame.shape[:2]:
+    raise ValueError(
+      f"the mask's size is {labels.shape}, the frame's {frame.shape[:2]} (h, w)"
+    )
+  return np.where(labels == images.VOID, 0, labels)
 
 
 def _room(count: int) -> int:

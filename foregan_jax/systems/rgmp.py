@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 from flax import linen as nn
 
 from foregan_jax import game
@@ -20,7 +21,7 @@ from foregan_jax.nets import propagator_weights, tracker
 from foregan_jax.players import propagator as propagator_player
 from foregan_jax.runtime import platform, settings
 
-FILMED = "filmed"  # clips that were filmed, in place of a preset's name
+_KINDS = {"stills": pseudo_video.Synthesis, "filmed": filming.Filming}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,12 +162,10 @@ def from_config(c) -> Rgmp:
     align_corners=c.nets.align_corners,
     dtype=platform.dtype(c.dtype),
   )
-  filmed = c.clips.preset == FILMED
-  kind = filming.Filming if filmed else pseudo_video.Synthesis
   values = c.clips.to_dict() | {"clip_len": c.data.clip_len}
-  del values["preset"]
-  makes = settings.build(kind, values)
-  names = ("video", "labels") if filmed else ("image", "labels")
+  kind = values.pop("kind")
+  makes = settings.build(_KINDS[kind], values)
+  names = ("video", "labels") if kind == "filmed" else ("image", "labels")
   clips = lambda key, batch: makes(key, *(batch[name] for name in names))
   player = propagator_player.Propagator(
     prop=net,
@@ -182,7 +181,7 @@ def from_config(c) -> Rgmp:
     nets={"prop": net},
     players=(player,),
     clips=clips,
-    still=0 if filmed else c.data.still,
+    still=c.data.still if kind == "stills" else 0,
     height=c.data.height,
     width=c.data.width,
     clip_len=c.data.clip_len,
@@ -190,7 +189,17 @@ def from_config(c) -> Rgmp:
 
 
 def _check(c) -> None:
-  """Refuses what would otherwise fail late."""
+  """Refuses what would otherwise fail late, warns of what will not learn."""
+  if c.clips.kind not in _KINDS:
+    raise ValueError(
+      f"clips.kind is {c.clips.kind!r}, but must be one of {', '.join(_KINDS)}"
+    )
+  starts = c.init_from.workdir or c.init_from.weights
+  if c.nets.norm == "frozen" and not starts:
+    logging.warning(
+      "nothing to start from: frozen norms normalise nothing until weights are "
+      "loaded; give init_from.weights (a file) or init_from.workdir (a run)"
+    )
   for side in c.clips.size:
     if side % propagator_net.STRIDE or side <= 0:
       raise ValueError(

@@ -70,6 +70,25 @@ def test_without_object_a_clip_teaches_nothing(film, key):
   assert not np.asarray(clip.weight).any()
 
 
+def test_without_object_in_the_reference_a_clip_teaches_nothing(film, key):
+  video, labels = film
+  labels = labels.copy()
+  labels[:, 0] = 0
+  clip = jax.jit(_make(several=1.0))(key, video, labels)
+  assert not np.asarray(clip.weight).any()
+
+
+def test_the_object_has_no_mirror_image(key):
+  video = np.zeros((1, 2, 40, 60, 3), np.uint8)
+  labels = np.zeros((1, 2, 40, 60, 1), np.uint8)
+  labels[:, :, 15:25, :6] = 1  # at the border: half of the window is beyond it
+  clip = jax.jit(_make(window=_STILL, mirror=0.0, clip_len=2))(
+    key, video, labels
+  )
+  mask = np.asarray(clip.mask)[0, 0, ..., 0]
+  assert not mask[:, :13].any() and mask[:, 14:19].any()
+
+
 def test_an_unknown_setting_is_named():
   with pytest.raises(ValueError, match="no setting 'mirrors'.*'mirror'"):
     _make(mirrors=0.5)

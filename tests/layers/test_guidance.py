@@ -69,14 +69,12 @@ def test_lost_objects_leave_nothing(key, mask):
 
 
 def test_misplaced_guidance_is_far_away(key, mask):
-  middle = jnp.roll(mask, (4, 4), (1, 2))
   moved = _deform(key, mask, misplaced=1.0, far=0.3)
   peak = lambda x: np.stack(
     [np.asarray(x).sum((1, 3)).argmax(1), np.asarray(x).sum((2, 3)).argmax(1)]
   )
   assert (moved.sum((1, 2, 3)) > 10).all()
   assert (np.abs(peak(moved) - peak(mask)) >= 0.3 * 48 - 8).all()
-  del middle
 
 
 def test_empty_masks_stay_empty(key):

@@ -192,7 +192,8 @@ def _official_file(params, extra=()):
     if leaf.ndim == 4:
       leaf = leaf.transpose(3, 2, 0, 1)
     tensors[f"module.{propagator_weights.official_name(place)}"] = leaf
-  tensors["module.Encoder.mean"] = np.zeros((1, 3, 1, 1), np.float32)
+  mean = np.float32([0.485, 0.456, 0.406])
+  tensors["module.Encoder.mean"] = mean.reshape(1, 3, 1, 1)
   tensors["module.Encoder.bn1.num_batches_tracked"] = np.zeros((), np.int64)
   return tensors | dict(extra)
 
@@ -238,6 +239,9 @@ def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
      "surplus: Encoder.odd"),
     (lambda t: t.update({"module.Encoder.bn1.bias": np.zeros(3, np.float32)}),
      r"misshapen: Encoder.bn1.bias \(found \(3,\), expected \(8,\)\)"),
+    (lambda t: t.update(
+      {"module.Encoder.std": np.full((1, 3, 1, 1), 0.5, np.float32)}
+    ), r"Encoder.std is \[0.5, 0.5, 0.5\], expected \[0.229"),
   ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit_is_refused(change, words, small, tmp_path):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from foregan_jax.layers import warp
 from foregan_jax.nets import propagator, tracker
 
 SIZE = (40, 50)
@@ -97,6 +98,56 @@ def test_scan_equals_stepping_equals_chunks(made):
   middle, first = run(params, begun, frames[1:4])
   _, second = run(params, middle, frames[4:])
   np.testing.assert_allclose(whole, np.concatenate([first, second]), atol=1e-5)
+
+
+def test_steps_are_the_published_ones(made):
+  """Section 3.3 literally: pad, scale, encode, average, merge by odds."""
+  track, params, frames, masks = made
+  net = track.net
+  resize = lambda x, size: warp.resize(
+    jnp.asarray(x), size, align_corners=False
+  )
+  low, size = (12, 7), (64, 64)  # 40 gets 24 more rows, 50 gets 14 columns
+
+  @jax.jit
+  def propagate(reference, mask, frame, prev):
+    found = []
+    for inner in ((64, 64), size):  # 64 * .5 = 32 is padded to 64 again
+      apply = lambda *args, **kwargs: net.apply(
+        {"params": params}, *args, **kwargs
+      )
+      part = lambda x, inner=inner: resize(x, inner)
+      memory = apply(part(reference), part(mask), method="remember")
+      logits, _ = apply(part(frame), part(prev), memory)
+      soft = jax.nn.softmax(logits, axis=-1)[..., 1:]
+      found.append(resize(soft, size))
+    return sum(found) / len(found)
+
+  def padded(x, value):
+    full = np.full((1, *size, x.shape[-1]), value, np.float32)
+    h, w = SIZE
+    full[0, low[0] : low[0] + h, low[1] : low[1] + w] = x
+    return full
+
+  picture = lambda t: padded(frames[t] / np.float32(127.5) - 1, -1.0)
+  given = [padded(m[..., None], 0.0) for m in masks]
+  guides = list(given)
+  begun = _begin(made, masks, _live(True, True))
+  step = jax.jit(track.step)
+  for t in (1, 2):
+    ask = lambda mask, prev, t=t: np.asarray(
+      propagate(picture(0), mask, picture(t), prev)
+    )
+    each = [ask(m, g) for m, g in zip(given, guides, strict=True)]
+    behind = 1 - ask(sum(given), sum(guides))
+    soft = np.clip(np.stack([behind, *each]), 1e-7, 1 - 1e-7)
+    odds = soft / (1 - soft)
+    maps = odds / odds.sum(0)
+    guides = list(maps[1:])
+    begun, got = step(params, begun, frames[t])
+    h, w = SIZE
+    want = maps[:, 0, low[0] : low[0] + h, low[1] : low[1] + w, 0]
+    np.testing.assert_allclose(got, want, atol=1e-4)
 
 
 def test_soft_masks_are_a_distribution_that_moves(made):

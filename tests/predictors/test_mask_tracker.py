@@ -3,10 +3,12 @@
 import jax
 import numpy as np
 import pytest
+from flax import traverse_util
 
-from foregan_jax.nets import propagator
+from foregan_jax.nets import propagator, propagator_weights
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
+from tests.runtime import torch_files
 
 SIZE = (40, 50)
 
@@ -59,7 +61,16 @@ def test_objects_join_and_the_room_grows(follow, frames):
   assert (soft[1:].max((1, 2)) > 0).all()
 
 
+def test_void_is_background(follow, frames):
+  labels = _labels((2, 2))
+  labels[30:] = 255
+  state = follow.begin(frames[0], labels)
+  assert len(state.live) == 1
+
+
 def test_a_mask_without_object_is_refused(follow, frames):
+  with pytest.raises(ValueError, match=r"\(3, 3\), the frame's \(40, 50\)"):
+    mask_tracker._objects(frames[0], np.ones((3, 3), np.uint8))
   with pytest.raises(ValueError, match="no object"):
     follow.begin(frames[0], np.zeros(SIZE, np.uint8))
 
@@ -83,3 +94,24 @@ def test_large_frames_are_looked_at_in_the_size_that_was_learnt(frames):
   assert soft.shape == (2, *SIZE)
   # Coverage: the object is a quarter as many pixels, and still there.
   np.testing.assert_allclose(soft[1].mean(), 100 / 2000, atol=1e-3)
+
+
+def test_an_encoder_alone_propagates_nothing(tmp_path):
+  net = propagator.Propagator()
+  shapes = jax.eval_shape(
+    lambda: propagator.init(net, jax.random.key(0), (32, 32))
+  )["encoder"]
+  arrays = {}
+  for place, leaf in traverse_util.flatten_dict(shapes).items():
+    if place[0] != "conv1_p":
+      name = propagator_weights.official_name(("encoder", *place))
+      name = name.removeprefix("Encoder.")
+      for k in (2, 3, 4, 5):
+        name = name.replace(f"res{k}.", f"layer{k - 1}.")
+      shape = leaf.shape
+      if len(shape) == 4:
+        shape = (shape[3], shape[2], shape[0], shape[1])
+      arrays[name] = np.zeros(shape, np.float32)
+  path = torch_files.write_arrays(tmp_path / "resnet.pth", arrays, "zip")
+  with pytest.raises(ValueError, match="resnet.pth holds an encoder alone"):
+    mask_tracker.from_weights(path, ())

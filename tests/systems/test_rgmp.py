@@ -4,8 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import traverse_util
 
-from foregan_jax import game, systems
+from foregan_jax import game, systems, train
+from foregan_jax.nets import propagator_weights
+from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.runtime import platform
+from tests.runtime import torch_files
 
 
 @pytest.fixture(scope="module", params=["rgmp_voc", "rgmp_davis"])
@@ -58,13 +63,26 @@ def test_videos_of_several_objects(stage, objects):
   assert (soft.sum(-1) <= 1 + 1e-5).all() and (soft >= 0).all()
 
 
-def test_it_starts_from_weight_files(stage, tmp_path):
-  _, system, params, _ = stage
+def test_a_run_starts_from_a_weight_file(stage, tmp_path):
+  config, system, params, _ = stage
   assert isinstance(system, game.Loads)
-  path = tmp_path / "nothing.pth"
-  path.write_bytes(b"")
-  with pytest.raises(ValueError, match="nothing.pth"):
-    system.load_weights(params, str(path))
+  arrays = {}
+  for place, leaf in traverse_util.flatten_dict(params["prop"]).items():
+    leaf = np.asarray(leaf)
+    leaf = leaf.transpose(3, 2, 0, 1) if leaf.ndim == 4 else leaf
+    arrays[propagator_weights.official_name(place)] = leaf
+  path = torch_files.write_arrays(tmp_path / "rgmp.pth", arrays, "legacy")
+  tx = train.make_optimizers(config, system)
+  place = mesh_lib.replicated(mesh_lib.make_mesh(jax.devices()[:1]))
+  state = train.state_maker(config, system, tx, place)(platform.key(5))
+  c = config.init_from.copy_and_resolve_references()
+  c.weights = str(path)
+  started = train._init_from(c, system, state)
+  for nets in (started.params, started.ema):
+    jax.tree.map(np.testing.assert_array_equal, nets, params)
+  c.workdir = "another"
+  with pytest.raises(ValueError, match="both a workdir and a weight file"):
+    train._init_from(c, system, state)
 
 
 @pytest.mark.parametrize(
