@@ -43,7 +43,7 @@ def _same(plain, records, steps=6):
 
 @pytest.mark.parametrize("clip_len", [2, 3, 4])
 def test_both_routes_draw_the_same_clips(root, tmp_path, clip_len):
-  prepared = tfds_videos.prepare(root, tmp_path / "tfds")
+  prepared = tfds_videos.prepare(root, tmp_path / "tfds", year="2017")
   for split in ("train", "val"):
     plain, records = (
       _clips(r, split=split, clip_len=clip_len) for r in (root, prepared)
@@ -55,7 +55,7 @@ def test_both_routes_draw_the_same_clips(root, tmp_path, clip_len):
 
 
 def test_both_routes_give_the_same_batches(root, tmp_path):
-  prepared = tfds_videos.prepare(root, tmp_path / "tfds")
+  prepared = tfds_videos.prepare(root, tmp_path / "tfds", year="2017")
   plain, records = (
     pipeline.train_batches(
       _clips(r), global_batch=2, seed=5, process_index=0, process_count=1,
@@ -70,7 +70,7 @@ def test_both_routes_give_the_same_batches(root, tmp_path):
 
 
 def test_frames_are_stored_as_they_are_and_ids_survive(root, tmp_path):
-  prepared = tfds_videos.prepare(root, tmp_path / "tfds")
+  prepared = tfds_videos.prepare(root, tmp_path / "tfds", year="2017")
   records = tfds_videos.Records(
     prepared, year="2017", split="train", resolution="tiny"
   )
@@ -89,7 +89,7 @@ def test_frames_are_stored_as_they_are_and_ids_survive(root, tmp_path):
 
 
 def test_a_clip_reads_its_own_frames_only(root, tmp_path, monkeypatch):
-  source = _clips(tfds_videos.prepare(root, tmp_path / "tfds"))
+  source = _clips(tfds_videos.prepare(root, tmp_path / "tfds", year="2017"))
   read = []
   record = tfds_videos.Records.record
   spy = lambda self, index: read.append(index) or record(self, index)
@@ -99,7 +99,7 @@ def test_a_clip_reads_its_own_frames_only(root, tmp_path, monkeypatch):
 
 
 def test_year_and_resolution_are_fixed_at_preparation(root, tmp_path):
-  prepared = tfds_videos.prepare(root, tmp_path / "tfds")
+  prepared = tfds_videos.prepare(root, tmp_path / "tfds", year="2017")
   _clips(prepared, resolution="tiny")
   for wrong, message in (
     (dict(year="2016"), "prepared with year '2017', not '2016'"),
@@ -125,7 +125,7 @@ def test_a_broken_frame_stops_the_preparation(root, tmp_path, masked):
   path = root / f"JPEGImages/tiny/ant/0000{3 if masked else 5}.jpg"
   path.write_bytes(path.read_bytes()[:-20])
   with pytest.raises(images.DataError, match=f"{path.name}: .*truncated"):
-    tfds_videos.prepare(root, tmp_path / "tfds")
+    tfds_videos.prepare(root, tmp_path / "tfds", year="2017")
 
 
 def test_the_command_line_takes_year_and_lists(root, tmp_path, capsys):
