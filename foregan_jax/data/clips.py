@@ -49,7 +49,7 @@ class Skips:
   """How many frames a clip leaves out between two of its own.
 
   From 0 to a bound that grows, so that motion gets faster as learning goes on
-  (RGMP sec. 3.4; the numbers are STM's).
+  (RGMP; the numbers are STM's).
 
   Attributes:
     most: the last bound.

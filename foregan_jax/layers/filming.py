@@ -106,7 +106,7 @@ def _sample(video: jax.Array, xy: jax.Array) -> jax.Array:
   return read.reshape(b, t, *read.shape[1:])
 
 
-# RGMP's augmentation as the specification recommends it (sec. 5.4).
+# For RGMP's second stage; its own ranges are unknown, these are ours.
 RECOMMENDED = {
   "min_area": 0.002, "several": 0.1, "mirror": 0.5,
   "window": {"degrees": 15.0, "scale": (0.8, 1.3), "shear": 0.17,

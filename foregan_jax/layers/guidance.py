@@ -13,7 +13,7 @@ _SHARPEST = 1e-3  # pixels: a blur this narrow changes nothing
 
 @dataclasses.dataclass(frozen=True)
 class Deformation:
-  """Makes of a true mask one that might have been predicted (RGMP sec. 4.3).
+  """Makes of a true mask one that might have been predicted (as RGMP does).
 
   Everything turns about the object's centroid: a shear about the picture's
   origin would displace the object too.

@@ -3,7 +3,7 @@
 _STILL = {"degrees": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "shift": 0.0}
 _PLAIN = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 _MOTIONLESS = {"start": _STILL, "step": _STILL, "shake": _STILL}
-# RGMP sec. 4.3: common to both pictures of a pair, and of each by itself.
+# STCN's ranges (RGMP's are unknown): of a pair, and of each by itself.
 _COMMON = {**_STILL, "scale": (0.8, 1.5), "shift": 0.1}
 _APART = {
   "degrees": 20.0, "scale": (0.9, 1.1), "shear": 0.176, "shift": 0.05,
@@ -14,7 +14,7 @@ _GUIDANCE = {
 }  # fmt: skip
 
 PRESETS = {
-  # RGMP sec. 4.1 and 4.3: every frame stands for itself.
+  # RGMP's structure, STCN's ranges: every frame stands for itself.
   "paper": {
     "min_area": 0.01, "several": 0.0, "guidance_frame": 1,
     "optics": {
@@ -35,7 +35,7 @@ PRESETS = {
     },
     "guidance": _GUIDANCE,
   },
-  # RGMP sec. 4.2: a mirrored picture, and a sheared mask of it.
+  # A student's recipe for RGMP: a mirrored picture, and a sheared mask of it.
   "student": {
     "min_area": 0.01, "several": 0.0, "guidance_frame": 1,
     "optics": {

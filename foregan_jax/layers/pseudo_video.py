@@ -1,4 +1,4 @@
-"""Clips made from stills with instance masks, on the device (RGMP sec. 4).
+"""Clips made from stills with instance masks, on the device, as RGMP's.
 
 A clip is a stack of up to three layers, each a still that moves: a background,
 the object, something that passes in front. Because every motion is a formula,
@@ -220,7 +220,7 @@ def choose(
 
 
 def student_sample(clip: Clip) -> dict[str, Array]:
-  """Return a clip of the preset "student" under the names of RGMP sec. 4.2.
+  """Return a clip of the preset "student" under that recipe's names.
 
   `target_mask` is the deformed guidance, not the label: `labels`, uint8
   [b h w 1], is 1 where the object is in the target, 255 where nobody knows.

@@ -1,6 +1,6 @@
 """The propagator: learns to carry a mask through clips with known masks.
 
-RGMP (CVPR 2018), sec. 3.4: unrolled over the frames of a clip it is fed its
+RGMP (CVPR 2018), second stage: unrolled over the frames of a clip it is fed its
 own soft masks, and the gradient goes back through them, so that it learns to
 live with its own errors.
 """
