@@ -1,4 +1,4 @@
-"""The flagship: video layers and a segmenter train each other.
+"""The flagship: layers, a segmenter and a propagator train each other.
 
   python -m foregan_jax.main --config=configs/davis.py
 
@@ -13,7 +13,8 @@ After the colon, separated by commas:
   data=PATH        a DAVIS folder (JPEGImages, Annotations, ImageSets)
   resolution=NAME  folder below JPEGImages; found by itself if there is one
   year=2016|2017   which lists of sequences
-  variant=NAME     an experiment of foregan_jax/systems/foregan_variants.py
+  variant=NAME     who plays (full, gan_segmenter, gan_propagator, gan_only), or
+                   an experiment of foregan_jax/systems/foregan_variants.py
   small            networks and pictures that two CPU cores can train
   fake             random arrays instead of data, for benchmarks
   smoke            tiny networks, three steps, for tests
@@ -21,8 +22,12 @@ After the colon, separated by commas:
 
 import ml_collections
 
+from foregan_jax.layers import filming, pseudo_video
 from foregan_jax.runtime import optimizers, settings
 from foregan_jax.systems import foregan_variants
+
+# What `foregan_jax.ablate` compares.
+VARIANTS = foregan_variants.GAME
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -42,7 +47,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   demo = not (arg.data or arg.fake or arg.smoke)
   c.data.kind = "demo" if demo else "davis" if arg.data else "fake"
   c.data.root = arg.data
-  variant = arg.variant or ("guided" if demo or arg.small else "dmask_prop")
+  ours = demo or arg.small or arg.smoke
+  variant = arg.variant or ("full" if ours else "dmask_prop")
   foregan_variants.apply(c, variant)
   if demo or arg.small:
     _small(c)
@@ -76,9 +82,9 @@ def _published() -> ml_collections.ConfigDict:
   # Start from the weights of another run: its workdir and some of its items.
   c.init_from = ml_collections.ConfigDict()
   c.init_from.workdir = ""
-  c.init_from.checkpoint_items = ("gan", "segmenter")
+  c.init_from.checkpoint_items = ("gan", "segmenter", "propagator")
   c.init_from.step = "best"  # best | latest | a number
-  c.init_from.weights = ""  # a file, for systems that can read one
+  c.init_from.weights = ""  # the propagator's: torchvision's or RGMP's file
 
   c.data = d = ml_collections.ConfigDict()
   d.kind = "davis"  # davis | demo | fake
@@ -97,11 +103,19 @@ def _published() -> ml_collections.ConfigDict:
   d.bg_init = "row"  # row | noise | uniform | black
   d.threads = 4
   d.prefetch = 16
+  # Annotated stills for the propagator, if clips.stills says so: a VOC folder.
+  d.stills = ml_collections.ConfigDict(dict(root="", split="train", size=256))
 
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.blocks = 64, 6
   n.critic_width, n.critic_down, n.patch_down = 64, 4, 4
   n.seg_width, n.seg_depth = 32, 4
+
+  c.prop = ml_collections.ConfigDict()
+  c.prop.blocks, c.prop.width, c.prop.features = (3, 4, 6, 3), 64, 256
+  c.prop.norm = "group"  # frozen | group: for trunks that start from nothing
+  c.prop.pool = True  # False: features twice as fine, for small frames
+  c.prop.align_corners = True
 
   c.gf = ml_collections.ConfigDict()
   c.gf.condition = "flow_mask"  # flow | flow_mask | next_frame
@@ -142,7 +156,9 @@ def _published() -> ml_collections.ConfigDict:
     dict(fg=1.0, mask=1.0, bg=1.0, rec=1.0)
   )
   # Ours, off in the named experiments (foregan_jax/players/generator.py).
-  c.w_generator.update(dict(warp=0.0, bg_seg=0.0, area=0.0, binary=0.0))
+  c.w_generator.update(
+    dict(warp=0.0, bg_seg=0.0, area=0.0, binary=0.0, agree=0.0)
+  )
   c.area_band = (0.5, 2.0)  # of the first mask's area
   # Objects are small: with bce 1 "no object anywhere" is where it settles.
   c.w_segmenter = ml_collections.ConfigDict(dict(bce=0.2, iou=1.0))
@@ -155,21 +171,38 @@ def _published() -> ml_collections.ConfigDict:
   c.augment.recompose = 0.5
   c.jitter_next_frame = (0.3, 0.5)  # brightness, hue; variant noof
 
+  # The propagator's clips (foregan_jax/systems/foregan_clips.py).
+  c.clips = ml_collections.ConfigDict()
+  c.clips.rollouts, c.clips.cut_outs, c.clips.stills = 0.5, 0.5, 0.0  # weights
+  c.clips.times = 1  # clips of every sample in a batch
+  c.clips.clip_len = 4  # frames; of rollouts the first and random later ones
+  c.clips.size = (224, 416)
+  c.clips.filming = ml_collections.ConfigDict(filming.RECOMMENDED)
+  c.clips.synthesis = ml_collections.ConfigDict(pseudo_video.PRESETS["video"])
+  c.propagator = ml_collections.ConfigDict()
+  c.propagator.aux_weight = 0.2  # of the coarse predictions
+  c.propagator.recurrence = 0  # steps until all frames of a clip count
+  c.propagator.truncate = 0  # cut the gradient in every so manieth frame
+
+  # Whose turn it is: in every n-th, from `start` on; 0: not in the game.
   c.turn = ml_collections.ConfigDict()
   c.turn.n_critic = 5  # the generator moves in every fifth turn
-  c.turn.segmenter_every = 5
-  c.turn.segmenter_start = 0
+  c.turn.segmenter_every, c.turn.segmenter_start = 5, 0
+  c.turn.propagator_every, c.turn.propagator_start = 5, 0
   c.schedule = ml_collections.ConfigDict()
   c.schedule.mask_slope_start = 2.0
   c.schedule.mask_slope_steps = 0  # 0: the slope is constant
   c.schedule.bg_seg_start = 10_000
   c.schedule.bg_seg_ramp = 10_000
+  c.schedule.agree_start = 20_000
+  c.schedule.agree_ramp = 20_000
 
   c.optim = ml_collections.ConfigDict()
   for player in ("generator", "critic", "segmenter"):
     c.optim[player] = optimizers.adam(learning_rate=1e-4, b1=0.5)
+  c.optim.propagator = optimizers.adam(learning_rate=1e-4, b1=0.9)
   c.ema_decay = 0.0  # 0: no averages
-  c.ema_nets = ("gf", "gb", "seg")
+  c.ema_nets = ("gf", "gb", "seg", "prop")
 
   # Sum-of-Squares refinement (VOS-ForeGAN sec. 9).
   c.sos = ml_collections.ConfigDict()
@@ -180,6 +213,7 @@ def _published() -> ml_collections.ConfigDict:
   c.eval = ml_collections.ConfigDict()
   c.eval.sequences = 0  # the first so many, while training; 0: all
   c.eval.pictures = True
+  c.eval.padding = "border"  # black | border: how the propagator's frames end
   return c
 
 
@@ -198,13 +232,21 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.nets.seg_width, c.nets.seg_depth = 12, 3
   c.segmenter_frames = 2
   c.db.patch, c.db.stride, c.db.count = (16, 28), (2, 2), 4
-  c.turn.segmenter_every = c.turn.n_critic
-  c.turn.segmenter_start = 0
+  c.prop.blocks, c.prop.width, c.prop.features = (1, 1, 1, 1), 16, 32
+  c.prop.pool = False
+  c.clips.times, c.clips.clip_len, c.clips.size = 2, 3, (48, 96)
+  c.data.stills.size = 112
+  for every in ("segmenter_every", "propagator_every"):
+    if c.turn[every]:
+      c.turn[every] = c.turn.n_critic
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 100
+  c.schedule.agree_start = c.schedule.agree_ramp = 100
   for player in c.optim:
     c.optim[player].learning_rate = 1e-3
     c.optim[player].decay = "cosine"
   c.optim.critic.learning_rate = 2e-4
+  # See foregan_jax/systems/rgmp_settings.py for the reasons.
+  c.optim.propagator.warmup_steps, c.optim.propagator.grad_clip = 20, 1.0
   c.sos.tau = 100.0
 
 
@@ -222,10 +264,15 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.nets.seg_width, c.nets.seg_depth = 4, 2
   c.segmenter_frames = 2
   c.db.patch, c.db.stride, c.db.count = (16, 16), (4, 4), 2
-  c.turn.n_critic = c.turn.segmenter_every = 2
-  c.turn.segmenter_start = 0
+  c.prop.blocks, c.prop.width, c.prop.features = (1, 1, 1, 1), 4, 8
+  c.clips.clip_len, c.clips.size = 3, (32, 64)
+  c.turn.n_critic = 2
+  for every in ("segmenter_every", "propagator_every"):
+    if c.turn[every]:
+      c.turn[every] = 2
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 1
-  c.w_generator.bg_seg = 1.0
+  c.schedule.agree_start = c.schedule.agree_ramp = 1
+  c.w_generator.bg_seg = 1.0 * bool(c.turn.segmenter_every)
   c.scan_unroll, c.remat = "loop", "on"  # what accelerators do
   c.ema_decay = 0.9
   c.eval.sequences = 1

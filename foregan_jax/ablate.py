@@ -4,9 +4,9 @@
 
 Each variant is a run of its own below `--out`, as
 `python -m foregan_jax.main --config=CONFIG:variant=NAME` makes it; a finished
-one is not run again. `table.md` holds the best score of every head and what
-went wrong at the end. `--run_flag` hands a flag to every run, and may be
-repeated:
+one is not run again. `table.md` holds the final scores of every head and what
+went wrong at the end; baselines, which no variant changes, stand there once.
+`--run_flag` hands a flag to every run, and may be repeated:
 
   python -m foregan_jax.ablate --config=configs/layered_gan.py \\
     --run_flag=--config.num_steps=1000
@@ -22,6 +22,15 @@ from absl import flags
 
 from foregan_jax import game, trained
 from foregan_jax.runtime import cli, writers
+
+# What the table shows of a task's scores; all of them if nothing is said.
+_SHOWN = {
+  "videos": (
+    "JF_T", "JF_2T", "JF_3T", "J_mean", "F_mean", "JF_mean", "generator_mae",
+    "first_rows_mae",
+  ),
+  "stills": (),
+}  # fmt: skip
 
 
 def variants(path: str) -> tuple[str, ...]:
@@ -51,7 +60,7 @@ def run(config: str, out: pathlib.Path, arguments: list[str]) -> str:
     ValueError: if a run fails; the others' results are kept.
   """
   path, _, words = config.partition(":")
-  rows = {}
+  runs = {}
   for name in variants(path):
     workdir = out / name
     if not _scores(workdir):
@@ -61,8 +70,8 @@ def run(config: str, out: pathlib.Path, arguments: list[str]) -> str:
       print(f"== {name}: python {' '.join(command)}", flush=True)
       if subprocess.run([sys.executable, *command], check=False).returncode:
         raise ValueError(f"variant {name} failed; see above, then run again")
-    rows[name] = _row(workdir)
-    table = _table(rows)
+    runs[name] = _rows(workdir)
+    table = _table(runs)
     (out / "table.md").write_text(table)
   return table
 
@@ -83,25 +92,29 @@ def _scores(workdir: pathlib.Path) -> dict[str, float]:
   }
 
 
-def _row(workdir: pathlib.Path) -> dict[str, str]:
-  """Returns the final scores of the heads, and what went wrong."""
+def _rows(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
+  """Returns the final scores by what was scored: heads, baselines, plates."""
   system = trained.Run(workdir).system
-  scores = _scores(workdir)
-  row = {
-    name: f"{value:.3f}"
-    for name, value in sorted(scores.items())
-    if name.split("/")[0] in system.heads
-  }
+  shown = _SHOWN[system.task]
+  rows = {}
+  for name, value in _scores(workdir).items():
+    scored, _, metric = name.partition("/")
+    if not shown or metric in shown:
+      rows.setdefault(scored, {})[metric] = f"{value:.3f}"
   if isinstance(system, game.Watched):
-    means = {}
-    for line in _lines(workdir):
-      # The players that do not move in the last turn said their word before.
-      means |= {k: float(v) for k, v in line.items() if _is_term(k)}
-    # After the end no alarm waits any longer, however short the run.
-    row["signs at the end"] = (
-      ", ".join(system.diagnose(sys.maxsize, means)) or "none"
-    )
-  return row
+    for head in system.heads:
+      rows[head]["signs at the end"] = _signs(workdir, system)
+  return rows
+
+
+def _signs(workdir: pathlib.Path, system) -> str:
+  """Returns what went wrong, by the system's own signs."""
+  means = {}
+  for line in _lines(workdir):
+    # The players that do not move in the last turn said their word before.
+    means |= {k: float(v) for k, v in line.items() if _is_term(k)}
+  # After the end no alarm waits any longer, however short the run.
+  return ", ".join(system.diagnose(sys.maxsize, means)) or "none"
 
 
 def _is_term(name: str) -> bool:
@@ -115,14 +128,24 @@ def _lines(workdir: pathlib.Path) -> list[dict]:
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def _table(rows: dict[str, dict[str, str]]) -> str:
-  columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-  lines = ["| variant | " + " | ".join(columns) + " |"]
-  lines.append("|---" * (1 + len(columns)) + "|")
-  for name, row in rows.items():
+def _table(runs: dict[str, dict[str, dict[str, str]]]) -> str:
+  """Returns a line per variant and row; what no variant changes comes once."""
+  first = next(iter(runs.values()))
+  same = [
+    name
+    for name, row in first.items()
+    if len(runs) > 1 and all(rows.get(name) == row for rows in runs.values())
+  ]
+  lines = [("", name, first[name]) for name in same]
+  for variant, rows in runs.items():
+    lines += [(variant, n, row) for n, row in rows.items() if n not in same]
+  columns = list(dict.fromkeys(c for *_, row in lines for c in row))
+  text = [" | ".join(("| variant", "", *columns)) + " |"]
+  text.append("|---" * (2 + len(columns)) + "|")
+  for variant, name, row in lines:
     cells = " | ".join(row.get(column, "") for column in columns)
-    lines.append(f"| {name} | {cells} |")
-  return "\n".join(lines) + "\n"
+    text.append(f"| {variant} | {name} | {cells} |")
+  return "\n".join(text) + "\n"
 
 
 def main() -> None:

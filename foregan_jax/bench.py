@@ -2,6 +2,9 @@
 
   python -m foregan_jax.bench --config=configs/davis.py:fake
 
+With `--alone` every player of the fullest turn is measured by itself as well,
+while the others stand still: what it saves that all share one rollout.
+
 Times are medians; the roofline is a matrix product measured in the same run,
 so that the share of it means something on a shared machine too.
 """
@@ -32,13 +35,14 @@ _GIGA = 1e9
 _MIB = 2.0**20
 
 
-def run(config) -> dict[str, dict[str, float]]:
+def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
   """Measures every distinct turn of the config's system, prints a table.
 
   Parts that the system names come first (`game.Measured`).
 
   Args:
     config: as for training; its data is replaced by random arrays.
+    alone: whether to measure each player of the fullest turn by itself too.
 
   Returns:
     Per turn or part: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib.
@@ -56,7 +60,11 @@ def run(config) -> dict[str, dict[str, float]]:
     for name, part in system.parts().items():
       results[name] = _measure_part(part, state.params, batch, key)
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
-  for turn in _turns(system, config.num_steps):
+  turns = _turns(system, config.num_steps)
+  fullest = max(turns, key=len)
+  if alone:
+    turns = list(dict.fromkeys([*turns, *((name,) for name in fullest)]))
+  for turn in turns:
     step_fn.compile(turn, state, batch, key)
 
     def step(turn=turn):
@@ -73,6 +81,8 @@ def run(config) -> dict[str, dict[str, float]]:
     )
   if distributed.is_first_process():
     _print(config, system, mesh, results)
+    if alone and len(fullest) > 1:
+      _print_saved(fullest, results)
   return results
 
 
@@ -173,9 +183,11 @@ def _print(config, system, mesh, results) -> None:
   device = jax.devices()[0].device_kind
   c = config
   peak = _roofline(platform.dtype(c.dtype)) * mesh.size
+  spec = system.batch_spec(c.batch_size)
   shapes = ", ".join(
-    f"{name} {'x'.join(map(str, s.shape))}"
-    for name, s in system.batch_spec(c.batch_size).items()
+    jax.tree_util.keystr(path, simple=True, separator="/")
+    + f" {'x'.join(map(str, leaf.shape))}"
+    for path, leaf in jax.tree_util.tree_leaves_with_path(spec)
   )
   title = (
     f"{c.system} ({c.variant}), {shapes}, {c.dtype} on {mesh.size} x {device}"
@@ -197,9 +209,21 @@ def _print(config, system, mesh, results) -> None:
   print(f"peak memory: {_peak_memory()}")
 
 
+def _print_saved(fullest, results) -> None:
+  together = results[" + ".join(fullest)]["ms"]
+  apart = sum(results[name]["ms"] for name in fullest)
+  print(
+    f"one turn together: {together:.0f} ms; its players one after the other: "
+    f"{apart:.0f} ms; {together / apart:.0%}"
+  )
+
+
 if __name__ == "__main__":
+  _ALONE = flags.DEFINE_bool(
+    "alone", False, "Measure every player of the fullest turn by itself too."
+  )
   _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, with its argument.", lock_config=True
   )
   flags.mark_flag_as_required("config")
-  cli.run(lambda: run(_CONFIG.value))
+  cli.run(lambda: run(_CONFIG.value, alone=_ALONE.value))

@@ -5,6 +5,8 @@
   python -m foregan_jax.predict --workdir=runs/birds --make-dataset=5000
   python -m foregan_jax.predict --workdir=runs/rgmp --video=clip.mp4 \\
     --mask=first.png --out=result
+  python -m foregan_jax.predict --workdir=runs/davis --video=clip.mp4 \\
+    --mask=first.png --head=segmenter --out=result
 
 The first writes a mask (palette PNG) and the object on transparency for every
 picture below `holiday`; the second a sheet of drawn pictures with their layers;
@@ -14,6 +16,13 @@ a mask per frame, a table of confidences, and the video with the masks laid
 over it. `--mask=40:more.png` gives further objects, or better masks, at frame
 40 (the first is 0). Stopped, it goes on when called again. `--weights=FILE`
 takes the place of `--workdir` there. `--out` says where.
+
+The fifth does so with a run that draws layers, for one object and one mask;
+`--head` says which of its ways to get masks is meant. It also writes, per frame
+and at the video's size, `foreground/` (the object on transparency) and
+`background/` (the video without it: what it hid comes from the run, everything
+else from the video). `--nolayers` leaves these out, `--layers` gives the
+foreground with a run of rgmp too.
 """
 
 import dataclasses
@@ -21,15 +30,24 @@ import pathlib
 import re
 import sys
 import zlib
+from collections.abc import Sequence
 
 from absl import flags
 
 from foregan_jax import trained
 from foregan_jax.data import footage as footage_lib
-from foregan_jax.predictors import cut_outs, drawings, mask_tracker, propagate
-from foregan_jax.runtime import cli
+from foregan_jax.predictors import (
+  cut_outs,
+  drawings,
+  layer_tracker,
+  mask_tracker,
+  propagate,
+  results,
+)
+from foregan_jax.runtime import cli, settings
 
 _STILLS = "stills"
+_PROPAGATOR, _AVERAGE = "propagator", "average"  # heads
 
 
 def main() -> None:
@@ -52,6 +70,8 @@ def main() -> None:
     raise ValueError("give one of --workdir=RUN and --weights=FILE")
   if _WEIGHTS.value and not (_VIDEO.value and _OUT.value):
     raise ValueError("--weights goes with --video and --out")
+  if not _VIDEO.value and (_HEAD.value or _LAYERS.value is not None):
+    raise ValueError("--head and --layers go with --video")
   if _VIDEO.value:
     _follow()
   else:
@@ -62,7 +82,8 @@ def _follow() -> None:
   """Follows the objects of masks through a video."""
   masks = _masks(_MASK.value)
   footage = footage_lib.Footage(_VIDEO.value)
-  tracker, description = _tracker()
+  tracker, description = _tracker(masks)
+  layers = _layers(tracker)
   # By place: another video of the same name must not replace the results.
   place = footage.path.resolve()
   mark = zlib.crc32(str(place).encode())
@@ -71,9 +92,15 @@ def _follow() -> None:
     _OUT.value or pathlib.Path(_WORKDIR.value, "predict", name)
   )
   problems = propagate.write(
-    tracker, footage=footage, masks=masks, out=out, description=description
+    tracker,
+    footage=footage,
+    masks=masks,
+    out=out,
+    description=description,
+    layers=layers,
   )
-  print(f"masks, confidences and the video with masks laid over it: {out}")
+  what = ", ".join(("masks", *layers, "confidences"))
+  print(f"{what} and the video with masks laid over it: {out}")
   _report(problems, "frames")
 
 
@@ -92,31 +119,83 @@ def _masks(given: list[str]) -> dict[int, pathlib.Path]:
   return masks
 
 
-def _tracker() -> tuple[propagate.Tracker, str]:
+def _tracker(
+  masks: dict[int, pathlib.Path],
+) -> tuple[propagate.Tracker, str]:
   """Returns what propagates masks, and a name for it."""
-  scales = _scales()
   if _WEIGHTS.value:
     path = pathlib.Path(_WEIGHTS.value)
+    _head(path, (_PROPAGATOR,))
+    scales = _scales()
     tracker = mask_tracker.from_weights(path, scales)
     return tracker, f"{path}, {path.stat().st_mtime_ns}, {scales}"
   run = trained.Run(_WORKDIR.value)
-  if not hasattr(run.system, "tracker"):
+  if run.system.task == _STILLS:
     raise ValueError(
       f"{run.workdir} holds a run of {run.config.system}, which does not "
       "propagate masks"
     )
-  tracker = run.system.tracker
+  head = _head(run.workdir, run.system.heads)
+  # A propagator by itself follows any number of objects, at any size.
+  if tuple(run.system.heads) == (_PROPAGATOR,):
+    return _mask_tracker(run)
+  return _layer_tracker(run, head, masks)
+
+
+def _mask_tracker(run: trained.Run) -> tuple[propagate.Tracker, str]:
+  tracker, scales = run.system.tracker, _scales()
   if scales:
     tracker = dataclasses.replace(tracker, scales=scales)
   step = _one_step(run)
   params = run.params(step)["prop"]
-  d = run.config.data
-  follower = mask_tracker.MaskTracker(
-    tracker, params, side=min(d.height, d.width)
+  side = min(run.config.data.height, run.config.data.width)
+  follower = mask_tracker.MaskTracker(tracker, params, side=side)
+  return follower, f"{_checkpoint(run, step)}, {scales}"
+
+
+def _layer_tracker(
+  run: trained.Run, head: str, masks: dict[int, pathlib.Path]
+) -> tuple[propagate.Tracker, str]:
+  if _SCALES.value:
+    raise ValueError(
+      f"--scales={','.join(_SCALES.value)}: {run.workdir} holds a run of "
+      f"{run.config.system}, which looks at frames in one size; --scales is "
+      "for runs of rgmp"
+    )
+  layer_tracker.check_masks(masks)
+  step = _one_step(run)
+  size = (run.config.data.height, run.config.data.width)
+  follower = layer_tracker.LayerTracker(
+    run.system, run.params(step), head=head, size=size
   )
+  return follower, f"{_checkpoint(run, step)}, head {head}"
+
+
+def _checkpoint(run: trained.Run, step: int) -> str:
   # A run may have been made anew in the same place.
   made = (run.workdir / "checkpoints" / str(step)).stat().st_mtime_ns
-  return follower, f"{run.workdir}, step {step} of {made}, {scales}"
+  return f"{run.workdir}, step {step} of {made}"
+
+
+def _head(where: pathlib.Path, heads: Sequence[str]) -> str:
+  """Returns the head that is asked for, or the one to choose by itself."""
+  name = _HEAD.value
+  if not name:
+    return _AVERAGE if _AVERAGE in heads else heads[0]
+  if name not in heads:
+    raise ValueError(
+      f"--head={name}: {where} has no such head, it has {', '.join(heads)}."
+      f"{settings.suggestion(name, list(heads))}"
+    )
+  return name
+
+
+def _layers(tracker: propagate.Tracker) -> tuple[str, ...]:
+  """Returns the layers to write."""
+  wanted = tracker.draws if _LAYERS.value is None else _LAYERS.value
+  if not wanted:
+    return ()
+  return results.LAYERS if tracker.draws else (results.FOREGROUND,)
 
 
 def _scales() -> tuple[float, ...]:
@@ -202,6 +281,20 @@ if __name__ == "__main__":
   )
   _SCALES = flags.DEFINE_list(
     "scales", [], "Sizes at which frames are looked at, as shares: 0.5,0.75,1."
+  )
+  _HEAD = flags.DEFINE_string(
+    "head",
+    "",
+    "Whose masks --video gets: generator, segmenter, ... as in the tables of "
+    "evaluate. Default: average where the run has it, else its first.",
+  )
+  _LAYERS = flags.DEFINE_bool(
+    "layers",
+    None,
+    "Whether --video gets foreground/ and background/ beside the masks, some "
+    "megabytes per frame of 1080p. Default: yes with runs that draw layers, "
+    "which is what these are for; no with runs of rgmp, which know no "
+    "background and whose foreground is only frame and mask put together.",
   )
   _OUT = flags.DEFINE_string(
     "out", "", "Where to write. Default: <workdir>/predict[/<video>]."

@@ -51,9 +51,11 @@ def test_every_variant_is_a_row_and_finished_ones_are_kept(trainer, tmp_path):
   assert trainer[0][3].endswith("layered_gan.py:smoke,variant=full")
   assert trainer[0][-1] == "--config.seed=1"
   rows = [line.split(" | ") for line in table.splitlines()[2:]]
-  assert [row[0][2:] for row in rows] == list(layered_gan.VARIANTS)
-  assert rows[0][1:] == ["0.300", "none |"]
-  assert rows[1][1:] == ["0.010", "all background |"]
+  # The baseline, which no variant changes, comes once and first.
+  assert rows[0] == ["| ", "disc", "0.500", " |"]
+  assert [row[0][2:] for row in rows[1:]] == list(layered_gan.VARIANTS)
+  assert rows[1][1:] == ["segmenter", "0.300", "none |"]
+  assert rows[2][1:] == ["segmenter", "0.010", "all background |"]
   assert (tmp_path / "table.md").read_text() == table
   shutil.rmtree(tmp_path / "ils")
   ablate.run(f"{CONFIG}:smoke", tmp_path, [])

@@ -31,8 +31,12 @@ _CHANGES = {
 }
 
 
-def _config():
-  config = davis.get_config("smoke")
+# Processes meet in everything that this smaller game does, too.
+_SMALLER = "smoke,variant=gan_segmenter"
+
+
+def _config(arg=_SMALLER):
+  config = davis.get_config(arg)
   config.update_from_flattened_dict(_CHANGES)
   return config
 
@@ -65,7 +69,7 @@ def _start(config, system, tx, mesh):
 
 
 def _three_steps(devices):
-  config = _config()
+  config = _config("smoke")
   system = systems.build(config)
   tx = train.make_optimizers(config, system)
   mesh = mesh_lib.make_mesh(devices)
@@ -135,7 +139,7 @@ def _launch(workdir, process_id, port, extra):
   env["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
   command = [
     sys.executable, "-m", "foregan_jax.main",
-    "--config=configs/davis.py:smoke", f"--workdir={workdir}",
+    f"--config=configs/davis.py:{_SMALLER}", f"--workdir={workdir}",
     f"--coordinator=127.0.0.1:{port}", "--num_processes=2",
     f"--process_id={process_id}", *extra,
   ]  # fmt: skip

@@ -21,7 +21,7 @@ _PATIENCE = 300  # seconds for a start, compilation included
 def _start(workdir):
   command = [
     sys.executable, "-m", "foregan_jax.main",
-    "--config=configs/davis.py:smoke", f"--workdir={workdir}",
+    "--config=configs/davis.py:smoke,variant=gan_only", f"--workdir={workdir}",
     "--config.num_steps=100000", "--config.checkpoint_every=1",
     "--config.eval_every=0", "--config.sample_every=0",
   ]  # fmt: skip

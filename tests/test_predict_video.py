@@ -1,5 +1,6 @@
 """`predict --video` from the command line, with a stand-in for the run."""
 
+import re
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
 
 class Still:
+  draws = False
   def __init__(self, tracker, params, side):
     assert (params, side) == ("of prop", 64)
     assert tracker.scales == (0.5, 1.0)
@@ -37,8 +39,9 @@ class Run:
     self.config = types.SimpleNamespace(
       system="stand_in", data=types.SimpleNamespace(height=64, width=112)
     )
-    self.system = types.SimpleNamespace(task="videos")
+    self.system = types.SimpleNamespace(task="stills")
     if self.workdir.name == "still":
+      self.system.task, self.system.heads = "videos", ("propagator",)
       self.system.tracker = tracker_lib.Tracker(None)
   def steps(self, which):
     return [7]
@@ -67,7 +70,8 @@ def _mask(path, place):
   return labels
 
 
-def test_video_with_masks_of_two_frames(tmp_path):
+@pytest.mark.parametrize("layers", [False, True])
+def test_video_with_masks_of_two_frames(tmp_path, layers):
   video = tmp_path / "clip.v2"
   video.mkdir()
   for i in range(5):
@@ -83,6 +87,7 @@ def test_video_with_masks_of_two_frames(tmp_path):
     f"--mask={tmp_path}/first.png",
     f"--mask=2:{tmp_path}/later.png",
     "--scales=0.5,1",
+    *["--layers"] * layers,
   )
   assert done.returncode == 1, done.stderr
   assert "clip.v2/3.png: cannot be decoded" in done.stderr
@@ -93,6 +98,11 @@ def test_video_with_masks_of_two_frames(tmp_path):
   np.testing.assert_array_equal(found["1"], first)
   np.testing.assert_array_equal(found["4"], first + later)
   assert (out / "confidence.csv").is_file()
+  assert not (out / "background").exists()
+  cut = {p.stem: cv2.imread(str(p), -1) for p in out.glob("foreground/*.png")}
+  assert cut.keys() == (found.keys() if layers else set())
+  if layers:
+    np.testing.assert_array_equal(cut["4"][..., 3] > 0, found["4"] > 0)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +122,19 @@ def test_video_with_masks_of_two_frames(tmp_path):
       "--scales=1,0: expected numbers above 0",
     ),
     ("--weights=odd.pth --video={} --mask=c --out=d", "weight file odd.pth is"),
+    (
+      "--workdir=still --video={} --mask=c --head=propagater",
+      "--head=propagater: still has no such head, it has propagator. Did you",
+    ),
+    (
+      "--weights=a.pth --video={} --mask=c --out=d --head=average",
+      "--head=average: a.pth has no such head, it has propagator",
+    ),
+    ("--workdir=a --images=b --head=segmenter", "--head and --layers go with"),
+    (
+      "--workdir=a --sample=2 --nolayers",
+      "--head and --layers go with --video",
+    ),
   ],
 )
 def test_mistakes_are_one_sentence(tmp_path, arguments, said):
@@ -119,5 +142,5 @@ def test_mistakes_are_one_sentence(tmp_path, arguments, said):
     cv2.imwrite(str(tmp_path / name), np.zeros((*_SIZE, 3), np.uint8))
   done = _predict(*arguments.format(tmp_path).split())
   assert done.returncode == 2
-  assert said in done.stderr
+  assert re.search(said, done.stderr)
   assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -79,7 +79,7 @@ def test_a_run_leaves_what_the_readme_promises(straight):
 
 def test_another_config_may_not_use_the_workdir(straight):
   before = (straight / "config.json").read_text()
-  with pytest.raises(ValueError, match="gf.mask_slope: 20.0 -> 3.0"):
+  with pytest.raises(ValueError, match="gf.mask_slope: 10.0 -> 3.0"):
     train.train_and_evaluate(
       _config(num_steps=6, **{"gf.mask_slope": 3.0}), straight
     )
@@ -97,7 +97,7 @@ def test_weights_of_another_run(straight, tmp_path):
   config.init_from.workdir = str(straight)
   config.init_from.checkpoint_items = ("segmenter",)
   config.init_from.step = "6"
-  config.turn.segmenter_every = 0
+  config.turn.segmenter_start = 9
   train.train_and_evaluate(config, tmp_path)
   one, _ = _saved(straight, 6)
   two, _ = _saved(tmp_path, 1)

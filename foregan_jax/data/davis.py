@@ -142,10 +142,13 @@ class Davis:
       flow_fwd and flow_bwd float32 [T-1, h, w, 2], all at network size;
       labels, a list of T native uint8 [H, W] (0, 1..n = the objects, 255 void;
       None where there is no mask); native_size (H, W); native_frame(t), RGB
-      uint8 [H, W, 3], read when called; paths of the frames.
+      uint8 [H, W, 3], read when called; background(t), RGB uint8 [h, w, 3] at
+      network size, what is behind the objects, read when called, None where
+      the data do not say; paths of the frames.
 
     Raises:
-      DataError: naming the file that is broken, or the empty first mask.
+      DataError: naming the file that is broken, or the empty first mask; the
+        two that read when called raise it then.
     """
     if name not in self._videos:
       raise ValueError(f"sequence {name!r} is not one of {list(self.names)}")
@@ -166,6 +169,7 @@ class Davis:
         "labels": labels,
         "native_size": native,
         "native_frame": lambda t: images.read_image(video.frames[t]),
+        "background": lambda t: self._background(video, t, native),
         "paths": list(video.frames[:count]),
       }
 
@@ -218,6 +222,16 @@ class Davis:
     for path, size in zip(paths, sizes, strict=True):
       images.check_size(path, size, sizes[0], "the sequence's first frame")
     return np.stack(frames), sizes[0]
+
+  def _background(
+    self, video: folders.Video, t: int, native: tuple[int, int]
+  ) -> np.ndarray | None:
+    path = folders.find_background(self.root, self.resolution, video, t)
+    if path is None:
+      return None
+    image = images.read_image(path)
+    images.check_size(path, image.shape[:2], native, "its frame")
+    return images.resize_image(image, self.size)
 
   def _labels(
     self,

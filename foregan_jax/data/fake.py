@@ -98,6 +98,7 @@ class FakeVideos:
       "labels": labels,
       "native_size": self._size,
       "native_frame": frames.__getitem__,
+      "background": lambda t: None,
       "paths": [pathlib.Path(name, f"{t:05d}.jpg") for t in range(count)],
     }
 

@@ -15,6 +15,7 @@ from foregan_jax.data import images
 FRAMES = "JPEGImages"
 MASKS = "Annotations"
 LISTS = "ImageSets"
+BACKGROUNDS = "Background"
 _FLOWS = "OpticalFlow*"
 
 
@@ -171,6 +172,20 @@ def scan(root: pathlib.Path, resolution: str, name: str) -> Video:
       f"sequence {name} has no mask for its first frame",
     )
   return Video(name=name, frames=tuple(frames), masks=tuple(found))
+
+
+def find_background(
+  root: pathlib.Path, resolution: str, video: Video, t: int
+) -> pathlib.Path | None:
+  """Find the picture of what is behind the objects of frame t, if there is one.
+
+  It lies where the demo data has it, `Background/<res>/<video>`, and is named
+  like the frame; DAVIS itself has none.
+  """
+  folder = root / BACKGROUNDS / resolution / video.name
+  stem = video.frames[t].stem
+  places = (folder / f"{stem}{suffix}" for suffix in images.SUFFIXES)
+  return next((place for place in places if place.is_file()), None)
 
 
 def find_flo(

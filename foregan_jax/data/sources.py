@@ -12,6 +12,7 @@ from foregan_jax.data import (
   fake,
   instances,
   stills,
+  streams,
 )
 
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
@@ -53,7 +54,14 @@ def training(config, workdir: pathlib.Path, spec: dict):
     return _instances(config, workdir)
   source = _davis(config, workdir, config.data.train_split)
   source.prepare(show_progress=jax.process_index() == 0)
-  return source
+  if "stills" not in spec:
+    return source
+  d = config.data.stills
+  folder = d.root or _root(config, workdir) / demo_render.STILLS
+  beside = instances.Instances(
+    folder, split=d.split, size=d.size, resolution=config.data.resolution
+  )
+  return streams.Streams(source, stills=beside)
 
 
 def evaluation(config, workdir: pathlib.Path, split: str = ""):

@@ -1,10 +1,12 @@
 """Videos with a given first mask: scores per horizon, overlays, clips to watch.
 
 Every learned head stands beside what needs no learning: the first mask
-repeated, and carried along the estimated flow. Written below the result's
-folder: palette PNGs per head in the DAVIS submission layout, the official
-toolkit's two CSV files per head, `scores.json` and an animated overlay per
-sequence.
+repeated, and carried along the estimated flow. Heads that need no mask are
+scored by the objects they find, too (`unguided`); drawn backgrounds where the
+data know the true ones (`plates`). Written below the result's folder: palette
+PNGs per head in the DAVIS submission layout, the official toolkit's two CSV
+files per head, `scores.json`, an animated overlay per sequence, and
+`plates.json` and a sheet per sequence of the backgrounds.
 """
 
 import json
@@ -21,9 +23,10 @@ from absl import logging
 
 from foregan_jax import pictures
 from foregan_jax.data import images, sources
+from foregan_jax.evaluators import plates, unguided
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.layers import carry as carry_lib
-from foregan_jax.metrics import davis, report
+from foregan_jax.metrics import davis, proposals, report
 from foregan_jax.runtime import distributed
 from foregan_jax.runtime import mesh as mesh_lib
 
@@ -48,7 +51,8 @@ class VideoEvaluator:
     """Remembers what to run on what.
 
     Args:
-      system: has `begin`, `advance` and `heads`.
+      system: has `begin`, `advance` and `heads`; may be an
+        `unguided.Unguided`.
       config: of the run; its data says which videos.
       workdir: of the run.
     """
@@ -61,6 +65,7 @@ class VideoEvaluator:
     self._begin = jax.jit(system.begin)
     self._advance = jax.jit(system.advance)
     self._predict = jax.jit(system.predict)
+    self._finder = unguided.Finder(system, chunk=self._clip_len)
     self._baselines = {
       name: (jax.jit(carry), flow) for name, (carry, flow) in BASELINES.items()
     }
@@ -75,9 +80,11 @@ class VideoEvaluator:
   ) -> result_lib.Result:
     """See `evaluators.Evaluator`."""
     limit = 0 if whole else self._often
-    heads = self.run(params, folder=folder, limit=limit, write=write)
+    heads, errors = self.run(params, folder=folder, limit=limit, write=write)
     if distributed.is_first_process():
       _write_scores(folder, heads, split=self._split)
+      if errors:
+        (folder / "plates.json").write_text(json.dumps(errors))
     numbers = {
       f"{head.name}/{name}": value
       for head in heads
@@ -85,6 +92,12 @@ class VideoEvaluator:
         head.scores, clip_len=self._clip_len
       ).items()
     }
+    numbers |= plates.scalars(errors)
+
+    def show(title: str) -> None:
+      report.show(heads, clip_len=self._clip_len, title=title)
+      plates.show(errors)
+
     # The best checkpoint is chosen over the same videos all along.
     names = self._source.names[: self._often or None]
     main = next(head for head in heads if head.name == self._system.heads[0])
@@ -92,9 +105,7 @@ class VideoEvaluator:
     return result_lib.Result(
       scalars=numbers,
       best=report.global_results(chosen)["J-Mean"],
-      show=lambda title: report.show(
-        heads, clip_len=self._clip_len, title=title
-      ),
+      show=show,
     )
 
   def run(
@@ -104,7 +115,7 @@ class VideoEvaluator:
     folder: pathlib.Path,
     limit: int,
     write: bool,
-  ) -> list[report.Head]:
+  ) -> tuple[list[report.Head], plates.Errors]:
     """Evaluates all sequences; every process takes its share of them.
 
     Args:
@@ -114,40 +125,46 @@ class VideoEvaluator:
       write: whether to write masks and overlays beside the scores.
 
     Returns:
-      The baselines and the heads with their scores.
+      The baselines and the heads with their scores, and the errors of
+      backgrounds, empty where nothing is drawn or known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = self._source.names[: limit or None]
     params = jax.device_put(params, jax.local_devices()[0])
     scores: Scores = {}
+    errors: dict[str, dict[str, float]] = {}
     mine = names[jax.process_index() :: jax.process_count()]
     quiet = not distributed.is_first_process()
     for name in rich.progress.track(mine, "evaluating", disable=quiet):
       sequence = self._source.sequence(name)
-      labels = self.labels(params, sequence)
-      truth = sequence["labels"]
-      if all(t is None for t in truth[1:-1]):
-        logging.warning("%s has no annotated inner frame: not scored", name)
-      else:
-        for head, predicted in labels.items():
-          objects = range(1, 1 + sequence["ref_mask"].shape[-1])
-          score = davis.score_sequence(predicted, truth, objects=tuple(objects))
-          scores.setdefault(head, {})[name] = score
+      behind = plates.read(sequence)
+      soft, drawn = self._heads(params, sequence, draw=behind is not None)
+      labels = self._labels(sequence, soft)
+      labels |= self._finder.labels(params, sequence)
+      for head, score in self._scores(sequence, labels).items():
+        scores.setdefault(head, {})[name] = score
       if write:
-        _write_sequence(folder, sequence, labels, self._system.heads)
-    scores = _gather(folder, scores)
+        shown = (*self._system.heads, *self._finder.rows)
+        _write_sequence(folder, sequence, labels, shown)
+      if drawn is not None:
+        sheet = folder / "plates" / f"{name}.png" if write else None
+        for row, error in plates.measure(behind, drawn, sheet).items():
+          errors.setdefault(row, {})[name] = error
+    scores, errors = _gather(folder, names, scores, errors)
     if not scores:
       raise ValueError("no video to evaluate has an annotated inner frame")
-    order_of = {name: i for i, name in enumerate(names)}
-    scores = {
-      head: dict(sorted(each.items(), key=lambda item: order_of[item[0]]))
-      for head, each in scores.items()
-    }
-    order = [REPEAT, *BASELINES, *self._system.heads]
-    return [
-      report.Head(head, scores[head], learned=head in self._system.heads)
-      for head in order
+    baselines = (REPEAT, *BASELINES)
+    rows = (*baselines, *self._system.heads, *self._finder.rows)
+    heads = [
+      report.Head(
+        head,
+        scores[head],
+        learned=head not in baselines,
+        told=head in self._finder.rows,
+      )
+      for head in rows
     ]
+    return heads, errors
 
   def prepare_samples(self) -> None:
     """Reads the first clip of the first few videos."""
@@ -186,20 +203,35 @@ class VideoEvaluator:
           "foreground": pictures.to_uint8(layers.fg[i]),
           "background": pictures.to_uint8(layers.bg[i]),
         }
-      columns |= {head: pictures.grey(masks[i]) for head, masks in made.items()}
+      columns |= {h: pictures.grey(made[h][i]) for h in self._system.heads}
       rows = list(zip(*columns.values(), strict=True))
       sheets[f"clip{i}"] = pictures.contact_sheet(rows, columns=list(columns))
     return sheets
 
-  def labels(self, params, sequence) -> dict[str, list[np.ndarray]]:
+  def _scores(self, sequence, labels) -> dict[str, dict[int, dict[str, Any]]]:
+    """Returns J and F of every object, by row; nothing without any truth."""
+    truth = sequence["labels"]
+    if all(t is None for t in truth[1:-1]):
+      logging.warning(
+        "%s has no annotated inner frame: not scored", sequence["name"]
+      )
+      return {}
+    objects = tuple(range(1, 1 + sequence["ref_mask"].shape[-1]))
+    found = self._finder.rows
+    return {
+      head: (proposals if head in found else davis).score_sequence(
+        predicted, truth, objects=objects
+      )
+      for head, predicted in labels.items()
+    }
+
+  def _labels(self, sequence, soft) -> dict[str, list[np.ndarray]]:
     """Returns native uint8 label maps of every frame, by head and baseline."""
     size = sequence["native_size"]
     first = sequence["labels"][0]
     first = np.where(first == images.VOID, 0, first).astype(np.uint8)
-    frames = sequence["frames"]
-    made = {REPEAT: [first] * len(frames)}
-    soft = self._carried(sequence) | self._heads(params, sequence)
-    for head, masks in soft.items():
+    made = {REPEAT: [first] * len(sequence["frames"])}
+    for head, masks in (self._carried(sequence) | soft).items():
       made[head] = [first] + [_to_labels(mask, size) for mask in masks]
     return made
 
@@ -212,22 +244,30 @@ class VideoEvaluator:
       for name, (carry, flow) in self._baselines.items()
     }
 
-  def _heads(self, params, sequence) -> dict[str, np.ndarray]:
-    """Runs the system in chunks of equal length, so it compiles once."""
+  def _heads(self, params, sequence, *, draw: bool):
+    """Runs the system in chunks of equal length, so it compiles once.
+
+    Returns:
+      Soft masks [T-1, h, w, n] by head; and the backgrounds of the same
+      frames, uint8 [T-1, h, w, 3], if they are asked for and there are any.
+    """
     frames, flow = sequence["frames"], sequence["flow_fwd"]
     chunk = self._clip_len - 1
     carry = self._begin(params, frames[None, 0], sequence["ref_mask"][None])
-    made = []
+    made, drawn = [], []
     for t in range(0, len(flow), chunk):
       part = lambda x, t=t: _fill(x[t : t + chunk], chunk)[None]
-      carry, heads, _ = self._advance(
+      carry, heads, layers = self._advance(
         params, carry, part(frames[1:]), part(flow)
       )
       made.append(jax.tree.map(lambda x: np.asarray(x[0]), heads))
-    return {
+      if draw and layers is not None:  # not every system draws
+        drawn.append(pictures.to_uint8(layers.bg[0]))
+    soft = {
       head: np.concatenate([m[head] for m in made])[: len(flow)]
       for head in self._system.heads
     }
+    return soft, np.concatenate(drawn)[: len(flow)] if drawn else None
 
 
 def _fill(x: np.ndarray, length: int) -> np.ndarray:
@@ -281,23 +321,34 @@ def _write_sequence(folder, sequence, labels, heads) -> None:
   pictures.animate(path, np.stack(sheets), fps=_OVERLAY_FPS)
 
 
-def _gather(folder: pathlib.Path, scores: Scores) -> Scores:
-  """Puts the processes' scores together, through the shared workdir."""
+def _gather(
+  folder: pathlib.Path, names, scores: Scores, errors: plates.Errors
+) -> tuple[Scores, plates.Errors]:
+  """Puts the processes' numbers together, through the shared workdir.
+
+  Returns:
+    Those of all processes, videos in the order of `names`.
+  """
   path = lambda p: folder / f".scores-{p}.json"
-  path(jax.process_index()).write_text(json.dumps(scores, default=_to_list))
+  mine = json.dumps([scores, errors], default=_to_list)
+  path(jax.process_index()).write_text(mine)
   mesh_lib.barrier("scores are written")
-  whole: Scores = {}
+  whole = {}, {}
   for p in range(jax.process_count()):
-    for head, sequences in json.loads(path(p).read_text()).items():
-      whole.setdefault(head, {}).update(
-        {
-          name: {int(k): v for k, v in objects.items()}
-          for name, objects in sequences.items()
-        }
-      )
+    for table, part in zip(whole, json.loads(path(p).read_text()), strict=True):
+      for row, videos in part.items():
+        table.setdefault(row, {}).update(videos)
   mesh_lib.barrier("scores are read")
   path(jax.process_index()).unlink()
-  return whole
+  scores, errors = (
+    {row: {n: by[n] for n in names if n in by} for row, by in table.items()}
+    for table in whole
+  )
+  # JSON has no numbers for keys.
+  for videos in scores.values():
+    for name, objects in videos.items():
+      videos[name] = {int(k): v for k, v in objects.items()}
+  return scores, errors
 
 
 def _to_list(value):

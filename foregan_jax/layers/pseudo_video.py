@@ -114,6 +114,7 @@ class Synthesis:
     key: PRNGKeyArray,
     image: UInt8[Array, "b H W 3"],
     labels: UInt8[Array, "b H W 1"],
+    behind: Float[Array, "b H W 3"] | None = None,
   ) -> Clip:
     """Make one clip of each still.
 
@@ -121,6 +122,8 @@ class Synthesis:
       key: decides everything; batches of equal content become equal clips.
       image: stills, RGB.
       labels: 0 background, 1.. instances, 255 void.
+      behind: what cut-out objects move over, in [-1, 1]; the stills of other
+        samples if it is not given, with the objects that they show.
     """
     key_object, key_still, key_stage, key_film, key_guide = jax.random.split(
       key, 5
@@ -128,7 +131,12 @@ class Synthesis:
     mask = choose(key_object, labels, self.min_area, self.several)(labels)
     still = self.optics.develop(key_still, ranges.image_to_float(image))
     stage = self.staging.draw(key_stage, mask, self.size, self.clip_len)
-    layers = self._layers(still, mask, stage)
+    figure = jnp.concatenate([still, mask], axis=-1)
+    others = staging.lend(figure, 1)
+    if behind is not None:
+      behind = self.optics.develop(key_still, behind)
+      others = jnp.concatenate([behind, jnp.zeros_like(mask)], axis=-1)
+    layers = self._layers(figure, others, stage)
     video, owner, flow = _compose(layers, stage.cut_out)
 
     # What is cut out is labelled by its own outline; a whole picture is
@@ -153,13 +161,12 @@ class Synthesis:
     )
 
   def _layers(
-    self, still: jax.Array, mask: jax.Array, stage: staging.Stage
+    self, figure: jax.Array, others: jax.Array, stage: staging.Stage
   ) -> list[_Layer]:
-    """Read the stills where they move; the furthest first."""
-    figure = jnp.concatenate([still, mask], axis=-1)
+    """Read pictures with their masks where they move; the furthest first."""
     cut_out = stage.cut_out[:, None, None, None]
-    behind = jnp.where(cut_out, staging.lend(figure, 1), figure)
-    seen = (mask > 0).any((1, 2, 3))
+    behind = jnp.where(cut_out, others, figure)
+    seen = (figure[..., 3:] > 0).any((1, 2, 3))
     layers = [
       _layer(behind, stage.background, self.size, seen, endless=True),
       _layer(figure, stage.object, self.size, seen),

@@ -179,6 +179,25 @@ def score_sequence(
       prediction, the prediction holds a label that is no object, or no
       frame is left to score.
   """
+  frames = annotated_frames(pred, truth)
+  for t in frames:
+    _check_labels(pred[t], truth[t], objects, t)
+  return {
+    int(k): score_object(
+      [pred[t] == k for t in frames], [truth[t] == k for t in frames], frames
+    )
+    for k in objects
+  }
+
+
+def annotated_frames(
+  pred: Sequence[np.ndarray | None], truth: Sequence[np.ndarray | None]
+) -> list[int]:
+  """Return the scored frames that have a truth.
+
+  Raises:
+    ValueError: the lengths differ, or no frame is left.
+  """
   if len(pred) != len(truth):
     raise ValueError(
       f"{len(pred)} predicted frames, but {len(truth)} frames of truth."
@@ -188,17 +207,27 @@ def score_sequence(
     raise ValueError(
       "no frame to score: none but the first and the last is annotated."
     )
-  for t in frames:
-    _check_labels(pred[t], truth[t], objects, t)
-  scores = {}
-  for k in objects:
-    pairs = [(pred[t] == k, truth[t] == k) for t in frames]
-    scores[int(k)] = {
-      "frames": np.array(frames),
-      "J": np.array([region_similarity(p, g) for p, g in pairs]),
-      "F": np.array([boundary_accuracy(p, g) for p, g in pairs]),
-    }
-  return scores
+  return frames
+
+
+def score_object(
+  pred: Sequence[np.ndarray],
+  truth: Sequence[np.ndarray],
+  frames: Sequence[int],
+) -> dict[str, np.ndarray]:
+  """Return {"frames", "J", "F"} of one object's boolean masks [h, w].
+
+  Args:
+    pred: one mask per scored frame.
+    truth: as many.
+    frames: their numbers.
+  """
+  pairs = list(zip(pred, truth, strict=True))
+  return {
+    "frames": np.array(frames),
+    "J": np.array([region_similarity(p, g) for p, g in pairs]),
+    "F": np.array([boundary_accuracy(p, g) for p, g in pairs]),
+  }
 
 
 def _boundary_score(pred: np.ndarray, truth: np.ndarray, radius: int) -> float:

@@ -47,12 +47,14 @@ class Head:
   """One row of the table: a way to get masks, and what it scored.
 
   `learned` is False for baselines ("repeat the first mask", "warp it by the
-  flow"): a head is worth something only above them.
+  flow"): a head is worth something only above them. `told` marks rows for which
+  the truth chose among several answers; the best head is another.
   """
 
   name: str
   scores: Scores
   learned: bool
+  told: bool = False
 
 
 def global_results(scores: Scores) -> dict[str, float]:
@@ -147,7 +149,7 @@ def scalars(scores: Scores, *, clip_len: int) -> dict[str, float]:
   """Return every number as a flat dict for a metric writer.
 
   JF_mean, J_mean, J_recall, J_decay, F_mean, F_recall, F_decay, and J_T,
-  F_T, J_2T, ... per horizon; a horizon without a frame is left out.
+  F_T, JF_T, J_2T, ... per horizon; a horizon without a frame is left out.
   """
   flat = {}
   for column, value in global_results(scores).items():
@@ -157,12 +159,15 @@ def scalars(scores: Scores, *, clip_len: int) -> dict[str, float]:
     for metric, value in means.items():
       if not np.isnan(value):
         flat[f"{metric}_{horizon}"] = value
+    both = (means["J"] + means["F"]) / 2
+    if not np.isnan(both):
+      flat[f"JF_{horizon}"] = both
   return flat
 
 
 def best_learned(heads: Sequence[Head]) -> Head | None:
-  """Return the learned head of highest J&F; None if there is none."""
-  return _best([h for h in heads if h.learned])
+  """Return the learned head of highest J&F that was not told; else None."""
+  return _best([h for h in heads if h.learned and not h.told])
 
 
 def table(

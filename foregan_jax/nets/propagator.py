@@ -20,11 +20,15 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import convs, resnet, warp
 
-STRIDE = 32  # height and width of a frame must be multiples of it
 _STRIDES = (1, 2, 2, 2)
 _SPAN = 7  # of the global convolutions
 # As PyTorch draws the kernels of a fresh convolution.
 _TORCH_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def stride_of(*, pool: bool) -> int:
+  """Returns what a frame's sides must be multiples of, with or without pool."""
+  return 32 if pool else 16
 
 
 @struct.dataclass
@@ -65,6 +69,11 @@ class Propagator(nn.Module):
   pool: bool = True
   align_corners: bool = True
   dtype: Any = jnp.float32
+
+  @property
+  def stride(self) -> int:
+    """What height and width of a frame must be multiples of."""
+    return stride_of(pool=self.pool)
 
   def setup(self):
     """Build both halves."""

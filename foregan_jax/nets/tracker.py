@@ -44,8 +44,8 @@ class Tracker:
     net: the network.
     scales: sizes at which a frame is looked at; their soft masks are averaged.
       The published ones cost twice as much as (1.0,).
-    padding: how a frame's sides become multiples of 32: "black" always adds
-      some, as published; "border" repeats the border where one is needed. A
+    padding: how a frame's sides become multiples of the network's stride:
+      "black" always adds some, as published; "border" repeats the border. A
       network whose norms look at the whole frame is misled by black.
   """
 
@@ -140,6 +140,33 @@ class Tracker:
     body = lambda state, frame: self.step(params, state, frame)
     return jax.lax.scan(body, state, frames)
 
+  def begin_all(
+    self,
+    params,
+    frame: UInt8[Array, "b h w 3"],
+    mask: UInt8[Array, "b h w n"],
+  ) -> Tracked:
+    """Returns the states of videos after their first frames.
+
+    Args:
+      params: of the network.
+      frame: the references.
+      mask: coverage of the n objects, 0 to 255.
+    """
+    masks = jnp.moveaxis(ranges.mask_to_float(mask), -1, 1)
+    live = jnp.ones(mask.shape[-1], bool)
+    begin = lambda frame, masks: self.begin(params, frame, masks, live)
+    return jax.vmap(begin)(frame, masks)
+
+  def run_all(
+    self, params, states: Tracked, frames: UInt8[Array, "b t h w 3"]
+  ) -> tuple[Tracked, Float[Array, "b t h w n"]]:
+    """Returns the states after t frames, and the objects' soft masks."""
+    run = lambda state, frames: self.run(params, state, frames)
+    states, soft = jax.vmap(run)(states, frames)
+    # The first row is the background.
+    return states, jnp.moveaxis(soft[:, :, 1:], 2, -1)
+
   def _references(self, params, frame, maps) -> tuple[propagator.Memory, ...]:
     frame = self._padded_frame(frame)
     masks = _guides(maps)[..., None]
@@ -157,11 +184,11 @@ class Tracker:
     return tuple(made)
 
   def padded_length(self, length: int) -> int:
-    """Returns the side of a padded frame, a multiple of 32.
+    """Returns the side of a padded frame, a multiple of the net's stride.
 
     In black it is larger even if it need not be: 480 becomes 512 (sic).
     """
-    stride = propagator.STRIDE
+    stride = self.net.stride
     if self.padding == "black":
       return length + stride - length % stride
     return -(-length // stride) * stride

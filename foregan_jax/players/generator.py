@@ -1,6 +1,7 @@
 """The video generator: rolls layers out over a clip and is judged for it."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from flax import linen as nn
 
 from foregan_jax import game
 from foregan_jax.layers import jitter, patch_sampler, ranges, warp
-from foregan_jax.losses import adversarial, segmentation
+from foregan_jax.losses import adversarial, consensus, segmentation
 from foregan_jax.nets import rollout
 
 
@@ -25,6 +26,7 @@ class Weights:
   bg_seg: float  # ours: the frozen segmenter finds no object in B
   area: float  # ours: hinge on the mask's area
   binary: float  # ours: min(m, 1 - m)
+  agree: float  # ours: |m - what segmenter and propagator agree on|
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Schedule:
     mask_slope_steps: steps over which it grows linearly; 0 = at once.
     bg_seg_start: step at which the segmenter's word begins to count.
     bg_seg_ramp: steps over which its weight grows linearly to full.
+    agree_start: step at which the two judges' agreement begins to count.
+    agree_ramp: as bg_seg_ramp.
   """
 
   mask_slope: float
@@ -44,6 +48,8 @@ class Schedule:
   mask_slope_steps: int
   bg_seg_start: int
   bg_seg_ramp: int
+  agree_start: int
+  agree_ramp: int
 
   def slope(self, step: jax.Array) -> jax.Array | float:
     """Returns the steepness of the mask's sigmoid at `step`."""
@@ -56,8 +62,15 @@ class Schedule:
 
   def bg_seg(self, step: jax.Array) -> jax.Array:
     """Returns the share in [0, 1] of the segmenter's weight at `step`."""
-    ramp = max(self.bg_seg_ramp, 1)
-    return jnp.clip((step - self.bg_seg_start) / ramp, 0.0, 1.0)
+    return _ramp(step, self.bg_seg_start, self.bg_seg_ramp)
+
+  def agree(self, step: jax.Array) -> jax.Array:
+    """Returns the share in [0, 1] of the judges' weight at `step`."""
+    return _ramp(step, self.agree_start, self.agree_ramp)
+
+
+def _ramp(step: jax.Array, start: int, length: int) -> jax.Array:
+  return jnp.clip((step - start) / max(length, 1), 0.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +79,18 @@ class Generator:
 
   Offers `clip`, frames 0 to T-1 [b, t, h, w, c]: `frame` (composed; frame 0 is
   the real one), `fg`, `bg`, `mask`.
+
+  Attributes:
+    seg: the segmenter; None where nobody plays it.
+    judges: `(params, batch) -> (p, q)`, two soft masks [b, t-1, h, w, 1] of
+      the real frames after the first; None without two judges.
   """
 
   layers: rollout.VideoLayers
   df: nn.Module
   db: nn.Module
-  seg: nn.Module
+  seg: nn.Module | None
+  judges: Callable[[Any, game.Batch], tuple[jax.Array, jax.Array]] | None
   critic_heads: tuple[str, ...]
   real_patches: patch_sampler.Sampler
   fake_patches: patch_sampler.Sampler
@@ -104,11 +123,14 @@ class Generator:
     terms = {"rec": jnp.abs(video[:, 1:] - made.frame).mean()}
     terms |= self._adversarial(params, made, clip.mask[:, 0], keys["patches"])
     terms |= self._added(params, clip, batch)
+    seen = {}
+    if self.weights.agree:
+      terms["agree"], seen = self._agree(params, made.mask, batch)
     weights = dataclasses.asdict(self.weights)
     # Means over batch and time times T-1: the source sums over time.
     total = sum(weights[name] * steps * value for name, value in terms.items())
     metrics = {name: steps * value for name, value in terms.items()}
-    metrics |= _watch(clip)
+    metrics |= _watch(clip) | seen
     return total, game.Made(metrics, offers={"clip": clip})
 
   def _clip(self, params, batch, keys) -> rollout.Layers:
@@ -187,6 +209,15 @@ class Generator:
     if w.binary:
       terms["binary"] = jnp.minimum(clip.mask, 1.0 - clip.mask)[:, 1:].mean()
     return terms
+
+  def _agree(self, params, mask, batch):
+    """The way back: what segmenter and propagator agree on, as a target."""
+    shared = consensus.agree(*self.judges(params, batch))
+    share = self.schedule.agree(batch["step"])
+    return share * consensus.follow(mask, shared), {
+      "consistency": shared.consistency.mean(),
+      "trust": shared.trust.mean(),
+    }
 
 
 def _keys(key: jax.Array) -> dict[str, jax.Array]:

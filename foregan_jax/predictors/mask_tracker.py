@@ -29,7 +29,12 @@ class MaskTracker:
 
   There is no state in it beside the compiled programs: one tracker serves any
   number of videos, and what is carried through a video is the caller's.
+
+  Attributes:
+    draws: no layers, ever.
   """
+
+  draws = False
 
   def __init__(self, tracker: tracker_lib.Tracker, params: Any, side: int):
     """Remembers the network.
@@ -129,7 +134,7 @@ def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
       the network.
   """
   net = propagator.Propagator(dtype=platform.dtype("auto"))
-  side = propagator.STRIDE
+  side = net.stride
   fresh = functools.partial(propagator.init, net, size=(side, side))
   params = propagator_weights.load(
     path, jax.eval_shape(fresh, jax.random.key(0))

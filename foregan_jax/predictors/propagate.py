@@ -2,7 +2,7 @@
 
 import hashlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -50,6 +50,13 @@ class Tracker(Protocol):
     """
 
 
+class Painter(Tracker, Protocol):
+  """A tracker that also knows what is behind the objects."""
+
+  def background(self, state: Any) -> UInt8[Any, "h2 w2 3"]:
+    """Returns the background of the last frame, of whatever size."""
+
+
 def write(
   tracker: Tracker,
   *,
@@ -57,9 +64,10 @@ def write(
   masks: Mapping[int, pathlib.Path],
   out: pathlib.Path,
   description: str,
+  layers: Sequence[str] = (),
   every: int = _EVERY,
 ) -> list[str]:
-  """Writes a mask for every frame of a video.
+  """Writes a mask for every frame of a video, and layers on demand.
 
   The earliest mask is carried forward to the end, then backward to the start.
   Later masks add objects, or correct some, from their frame on. A frame that
@@ -69,7 +77,7 @@ def write(
   bit. Other inputs start afresh and replace what an earlier call wrote.
 
   Args:
-    tracker: follows the objects.
+    tracker: follows the objects; a `Painter`, if backgrounds are wanted.
     footage: the video.
     masks: by index of their frame: palette PNGs with object ids, or grey ones
       with 0 and 255. Void (255) counts as background.
@@ -78,6 +86,9 @@ def write(
       pixels of all objects and of each, and the share of the frame that each
       covers), `overlay.mp4`, `overlay.webp` and `resume.npz`.
     description: of the tracker; another one is another input.
+    layers: what else `out` gets, of `results.LAYERS`: `foreground/<name>.png`
+      (the frame, with the objects' probability as straight alpha) and
+      `background/<name>.png` (see `plates.compose`).
     every: after so many frames the state is saved.
 
   Returns:
@@ -90,17 +101,21 @@ def write(
       that no earlier call wrote.
   """
   given, ids = _read_masks(footage, masks)
-  results = results_lib.Results(out, names=footage.names, ids=ids)
+  inputs = _fingerprint(footage, masks, description, layers)
+  file = resume.File(out / POINT, inputs)
+  earlier = file.written(unsaid=results_lib.OLD, broken=results_lib.NAMES)
+  results = results_lib.Results(
+    out, names=footage.names, ids=ids, layers=layers, earlier=earlier
+  )
   results.check_inputs([footage.path, *masks.values()])
-  file = resume.File(out / POINT, _fingerprint(footage, masks, description))
   point = file.load()
   if not (point and _is_there(point, results, given, footage)):
-    if not (out / POINT).exists():
-      results.check_free()
-    point = resume.Point()
+    results.check_free()
+    point = resume.Point(written=results.replaced)
     file.save(point)  # first: it says that what lies here is ours
     results.clear()
     point.table_bytes = results.table.stat().st_size
+  point.written = results.written
   results.sweep()
   if point.done < footage.num_frames:
     results.truncate(point.table_bytes)
@@ -118,7 +133,11 @@ def _propagate(
   reference = _read_frame(footage, first)
   if not point.done:
     blank = np.ones((1, *footage.size), np.float32)
-    results.write(first, _overrule(blank, given[first]))
+    soft = _overrule(blank, given[first])
+    state = None
+    if results_lib.BACKGROUND in results.written:
+      state = tracker.begin(reference, given[first])
+    _write(results, first, soft, reference, tracker, state)
     point.done = 1
   before = 1
   with rich.progress.Progress() as bar:
@@ -141,7 +160,7 @@ def _propagate(
           point.lost[index] = str(frame)
         else:
           state, soft = _advance(tracker, state, frame, given.get(index))
-          results.write(index, soft)
+          _write(results, index, soft, frame, tracker, state)
         point.done += 1
         if point.done % every == 0:
           _save(file, point, results, state)
@@ -161,6 +180,14 @@ def _advance(tracker, state, frame, labels):
   if labels is None:
     return state, soft
   return tracker.add(state, frame, labels), _overrule(soft, labels)
+
+
+def _write(results, index: int, soft, frame, tracker, state) -> None:
+  """Writes what is wanted of a frame; `state` is the one after it."""
+  background = None
+  if results_lib.BACKGROUND in results.written:
+    background = tracker.background(state)
+  results.write(index, soft, frame=frame, background=background)
 
 
 def _overrule(
@@ -190,13 +217,15 @@ def _is_there(point: resume.Point, results, given, footage) -> bool:
   return bool(done) and results.hold(kept, point.table_bytes)
 
 
-def _fingerprint(footage, masks, description: str) -> str:
+def _fingerprint(footage, masks, description: str, layers) -> str:
   """Changes whenever another result is to be expected."""
   contents = {
     index: hashlib.sha256(images.read_bytes(masks[index])).hexdigest()
     for index in sorted(masks)
   }
-  text = repr((_FORMAT, footage.fingerprint, contents, description))
+  inputs = (_FORMAT, footage.fingerprint, contents, description)
+  # Without layers as it was before there were any: old results are taken up.
+  text = repr((*inputs, *sorted(layers)))
   return hashlib.sha256(text.encode()).hexdigest()
 
 

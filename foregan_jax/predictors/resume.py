@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -25,12 +26,14 @@ class Point:
     table_bytes: length of the table of confidences.
     lost: why a frame has no mask, by the frame's index.
     leaves: arrays of the tracker's state; none at the start and at the end.
+    written: names of the files and folders beside the point that are ours.
   """
 
   done: int = 0
   table_bytes: int = 0
   lost: dict[int, str] = dataclasses.field(default_factory=dict)
   leaves: list[np.ndarray] = dataclasses.field(default_factory=list)
+  written: Sequence[str] = ()
 
 
 class File:
@@ -52,6 +55,7 @@ class File:
       "done": point.done,
       "table_bytes": point.table_bytes,
       "lost": list(point.lost.items()),
+      "written": list(point.written),
       "leaves": [(x.dtype.name, x.shape) for x in point.leaves],
     }
     leaves["meta"] = np.array(json.dumps(meta))
@@ -70,8 +74,30 @@ class File:
         ]
     except _UNREADABLE:
       return None
-    lost = dict(meta["lost"])
-    return Point(meta["done"], meta["table_bytes"], lost, leaves)
+    return Point(
+      meta["done"],
+      meta["table_bytes"],
+      dict(meta["lost"]),
+      leaves,
+      meta.get("written", ()),
+    )
+
+  def written(
+    self, *, unsaid: Sequence[str], broken: Sequence[str]
+  ) -> Sequence[str]:
+    """Returns the names of what an earlier call wrote, of whatever inputs.
+
+    Args:
+      unsaid: is returned if the file is of the time when it did not say.
+      broken: is returned if it cannot be read.
+    """
+    if not self._path.exists():
+      return ()
+    try:
+      with np.load(self._path) as arrays:
+        return json.loads(str(arrays["meta"])).get("written", unsaid)
+    except _UNREADABLE:
+      return broken
 
 
 def fill(state: Any, leaves: list[np.ndarray]) -> Any:

@@ -3,7 +3,7 @@
 Names and values: VOS-ForeGAN secs. 12 to 14. All of them have the defects of
 the original code mended (sec. 11): intended signs, real crops, a mask term
 that uses the mask head, one critic step, a weighted penalty, flow t -> t+1,
-states that start at zero. `guided` and `dmask_prop_stable` are ours.
+states that start at zero. those of `GAME` and `dmask_prop_stable` are ours.
 """
 
 from typing import Any
@@ -87,6 +87,22 @@ _CONVLSTM = {
   "db.count": 8,
 }
 
+# Ours: reconstruction and the flow teach the mask, the critics only season.
+_GUIDED = {
+  **_row("dmask_prop_stable"),
+  "w_generator.fg": 0.02,
+  "w_generator.mask": 0.02,
+  "w_generator.bg": 0.002,
+  "w_generator.rec": 1.0,
+  "w_generator.warp": 1.0,
+  "gf.carried": True,
+  "gf.mask_slope": 10.0,
+  "db.fakes": "mixed",
+  "turn.n_critic": 1,
+}
+# What each part of the game is for.
+GAME = ("gan_only", "gan_segmenter", "gan_propagator", "full")
+
 VARIANTS: dict[str, dict[str, Any]] = {
   "exp1": _experiment(
     1,
@@ -154,21 +170,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
   },
   "convlstm_feat": {**_CONVLSTM, "gf.mask_source": "z"},
   "convlstm_fg": {**_CONVLSTM, "gf.mask_source": "fg_rgb"},
-  # Ours: reconstruction and the flow teach the mask, the segmenter keeps
-  # objects out of the background, the critics only season.
-  "guided": {
-    **_row("dmask_prop_stable"),
-    "w_generator.fg": 0.02,
-    "w_generator.mask": 0.02,
-    "w_generator.bg": 0.002,
-    "w_generator.rec": 1.0,
-    "w_generator.warp": 1.0,
-    "w_generator.bg_seg": 0.1,
-    "gf.carried": True,
-    "gf.mask_slope": 10.0,
-    "db.fakes": "mixed",
-    "turn.n_critic": 1,
+  # Ours: who plays, and on which terms.
+  "gan_only": {
+    **_GUIDED, "turn.segmenter_every": 0, "turn.propagator_every": 0,
   },
+  "gan_segmenter": {
+    **_GUIDED, "w_generator.bg_seg": 0.1, "turn.propagator_every": 0,
+  },
+  "gan_propagator": {**_GUIDED, "turn.segmenter_every": 0},
+  "full": {**_GUIDED, "w_generator.bg_seg": 0.1, "w_generator.agree": 1.0},
 }  # fmt: skip
 
 

@@ -63,10 +63,9 @@ class Rgmp:
   def init(self, key, batch: game.Batch):
     """See `game.System`."""
     del batch
-    side = 2 * propagator_net.STRIDE
-    return {
-      "prop": propagator_net.init(self.nets["prop"], key, (side, side))
-    }, {}
+    net = self.tracker.net
+    side = 2 * net.stride
+    return {"prop": propagator_net.init(net, key, (side, side))}, {}
 
   def turn(self, step: int) -> tuple[str, ...]:
     """See `game.System`."""
@@ -85,12 +84,7 @@ class Rgmp:
       frame: uint8 [b, h, w, 3].
       mask: uint8 [b, h, w, n], coverage of the n objects, 0 to 255.
     """
-    masks = jnp.moveaxis(ranges.mask_to_float(mask), -1, 1)
-    live = jnp.ones(mask.shape[-1], bool)
-    begin = lambda frame, masks: self.tracker.begin(
-      params["prop"], frame, masks, live
-    )
-    return jax.vmap(begin)(frame, masks)
+    return self.tracker.begin_all(params["prop"], frame, mask)
 
   def advance(self, params, carry: tracker.Tracked, frames, flow):
     """Goes t frames further; nobody asks for the flow.
@@ -105,10 +99,8 @@ class Rgmp:
       The carry, soft masks {head: [b, t, h, w, n]}, and None: no layers.
     """
     del flow
-    run = lambda carry, frames: self.tracker.run(params["prop"], carry, frames)
-    carry, soft = jax.vmap(run)(carry, frames)
-    # The first row is the background.
-    return carry, {"propagator": jnp.moveaxis(soft[:, :, 1:], 2, -1)}, None
+    carry, soft = self.tracker.run_all(params["prop"], carry, frames)
+    return carry, {"propagator": soft}, None
 
   def parts(self) -> dict[str, Callable]:
     """See `game.Measured`: the making of clips, and a frame of one object."""
@@ -152,16 +144,10 @@ def from_config(c) -> Rgmp:
   Raises:
     ValueError: for a value that no part knows, or sizes that do not fit.
   """
-  _check(c)
   net = propagator_net.Propagator(
-    blocks=tuple(c.nets.blocks),
-    width=c.nets.width,
-    features=c.nets.features,
-    norm=c.nets.norm,
-    pool=c.nets.pool,
-    align_corners=c.nets.align_corners,
-    dtype=platform.dtype(c.dtype),
+    **settings.tuples(c.nets.to_dict()), dtype=platform.dtype(c.dtype)
   )
+  _check(c, net.stride)
   values = c.clips.to_dict() | {"clip_len": c.data.clip_len}
   kind = values.pop("kind")
   makes = settings.build(_KINDS[kind], values)
@@ -188,7 +174,7 @@ def from_config(c) -> Rgmp:
   )
 
 
-def _check(c) -> None:
+def _check(c, stride: int) -> None:
   """Refuses what would otherwise fail late, warns of what will not learn."""
   if c.clips.kind not in _KINDS:
     raise ValueError(
@@ -201,10 +187,10 @@ def _check(c) -> None:
       "loaded; give init_from.weights (a file) or init_from.workdir (a run)"
     )
   for side in c.clips.size:
-    if side % propagator_net.STRIDE or side <= 0:
+    if side % stride or side <= 0:
       raise ValueError(
         f"clips.size is {tuple(c.clips.size)}, but must be multiples of "
-        f"{propagator_net.STRIDE} (the network halves them five times)."
+        f"{stride}, by which the network divides them."
       )
   if c.data.clip_len < 2:
     raise ValueError(

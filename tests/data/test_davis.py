@@ -3,6 +3,7 @@
 import logging
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
@@ -59,6 +60,38 @@ def test_sequence(tiny, tiny_root, open_davis):
   short = open_davis(tiny_root).sequence("ant", num_frames=1)
   assert len(short["frames"]) == len(short["labels"]) == 1
   assert short["flow_fwd"].shape == (0, 12, 20, 2)
+
+
+def test_true_backgrounds_are_read_when_asked(tiny, tiny_root, open_davis):
+  folder = tiny_root / "Background" / "tiny" / "ant"
+  folder.mkdir(parents=True)
+  shutil.copy(_frame(tiny_root, "ant", 4), folder / "00002.jpg")
+  cv2.imwrite(str(folder / "00003.png"), np.full((*tiny.SIZE, 3), 9, np.uint8))
+  (folder / "00004.jpg").write_bytes(b"no picture")
+  cv2.imwrite(str(folder / "00005.png"), np.zeros((30, 50, 3), np.uint8))
+  sequence = open_davis(tiny_root).sequence("ant")  # nothing is read yet
+  background = sequence["background"]
+  assert background(1) is None
+  np.testing.assert_array_equal(background(2), sequence["frames"][4])
+  np.testing.assert_array_equal(background(3), np.full((12, 20, 3), 9))
+  with pytest.raises(images.DataError, match="ant/00004.jpg: .*decoded"):
+    background(4)
+  with pytest.raises(images.DataError, match="00005.png: size is 50x30, exp"):
+    background(5)
+  assert open_davis(tiny_root).sequence("cicada")["background"](0) is None
+
+
+def test_demo_has_backgrounds_of_val_only(demo_root, open_davis):
+  for split, known in (("val", True), ("train", False)):
+    source = open_davis(demo_root, split=split, size=(48, 84))
+    sequence = source.sequence(source.names[0])
+    background = sequence["background"](3)
+    assert (background is not None) == known
+    if known:
+      hit = images.resize_mask(sequence["labels"][3], (48, 84))[..., 0]
+      off = np.abs(background - 1.0 * sequence["frames"][3]).mean(-1)
+      # The same world, but for the object (and its shadow).
+      assert np.median(off[hit == 0]) < 3 < 12 < np.median(off[hit == 255])
 
 
 def test_sequence_begins_like_the_sample(tiny_root, open_davis):

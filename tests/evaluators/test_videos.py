@@ -1,7 +1,11 @@
 """Videos with several objects: who wins a pixel, what is scored."""
 
+import collections
+import json
+import threading
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -52,22 +56,64 @@ class _Two:
       "name": name, "frames": frames, "ref_mask": np.stack(masks, -1),
       "flow_fwd": flow, "flow_bwd": flow, "labels": labels,
       "native_size": SIZE, "native_frame": frames.__getitem__,
+      "background": lambda t: None,
       "paths": [f"{t:05d}.jpg" for t in range(count)],
     }  # fmt: skip
 
 
-@pytest.fixture
-def evaluator(monkeypatch, tmp_path):
-  monkeypatch.setattr(videos.sources, "evaluation", lambda *_: _Two())
+_Layers = collections.namedtuple("_Layers", "bg")
+
+
+class _Draws(_Repeats):
+  """Repeats the mask, paints the background black, finds what is red."""
+
+  unguided = ("head",)
+
+  def advance(self, params, carry, frames, flow):
+    carry, heads, _ = super().advance(params, carry, frames, flow)
+    black = jnp.full((*frames.shape[:-1], 3), -1.0)
+    return carry, heads, _Layers(black)
+
+  def segment(self, params, frames):
+    return {"head": frames[..., :1] / 255.0}
+
+
+class _Known:
+  """A source of videos of a red square that rests on grey of a known level."""
+
+  def __init__(self, **levels):
+    self.names = tuple(levels)
+    self._levels = levels
+
+  def sequence(self, name, *, num_frames=None):
+    video = _Two().sequence(name, num_frames=num_frames)
+    video["ref_mask"] = video["ref_mask"][..., :1]
+    grey = np.full((*SIZE, 3), self._levels[name], np.uint8)
+    for frame, labels in zip(video["frames"], video["labels"], strict=True):
+      frame[:] = grey
+      labels[labels != 1] = 0
+      frame[labels == 1] = (255, 0, 0)
+    video["frames"][:, 15:18, 20:28] = (255, 0, 0)  # nobody's
+    return video | {"background": lambda t: grey}
+
+
+def _evaluator(monkeypatch, folder, system, source):
+  monkeypatch.setattr(videos.sources, "evaluation", lambda *_: source)
   config = types.SimpleNamespace(
     data=types.SimpleNamespace(clip_len=3, eval_split="val"),
     eval=types.SimpleNamespace(sequences=0),
   )
-  return videos.VideoEvaluator(_Repeats(), config, tmp_path)
+  return videos.VideoEvaluator(system, config, folder)
+
+
+@pytest.fixture
+def evaluator(monkeypatch, tmp_path):
+  return _evaluator(monkeypatch, tmp_path, _Repeats(), _Two())
 
 
 def test_every_object_is_scored_by_itself(evaluator, tmp_path):
-  heads = evaluator.run({}, folder=tmp_path, limit=0, write=True)
+  heads, errors = evaluator.run({}, folder=tmp_path, limit=0, write=True)
+  assert errors == {} and not (tmp_path / "plates").exists()
   for head in heads:
     scores = head.scores["pair"]
     assert set(scores) == {1, 2}
@@ -76,6 +122,78 @@ def test_every_object_is_scored_by_itself(evaluator, tmp_path):
     assert report.global_results(head.scores)["J-Mean"] == 0.5
   written = images.read_labels(tmp_path / "head" / "pair" / "00003.png")
   assert set(np.unique(written)) == {0, 1, 2}
+
+
+def test_heads_that_need_no_mask_find_the_object(monkeypatch, tmp_path):
+  source = _Known(dark=40)
+  evaluator = _evaluator(monkeypatch, tmp_path, _Draws(), source)
+  heads, _ = evaluator.run({}, folder=tmp_path, limit=0, write=True)
+  assert [(h.name, h.learned) for h in heads][-2:] == [
+    ("head", True), ("head_unsup", True),
+  ]  # fmt: skip
+  found = heads[-1].scores["dark"]
+  # The square, though nobody's red patch is an object of the head's, too.
+  np.testing.assert_allclose(found[1]["J"], 1.0)
+  assert found[1]["frames"] == heads[0].scores["dark"][1]["frames"]
+  for t in (0, 5):
+    stem = tmp_path / "head_unsup" / "dark" / f"{t:05d}"
+    written = images.read_labels(stem.with_suffix(".png"))
+    assert written[4, 4] == 1 and written[16, 24] == 2
+  assert (tmp_path / "overlays" / "dark.webp").is_file()
+
+
+def test_backgrounds_stand_beside_the_true_ones(monkeypatch, tmp_path, capsys):
+  source = _Known(dark=40, bright=100)
+  evaluator = _evaluator(monkeypatch, tmp_path, _Draws(), source)
+  result = evaluator.assess({}, folder=tmp_path, whole=True, write=True)
+  named = {k: v for k, v in result.scalars.items() if "background" in k}
+  assert named == {
+    "background/generator_mae": 70.0,  # black is 40 and 100 off
+    "background/rows_mae": 0.0,
+    "background/first_rows_mae": 0.0,
+  }
+  assert result.scalars["head_unsup/J_mean"] == 1.0
+  kept = json.loads((tmp_path / "plates.json").read_text())
+  assert kept["generator"] == {"dark": 40.0, "bright": 100.0}
+  assert sorted(p.name for p in (tmp_path / "plates").iterdir()) == [
+    "bright.png", "dark.png",
+  ]  # fmt: skip
+  capsys.readouterr()
+  result.show("title")
+  said = capsys.readouterr().out
+  assert said.index("head_unsup") < said.index("first_rows")
+
+
+def test_processes_share_the_videos(monkeypatch, tmp_path):
+  """Two threads in the role of two processes; either ends with all numbers."""
+  source = _Known(a=40, b=100, c=10)
+  make = lambda: _evaluator(monkeypatch, tmp_path, _Draws(), source)
+  evaluators, here = [make(), make()], threading.local()
+  together = threading.Barrier(2, timeout=60)
+  monkeypatch.setattr(jax, "process_index", lambda: here.index)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  monkeypatch.setattr(videos.mesh_lib, "barrier", lambda name: together.wait())
+  results = {}
+
+  def run(index):
+    here.index = index
+    results[index] = evaluators[index].run(
+      {}, folder=tmp_path, limit=0, write=False
+    )
+
+  threads = [threading.Thread(target=run, args=(i,)) for i in range(2)]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join()
+  assert set(results) == {0, 1}
+  for heads, errors in results.values():
+    assert errors["generator"] == {"a": 40.0, "b": 100.0, "c": 10.0}
+    assert list(errors["rows"]) == ["a", "b", "c"]
+    for head in heads:
+      assert list(head.scores) == ["a", "b", "c"]
+      assert set(head.scores["c"]) == {1}
+  assert not list(tmp_path.glob(".scores*"))
 
 
 def test_samples_need_no_layers(evaluator):

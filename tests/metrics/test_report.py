@@ -1,5 +1,6 @@
 """The toolkit's CSV files, horizons and the table of heads."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -125,6 +126,8 @@ def test_scalars():
     "F_T": 0.75,
     "J_2T": 0.25,
     "F_2T": 0.75,
+    "JF_T": 0.5,
+    "JF_2T": 0.5,
   }
 
 
@@ -133,6 +136,8 @@ def test_best_is_a_learned_head():
   assert report.best_learned(rows).name == "propagator"
   assert report.best_learned(heads(second=0.6)).name == "generator"
   assert report.best_learned([r for r in rows if not r.learned]) is None
+  told = [dataclasses.replace(r, told=r.name == "propagator") for r in rows]
+  assert report.best_learned(told).name != "propagator"
 
 
 def test_plain_table():

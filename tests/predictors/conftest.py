@@ -58,6 +58,16 @@ class Conveyor:
     return state, soft.astype(np.float32)
 
 
+class Painter(Conveyor):
+  """A conveyor that also knows what is behind the objects."""
+
+  def background(self, state):
+    place = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17, 1)
+    # The state counts, so that mixed up frames are noticed.
+    moved = np.uint8(np.argmax(state["labels"]) % 50)
+    return np.repeat(place, 3, axis=2) + moved
+
+
 class Asleep:
   """A tracker that must not be needed."""
 
@@ -79,6 +89,12 @@ def draw(objects):
 def conveyor():
   """The class of a tracker."""
   return Conveyor
+
+
+@pytest.fixture
+def painter():
+  """The class of a tracker that draws layers."""
+  return Painter
 
 
 @pytest.fixture

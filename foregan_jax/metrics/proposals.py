@@ -1,0 +1,97 @@
+"""Objects that nobody pointed at: proposals, and scores of the best match.
+
+The unsupervised task of DAVIS (Caelles et al., "The 2019 DAVIS Challenge on
+VOS: Unsupervised Multi-Object Segmentation", 2019): up to 20 proposals for a
+video, each followed through all of it; every true object is scored with the
+proposal that fits it best, and no proposal serves two objects.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.ndimage
+import scipy.optimize
+
+from foregan_jax.metrics import davis
+
+MAX_PROPOSALS = 20  # the task's limit
+# Pixels are neighbours across corners too, and so in the frames before and
+# after: what moves by a pixel stays one object.
+_NEIGHBOURS = np.ones((3, 3, 3), bool)
+
+
+def connected(mask: np.ndarray, limit: int = MAX_PROPOSALS) -> np.ndarray:
+  """Return the connected parts of a video's mask, numbered by size.
+
+  Args:
+    mask: boolean [t, h, w].
+    limit: so many of the largest are kept, 255 at most.
+
+  Returns:
+    uint8 [t, h, w]: 0 where nothing is, 1 the part with the most pixels over
+    all frames, 2 the next one, ...; of parts of one size the one that begins
+    first, in the order of the pixels, comes first.
+
+  Raises:
+    ValueError: `mask` is not boolean with three axes.
+  """
+  if mask.dtype != bool or mask.ndim != 3:
+    raise ValueError(
+      f"expected a boolean mask [t, h, w], got {mask.dtype} {mask.shape}."
+    )
+  labels, count = scipy.ndimage.label(mask, _NEIGHBOURS)
+  sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+  largest = np.argsort(-sizes, kind="stable")[:limit]
+  number = np.zeros(count + 1, np.uint8)
+  number[1 + largest] = 1 + np.arange(len(largest))
+  return number[labels]
+
+
+def score_sequence(
+  pred: Sequence[np.ndarray],
+  truth: Sequence[np.ndarray | None],
+  *,
+  objects: Sequence[int],
+) -> dict[int, dict[str, np.ndarray]]:
+  """Return J and F of every object with the proposal that is assigned to it.
+
+  Proposals are assigned to objects, one to one, so that the sum of their means
+  of J and F over the scored frames is the largest; for a single object that is
+  the best proposal. Where there are fewer proposals than objects, empty ones
+  are added, as the toolkit does.
+
+  In two things the toolkit's unsupervised task differs; here it is as in
+  `davis.score_sequence`, so that the numbers stand side by side. It scores all
+  frames, not the inner ones, and leaves void pixels out instead of counting
+  them as background.
+
+  Args:
+    pred: a label map uint8 [h, w] per frame, of proposals 1, 2, ...
+    truth: label maps of the same size; None where a frame is not annotated.
+    objects: the object ids to score.
+
+  Returns:
+    As `davis.score_sequence`.
+
+  Raises:
+    ValueError: as `davis.score_sequence`, or there are more than
+      `MAX_PROPOSALS` proposals.
+  """
+  frames = davis.annotated_frames(pred, truth)
+  count = max(int(labels.max()) for labels in pred)
+  if count > MAX_PROPOSALS:
+    raise ValueError(
+      f"{count} proposals, but the task allows {MAX_PROPOSALS} for a video."
+    )
+  masks_of = lambda labels, number: [labels[t] == number for t in frames]
+  table = [
+    [
+      davis.score_object(masks_of(pred, p), masks_of(truth, k), frames)
+      for k in objects
+    ]
+    for p in range(1, 1 + max(count, len(objects)))
+  ]
+  fit = [[(s["J"].mean() + s["F"].mean()) / 2 for s in row] for row in table]
+  rows, columns = scipy.optimize.linear_sum_assignment(fit, maximize=True)
+  chosen = dict(zip(columns.tolist(), rows.tolist(), strict=True))
+  return {int(k): table[chosen[i]][i] for i, k in enumerate(objects)}

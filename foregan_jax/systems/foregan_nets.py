@@ -1,0 +1,57 @@
+"""The flagship's networks, from its config."""
+
+from flax import linen as nn
+
+from foregan_jax.nets import critic as critic_net
+from foregan_jax.nets import layer_generator
+from foregan_jax.nets import propagator as propagator_net
+from foregan_jax.nets import segmenter as segmenter_net
+from foregan_jax.runtime import platform, settings
+
+
+def build(c) -> dict[str, nn.Module]:
+  """Returns the nets of a config, without those of players left out."""
+  dtype = platform.dtype(c.dtype)
+  trunk = {"width": c.nets.width, "num_blocks": c.nets.blocks, "dtype": dtype}
+  time = {"num_steps": c.data.clip_len - 1, "state_channels": c.state_channels}
+  nets = {
+    "gf": layer_generator.LayerGenerator(
+      temporal=c.gf.temporal,
+      mask_source=c.gf.mask_source,
+      mask_kernel=c.gf.mask_kernel,
+      formula=c.gf.formula,
+      affine=c.gf.affine,
+      affine_align_corners=c.gf.affine_align_corners,
+      **time,
+      **trunk,
+    ),
+    "gb": layer_generator.LayerGenerator(
+      temporal=c.gb.temporal,
+      mask_source="none",
+      formula=c.gb.formula,
+      **time,
+      **trunk,
+    ),
+    "df": critic_net.Critic(
+      width=c.nets.critic_width,
+      num_down=c.nets.critic_down,
+      arch=c.df.arch,
+      heads=tuple(c.df.heads),
+      dtype=dtype,
+    ),
+    "db": critic_net.Critic(
+      width=c.nets.critic_width,
+      num_down=c.nets.patch_down,
+      heads=("fg",),
+      dtype=dtype,
+    ),
+  }
+  if c.turn.segmenter_every:
+    nets["seg"] = segmenter_net.Segmenter(
+      width=c.nets.seg_width, depth=c.nets.seg_depth, dtype=dtype
+    )
+  if c.turn.propagator_every:
+    nets["prop"] = propagator_net.Propagator(
+      **settings.tuples(c.prop.to_dict()), dtype=dtype
+    )
+  return nets

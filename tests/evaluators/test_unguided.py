@@ -1,0 +1,82 @@
+"""Objects found without a mask: how they are cut out, what is scored."""
+
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+from foregan_jax.evaluators import unguided
+
+
+class _Reads:
+  """A system that takes the red channel for its mask."""
+
+  unguided = ("reader",)
+
+  def segment(self, params, frames):
+    return {"reader": frames[..., :1] / 255.0 * params["gain"]}
+
+
+def _smooth(seed, shape=(3, 9, 13)):
+  noise = np.random.default_rng(seed).random(shape).astype(np.float32)
+  blurred = np.stack([cv2.GaussianBlur(x, (0, 0), 0.8) for x in noise])
+  # Half of the pixels would hang together; of fewer there are several parts.
+  return np.clip(blurred + 0.5 - np.quantile(blurred, 0.9), 0, 1)
+
+
+@pytest.mark.parametrize("size", [(40, 57), (9, 13), (5, 6)])
+@pytest.mark.parametrize("seed", range(3))
+def test_proposals_together_are_the_scaled_mask(seed, size):
+  soft = _smooth(seed)
+  labels = unguided.propose(soft, size)
+  assert max(frame.max() for frame in labels) > 1
+  for mask, frame in zip(soft, labels, strict=True):
+    scaled = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR)
+    assert frame.dtype == np.uint8 and frame.shape == size
+    np.testing.assert_array_equal(frame > 0, scaled > 0.5)
+
+
+def test_an_object_keeps_its_number_through_the_video():
+  soft = np.zeros((4, 12, 20), np.float32)
+  for t in range(4):
+    soft[t, 2:6, 2 + t : 6 + t] = 1
+    soft[t, 8:10, 14:16] = 0.9
+  soft[:, 11, 0] = 0.4  # no object
+  labels = unguided.propose(soft, (24, 40))
+  for t in range(4):
+    assert labels[t][8, 8 + 2 * t] == 1
+    assert labels[t][18, 30] == 2
+    assert labels[t][22:, :2].max() == 0
+
+
+@pytest.mark.parametrize("count", [1, 4, 7])
+def test_every_frame_is_segmented_the_first_one_too(count):
+  finder = unguided.Finder(_Reads(), chunk=3)
+  frames = np.zeros((count, 8, 10, 3), np.uint8)
+  for t in range(count):
+    frames[t, 2:5, 1 + t % 2 : 4 + t % 2, 0] = 200
+  found = finder.labels(
+    {"gain": 1.0}, {"frames": frames, "native_size": (8, 10)}
+  )
+  assert finder.rows == ("reader_unsup",) == tuple(found)
+  assert len(found["reader_unsup"]) == count
+  for frame, labels in zip(frames, found["reader_unsup"], strict=True):
+    np.testing.assert_array_equal(labels, frame[..., 0] > 0)
+  nothing = finder.labels(
+    {"gain": 0.1}, {"frames": frames, "native_size": (8, 10)}
+  )
+  assert not np.any(nothing["reader_unsup"])
+
+
+@pytest.mark.parametrize(
+  "system",
+  [
+    types.SimpleNamespace(),
+    types.SimpleNamespace(unguided=(), segment=lambda params, frames: {}),
+  ],
+)
+def test_other_systems_find_nothing(system):
+  finder = unguided.Finder(system, chunk=3)
+  assert finder.rows == ()
+  assert finder.labels({}, {}) == {}

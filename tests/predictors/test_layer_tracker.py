@@ -1,0 +1,223 @@
+"""The flagship, untrained, for frames as a camera gives them."""
+
+import importlib
+import types
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foregan_jax import systems
+from foregan_jax.data import davis as davis_lib
+from foregan_jax.data import images
+from foregan_jax.predictors import layer_tracker, propagate, results
+
+SIZE = (50, 70)
+
+
+@pytest.fixture(scope="module")
+def foregan():
+  """The flagship at its smoke size, with fresh parameters."""
+  config = importlib.import_module("configs.davis").get_config("smoke")
+  system = systems.build(config)
+  batch = system.batch_spec(1)
+  params, _ = jax.jit(lambda key: system.init(key, batch))(jax.random.key(0))
+  size = (config.data.height, config.data.width)
+
+  def tracker(head):
+    return layer_tracker.LayerTracker(system, params, head=head, size=size)
+
+  return types.SimpleNamespace(
+    system=system, params=params, size=size, tracker=tracker
+  )
+
+
+@pytest.fixture(scope="module")
+def follow(foregan):
+  return foregan.tracker("generator")
+
+
+def _frames(count, size=SIZE):
+  """Smooth noise that drifts, so that there is a flow to estimate."""
+  rng = np.random.default_rng(0)
+  noise = rng.integers(0, 256, (size[0], size[1] + 40, 3), np.uint8)
+  noise = cv2.GaussianBlur(noise, (0, 0), 3)
+  noise = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
+  return [np.ascontiguousarray(noise[:, i : i + size[1]]) for i in range(count)]
+
+
+def _labels(size=SIZE):
+  labels = np.zeros(size, np.uint8)
+  labels[10:30, 20:45] = 1
+  return labels
+
+
+def test_it_is_a_painter(follow):
+  assert isinstance(follow, propagate.Tracker)
+  assert follow.draws
+
+
+def test_every_head_gives_masks_of_the_videos_size(foregan):
+  """As the system does by itself when it is given the whole clip."""
+  frames = _frames(4)
+  small = np.stack([images.resize_image(f, foregan.size) for f in frames])
+  mask = images.resize_mask(_labels(), foregan.size)
+  flow = [
+    layer_tracker._estimate(a, b)
+    for a, b in zip(small[:-1], small[1:], strict=True)
+  ]
+  assert np.abs(flow).max() > 0.3
+  begin = jax.jit(foregan.system.begin)
+  carry = begin(foregan.params, small[None, 0], mask[None])
+  _, heads, layers = jax.jit(foregan.system.advance)(
+    foregan.params, carry, small[None, 1:], np.stack(flow)[None]
+  )
+  assert len(foregan.system.heads) > 2
+  for head in foregan.system.heads:
+    tracker = foregan.tracker(head)
+    state = tracker.begin(frames[0], _labels())
+    for t, frame in enumerate(frames[1:]):
+      state, soft = tracker.step(state, frame)
+      assert soft.shape == (2, *SIZE) and soft.dtype == np.float32
+      np.testing.assert_allclose(soft.sum(0), 1.0, atol=1e-6)
+      wanted = cv2.resize(
+        np.asarray(heads[head][0, t]), SIZE[::-1], interpolation=1
+      )
+      np.testing.assert_allclose(soft[1], wanted, atol=2e-4, err_msg=head)
+      behind = (np.asarray(layers.bg[0, t]) + 1) * 127.5
+      np.testing.assert_allclose(tracker.background(state), behind, atol=0.6)
+
+
+def test_one_program_for_all_frames(follow):
+  frames = _frames(4)
+  state = follow.begin(frames[0], _labels())
+  for frame in frames[1:]:
+    state, _ = follow.step(state, frame)
+  assert follow._advance._cache_size() == 1
+
+
+def test_flow_is_the_one_of_training(tmp_path, foregan):
+  h, w = foregan.size
+  for i, frame in enumerate(_frames(3, (h, w))):
+    for below in ("JPEGImages", "Annotations"):
+      (tmp_path / below / "480p" / "a").mkdir(parents=True, exist_ok=True)
+    path = tmp_path / "JPEGImages" / "480p" / "a" / f"{i:05d}.jpg"
+    cv2.imwrite(str(path), frame[..., ::-1])
+  path = tmp_path / "Annotations" / "480p" / "a" / "00000.png"
+  cv2.imwrite(str(path), _labels((h, w)) * 255)
+  (tmp_path / "ImageSets" / "2016").mkdir(parents=True)
+  (tmp_path / "ImageSets" / "2016" / "train.txt").write_text("a\n")
+  source = davis_lib.Davis(
+    tmp_path, year="2016", split="train", resolution="", objects="merged",
+    size=(h, w), clip_len=3, flow="auto", flow_cache=tmp_path / "cache",
+  )  # fmt: skip
+  sample = source[0]
+  one, two, _ = sample["video"]
+  found = layer_tracker._estimate(one, two)
+  assert np.abs(found).max() > 0.3
+  np.testing.assert_array_equal(found, sample["flow_fwd"][0])
+
+
+def test_first_background_is_the_frame_with_its_hole_filled(follow, foregan):
+  (frame,) = _frames(1, foregan.size)
+  labels = _labels(foregan.size)
+  state = follow.begin(frame, labels)
+  behind = follow.background(state)
+  np.testing.assert_array_equal(behind[labels == 0], frame[labels == 0])
+  # Rows are filled with the colour three columns beside the object.
+  left = np.broadcast_to(frame[10:30, 17:18], (20, 12, 3))
+  np.testing.assert_array_equal(behind[10:30, 20:32], left)
+
+
+def test_void_is_background(follow):
+  (frame,) = _frames(1)
+  void = _labels()
+  void[40:] = images.VOID
+  one, two = (follow.begin(frame, x) for x in (_labels(), void))
+  jax.tree.map(np.testing.assert_array_equal, one, two)
+
+
+def test_what_it_cannot_follow_is_refused(follow):
+  frame = np.zeros((1000, 1500, 3), np.uint8)
+  labels = np.zeros((1000, 1500), np.uint8)
+  with pytest.raises(ValueError, match="objects 1 to 0, expected object 1"):
+    follow.begin(frame, labels)
+  labels[3, 3] = 1
+  with pytest.raises(ValueError, match="has 1 pixels, of which nothing.*48x32"):
+    follow.begin(frame, labels)
+  with pytest.raises(ValueError, match="objects 1 to 2"):
+    follow.begin(frame, labels * 2)
+  state = follow.begin(frame[:50, :70], _labels())
+  with pytest.raises(ValueError, match="one frame only"):
+    follow.add(state, frame[:50, :70], _labels())
+
+
+class _Flat:
+  """A system with a head, and without layers."""
+
+  def begin(self, params, frame, mask):
+    return {"mask": mask / 255}
+
+  def advance(self, params, carry, frames, flow):
+    return carry, {"still": carry["mask"][:, None]}, None
+
+
+class _Growing(_Flat):
+  """A system that carries more after a frame than before."""
+
+  def advance(self, params, carry, frames, flow):
+    heads = {"still": carry["mask"][:, None]}
+    return jax.tree.map(lambda x: jnp.tile(x, 2), carry), heads, None
+
+
+def test_system_without_layers():
+  tracker = layer_tracker.LayerTracker(_Flat(), {}, head="still", size=SIZE)
+  assert not tracker.draws
+  frames = _frames(2)
+  state = tracker.begin(frames[0], _labels())
+  first = tracker.background(state)
+  state, soft = tracker.step(state, frames[1])
+  np.testing.assert_array_equal(soft[1] == 1, _labels() == 1)
+  np.testing.assert_array_equal(tracker.background(state), first)
+
+
+def test_weights_per_frame_are_warned_of(caplog):
+  layer_tracker.LayerTracker(_Flat(), {}, head="still", size=SIZE)
+  assert not caplog.records
+  layer_tracker.LayerTracker(_Growing(), {}, head="still", size=SIZE)
+  assert "weights of their own" in caplog.text
+
+
+class _Unlucky:
+  """A tracker that breaks down at some step."""
+
+  def __init__(self, tracker, fails_at):
+    self._tracker, self._left = tracker, fails_at
+    self.begin, self.add = tracker.begin, tracker.add
+    self.background = tracker.background
+
+  def step(self, state, frame):
+    self._left -= 1
+    if not self._left:
+      raise RuntimeError("out of memory")
+    return self._tracker.step(state, frame)
+
+
+@pytest.mark.parametrize("fails_at", [5, 10])  # forward, backward
+def test_going_on_gives_the_same_bytes(world, foregan, fails_at):
+  """With all that the system carries; the average asks for most of it."""
+  for i, frame in enumerate(_frames(world.NUM_FRAMES, world.SIZE)):
+    cv2.imwrite(str(world.video / f"f{i}.png"), frame)
+  masks = {4: world.mask("4.png", world.draw({3: (4, 5)}))}
+  settings = {"layers": results.LAYERS, "every": 1}
+  world.write(foregan.tracker("average"), masks, out="whole", **settings)
+  with pytest.raises(RuntimeError, match="out of memory"):
+    unlucky = _Unlucky(foregan.tracker("average"), fails_at)
+    world.write(unlucky, masks, **settings)
+  world.write(foregan.tracker("average"), masks, **settings)
+  whole = world.contents(world.root / "whole")
+  assert world.contents() == whole
+  for folder in ("masks", *results.LAYERS):
+    assert sum(name.startswith(f"{folder}/") for name in whole) == 12

@@ -1,0 +1,125 @@
+"""Where the flagship's propagator gets its labelled clips from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foregan_jax.layers import filming, pseudo_video
+from foregan_jax.nets import rollout
+from foregan_jax.runtime import settings
+from foregan_jax.systems import foregan_clips
+
+SIZE = (32, 48)
+_RED, _GREEN, _BLUE = np.eye(3) * 2.0 - 1.0
+
+
+def _plain(recipe):
+  """Returns a recipe whose colours stay as they are."""
+  still = {name: 0.0 for name in recipe["optics"]["still"]}
+  optics = recipe["optics"] | {
+    "still": still, "frame": still, "grey": 0.0, "drift": 0.0, "blur": 0.0,
+    "noise": 0.0,
+  }  # fmt: skip
+  return recipe | {"optics": optics, "size": SIZE, "clip_len": 3}
+
+
+def _batch(samples=4, frames=5):
+  """Red squares on green; the generator has put a blue wall behind them."""
+  mask = np.zeros((samples, *SIZE, 1), np.float32)
+  mask[:, 12:22, 18:30] = 1.0
+  first = np.where(mask > 0, _RED, _GREEN)
+  moved = np.stack([np.roll(mask, 2 * t, axis=2) for t in range(frames)], 1)
+  composed = np.where(moved > 0, _RED, _BLUE)
+  wall = np.broadcast_to(_BLUE, composed.shape)
+  clip = rollout.Layers(composed, composed, wall, moved)
+  as_floats = lambda x: jnp.asarray(x, jnp.float32)
+  return {
+    "video": jnp.asarray((first[:, None] + 1) * 127.5, jnp.uint8),
+    "ref_mask": jnp.asarray(mask * 255, jnp.uint8),
+    "clip": jax.tree.map(as_floats, clip),
+    "step": jnp.int32(0),
+  }
+
+
+def _is(colour, video):
+  return np.abs(np.asarray(video) - colour).max(-1, keepdims=True) < 0.1
+
+
+def test_cut_outs_show_the_object_before_generated_backgrounds():
+  recipe = _plain(pseudo_video.PRESETS["video"])
+  recipe["staging"] = recipe["staging"] | {
+    "cut_out": 1.0, "reentry": 0.0, "occluder": 0.0,
+  }  # fmt: skip
+  made = foregan_clips.CutOuts(settings.build(pseudo_video.Synthesis, recipe))
+  clip = jax.jit(made)(jax.random.key(0), _batch())
+  inside, outside = clip.mask > 0.999, clip.mask < 0.001
+  assert inside.any((1, 2, 3, 4)).all()
+  np.testing.assert_array_equal(_is(_RED, clip.video)[inside], True)
+  np.testing.assert_array_equal(_is(_BLUE, clip.video)[outside], True)
+  # Nothing is left of the place where the object really was.
+  assert not _is(_GREEN, clip.video).any()
+  assert (clip.weight == 1.0).all()
+
+
+def test_rollouts_are_labelled_by_the_generators_masks():
+  film = settings.build(filming.Filming, _plain(filming.RECOMMENDED))
+  clip = jax.jit(foregan_clips.Rollouts(film))(jax.random.key(1), _batch())
+  known = clip.weight > 0
+  sure = known & ((clip.mask > 0.999) | (clip.mask < 0.001))
+  np.testing.assert_array_equal(
+    _is(_RED, clip.video)[sure], np.asarray(clip.mask > 0.5)[sure]
+  )
+  # The object moves to the right, or to the left in a mirror.
+  columns = np.asarray(clip.mask).sum((2, 4))
+  centre = (columns * np.arange(SIZE[1])).sum(2) / columns.sum(2)
+  moves = np.diff(centre, axis=1)
+  assert (np.sign(moves[:, 0]) == np.sign(moves[:, 1])).all()
+  # Frames are left out: some steps are longer than from frame to frame.
+  assert np.abs(moves).max() > 3.0
+
+
+def _kind(value):
+  def make(key, batch):
+    del key
+    count = len(batch["ref_mask"])
+    x = jnp.full((count, 2, 4, 4, 1), value)
+    return pseudo_video.Clip(x, x, x, x[:, 0], flow_fwd=None if value else x)
+
+  return make
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_mixture_keeps_to_its_weights(times):
+  kinds = ((_kind(0.0), 0.5), (_kind(1.0), 0.25), (_kind(2.0), 0.25))
+  mixture = foregan_clips.Mixture(kinds, times)
+  batch = _batch(4)
+  orders = set()
+  for seed in range(4):
+    clip = mixture(jax.random.key(seed), batch)
+    kind = np.asarray(clip.video[:, 0, 0, 0, 0])
+    assert np.bincount(kind.astype(int)).tolist() == [
+      2 * times, times, times,
+    ]  # fmt: skip
+    np.testing.assert_array_equal(kind, clip.guidance[:, 0, 0, 0])
+    orders.add(tuple(kind))
+  assert len(orders) > 1
+
+
+def test_a_kind_of_its_own_is_taken_whole():
+  mixture = foregan_clips.Mixture(((_kind(1.0), 0.3),), 1)
+  assert (mixture(jax.random.key(0), _batch(2)).video == 1.0).all()
+
+
+def test_stills_are_a_stream_of_their_own():
+  recipe = _plain(pseudo_video.PRESETS["student"])
+  synthesis = settings.build(pseudo_video.Synthesis, recipe)
+  batch = _batch(2)
+  stills = {
+    "image": batch["video"][:, 0],
+    "labels": (batch["ref_mask"] > 0).astype(jnp.uint8),
+  }
+  key = jax.random.key(0)
+  got = foregan_clips.Stills(synthesis)(key, {"stills": stills})
+  want = synthesis(key, stills["image"], stills["labels"])
+  np.testing.assert_array_equal(got.video, want.video)

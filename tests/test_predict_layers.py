@@ -1,0 +1,144 @@
+"""`predict --video` with a run of the flagship, saved before it trained."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from foregan_jax import game, pictures, systems, train
+from foregan_jax.data import images
+from foregan_jax.runtime import checkpoints, platform, settings
+from foregan_jax.runtime import mesh as mesh_lib
+
+_SIZE = (50, 70)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  """The workdir of a run that was stopped at once."""
+  workdir = tmp_path_factory.mktemp("run")
+  config = importlib.import_module("configs.davis").get_config("smoke")
+  system = systems.build(config)
+  train._claim(workdir, config)
+  place = mesh_lib.replicated(mesh_lib.make_mesh(jax.devices()[:1]))
+  tx = train.make_optimizers(config, system)
+  state = train.state_maker(config, system, tx, place)(platform.key(0))
+  with checkpoints.Checkpoints(
+    workdir / "checkpoints", tuple(system.checkpoint_items), keep=1, best="J"
+  ) as saver:
+    items = game.split(system, state)
+    saver.save(1, items, {}, settings.to_json(config), None)
+  return workdir
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+  """A video of a square that moves over noise, and masks."""
+  root = tmp_path_factory.mktemp("world")
+  (root / "clip").mkdir()
+  noise = np.random.default_rng(0).integers(0, 256, (*_SIZE, 3), np.uint8)
+  for i in range(4):
+    frame = cv2.GaussianBlur(noise, (0, 0), 3)
+    frame[10:30, 20 + i : 45 + i] = (0, 0, 255)
+    cv2.imwrite(str(root / "clip" / f"f{i}.png"), frame)
+  labels = np.zeros(_SIZE, np.uint8)
+  labels[10:30, 20:45] = 3
+  pictures.save_labels(root / "first.png", labels)
+  labels[40:] = 5
+  pictures.save_labels(root / "two.png", labels)
+  return root
+
+
+def _predict(*arguments):
+  return subprocess.run(
+    [sys.executable, "-m", "foregan_jax.predict", *map(str, arguments)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def _contents(out):
+  return {p.relative_to(out): p.read_bytes() for p in out.rglob("*.png")}
+
+
+def _read(path):
+  with Image.open(path) as picture:
+    return np.asarray(picture)
+
+
+def test_layers_of_a_video(run, world, tmp_path):
+  common = (
+    f"--workdir={run}",
+    f"--video={world}/clip",
+    f"--mask={world}/first.png",
+  )
+  done = _predict(*common, f"--out={tmp_path}")
+  assert done.returncode == 0, done.stderr
+  assert "masks, foreground, background, confidences and" in done.stdout
+  average = _contents(tmp_path)
+  assert len(average) == 3 * 4
+  for i in range(4):
+    frame = images.read_image(world / "clip" / f"f{i}.png")
+    found = images.read_labels(tmp_path / "masks" / f"f{i}.png")
+    assert found.shape == _SIZE and set(np.unique(found)) <= {0, 3}
+    cut = _read(tmp_path / "foreground" / f"f{i}.png")
+    np.testing.assert_array_equal(cut[..., :3], frame)
+    np.testing.assert_array_equal(cut[..., 3] > 127, found == 3)
+    plate = _read(tmp_path / "background" / f"f{i}.png")
+    # At most three pixels of the network, each of 50/32 of the video's.
+    near = cv2.dilate(found, np.ones((13, 13), np.uint8)) > 0
+    np.testing.assert_array_equal(plate[~near], frame[~near])
+  # The given frame: nothing of the red square is left, nor of its border.
+  plate = _read(tmp_path / "background" / "f0.png").astype(int)
+  given = images.read_labels(world / "first.png") > 0
+  np.testing.assert_array_equal(
+    images.read_labels(tmp_path / "masks" / "f0.png") > 0, given
+  )
+  assert (np.abs(plate[given] - (255, 0, 0)).max(-1) > 50).all()
+  # Another head, in the same place: it is another input.
+  done = _predict(*common, "--head=segmenter", f"--out={tmp_path}")
+  assert done.returncode == 0, done.stderr
+  segmenter = _contents(tmp_path)
+  assert segmenter.keys() == average.keys()
+  assert any(average[name] != segmenter[name] for name in segmenter)
+  # Without layers those of before go; the default head is the average.
+  done = _predict(*common, "--nolayers", f"--out={tmp_path}")
+  assert done.returncode == 0, done.stderr
+  assert _contents(tmp_path) == {
+    name: content
+    for name, content in average.items()
+    if name.parts[0] == "masks"
+  }
+  assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {"masks"}
+
+
+@pytest.mark.parametrize(
+  ("arguments", "said"),
+  [
+    ("--head=segmentor", "it has generator.* Did you mean 'segmenter'"),
+    ("--scales=1", "--scales=1: .*run of foregan.*in one size"),
+    ("--mask=2:{}/first.png", r"given for 2 frames \(0:.*takes several"),
+    ("--mask={}/two.png", "two.png holds the objects 3, 5, but.*0 and 255"),
+  ],
+)
+def test_mistakes_are_one_sentence(run, world, arguments, said, tmp_path):
+  given = arguments.format(world)
+  masks = [f"--mask={world}/first.png"] * ("two.png" not in given)
+  done = _predict(
+    f"--workdir={run}",
+    f"--video={world}/clip",
+    *masks,
+    given,
+    f"--out={tmp_path}/out",
+  )
+  assert done.returncode == 2
+  assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+  assert re.search(said, done.stderr), done.stderr
+  assert not (tmp_path / "out").exists()
