@@ -54,6 +54,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     _small(c)
   if arg.smoke:
     _smoke(c)
+  plays = lambda name: c.turn[f"{name}_every"] > 0
+  c.init_from.checkpoint_items = (
+    "gan",
+    *filter(plays, ("segmenter", "propagator")),
+  )
   return c
 
 
@@ -84,7 +89,8 @@ def _published() -> ml_collections.ConfigDict:
   c.init_from.workdir = ""
   c.init_from.checkpoint_items = ("gan", "segmenter", "propagator")
   c.init_from.step = "best"  # best | latest | a number
-  c.init_from.weights = ""  # the propagator's: torchvision's or RGMP's file
+  # The propagator's: torchvision's or RGMP's file; with prop.norm frozen.
+  c.init_from.weights = ""
 
   c.data = d = ml_collections.ConfigDict()
   d.kind = "davis"  # davis | demo | fake
@@ -113,7 +119,8 @@ def _published() -> ml_collections.ConfigDict:
 
   c.prop = ml_collections.ConfigDict()
   c.prop.blocks, c.prop.width, c.prop.features = (3, 4, 6, 3), 64, 256
-  c.prop.norm = "group"  # frozen | group: for trunks that start from nothing
+  # frozen (what weight files need) | group: for trunks that start from nothing
+  c.prop.norm = "group"
   c.prop.pool = True  # False: features twice as fine, for small frames
   c.prop.align_corners = True
 
@@ -181,12 +188,14 @@ def _published() -> ml_collections.ConfigDict:
   c.clips.synthesis = ml_collections.ConfigDict(pseudo_video.PRESETS["video"])
   c.propagator = ml_collections.ConfigDict()
   c.propagator.aux_weight = 0.2  # of the coarse predictions
+  c.propagator.iou_weight = 1.0  # of 1 - IoU; without it, it learns late
   c.propagator.recurrence = 0  # steps until all frames of a clip count
   c.propagator.truncate = 0  # cut the gradient in every so manieth frame
 
   # Whose turn it is: in every n-th, from `start` on; 0: not in the game.
   c.turn = ml_collections.ConfigDict()
   c.turn.n_critic = 5  # the generator moves in every fifth turn
+  c.turn.critic_every = 1
   c.turn.segmenter_every, c.turn.segmenter_start = 5, 0
   c.turn.propagator_every, c.turn.propagator_start = 5, 0
   c.schedule = ml_collections.ConfigDict()
@@ -220,7 +229,7 @@ def _published() -> ml_collections.ConfigDict:
 def _small(c: ml_collections.ConfigDict) -> None:
   """What two CPU cores can do in minutes."""
   c.batch_size = 4
-  c.num_steps = 260
+  c.num_steps = 220
   c.checkpoint_every = 100
   c.eval_every = 0
   c.sample_every = 100
@@ -235,6 +244,14 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.prop.blocks, c.prop.width, c.prop.features = (1, 1, 1, 1), 16, 32
   c.prop.pool = False
   c.clips.times, c.clips.clip_len, c.clips.size = 2, 3, (48, 96)
+  # Few steps: clips and guidance that differ less from the real ones.
+  c.clips.filming.window.update(
+    dict(degrees=5.0, scale=(0.9, 1.15), shear=0.0, shift=0.05)
+  )
+  for recipe in (c.clips.filming, c.clips.synthesis):
+    recipe.guidance.update(
+      dict(degrees=5.0, shear=0.1, shift=0.05, empty=0.05, misplaced=0.05)
+    )
   c.data.stills.size = 112
   for every in ("segmenter_every", "propagator_every"):
     if c.turn[every]:

@@ -26,8 +26,8 @@ from foregan_jax.runtime import cli, writers
 # What the table shows of a task's scores; all of them if nothing is said.
 _SHOWN = {
   "videos": (
-    "JF_T", "JF_2T", "JF_3T", "J_mean", "F_mean", "JF_mean", "generator_mae",
-    "first_rows_mae",
+    "JF_T", "JF_2T", "JF_3T", "J_mean", "F_mean", "JF_mean", "plate_mae",
+    "generator_mae", "first_rows_mae",
   ),
   "stills": (),
 }  # fmt: skip

@@ -33,7 +33,8 @@ _MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
   "keep_checkpoints", "alarm_after", "eval.pictures", "eval.inception",
   "eval.num_drawn", "data.threads", "data.prefetch",
-  "data.root", "data.train_root", "data.flow_cache", "scan_unroll", "remat",
+  "data.root", "data.train_root", "data.stills.root", "data.flow_cache",
+  "scan_unroll", "remat",
 )  # fmt: skip
 # A big network has hundreds of arrays; the totals are what one reads.
 _MAX_OVERVIEW_LINES = 24
@@ -220,7 +221,9 @@ def make_optimizers(config, system) -> dict:
 
 def state_maker(config, system, tx, sharding: Any) -> Callable:
   """Returns the compiled function from a key to a fresh state."""
-  averaged = tuple(config.ema_nets) if config.ema_decay else ()
+  # A player who is not in the game has no net to average.
+  averaged = [net for net in config.ema_nets if net in system.nets]
+  averaged = tuple(averaged) if config.ema_decay else ()
   spec = system.batch_spec(config.batch_size)
 
   def init(key):

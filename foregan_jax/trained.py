@@ -29,8 +29,17 @@ class Run:
 
   @functools.cached_property
   def system(self):
-    """The run's `game.System`."""
-    return systems.build(self.config)
+    """The run's `game.System`.
+
+    Raises:
+      ValueError: if the config lacks a key, being another version's.
+    """
+    try:
+      return systems.build(self.config)
+    except AttributeError as error:
+      raise ValueError(
+        f"{self.workdir / settings.FILE} is not of this version: {error}"
+      ) from error
 
   def steps(self, which: str) -> list[int]:
     """Returns the checkpoints named by `all`, `best`, `latest` or a number.

@@ -11,7 +11,7 @@ import ml_collections
 import pytest
 
 import foregan_jax
-from foregan_jax import systems
+from foregan_jax import systems, train
 from foregan_jax.runtime import platform
 from foregan_jax.systems import foregan_variants
 
@@ -131,6 +131,10 @@ def test_every_variant_builds(variant):
   params, values = jax.eval_shape(losses, batch, platform.key(0))
   assert set(params) == set(system.nets) >= {"gf", "gb", "df", "db"}
   assert all(value.shape == () for value in values)
+  # The averages that the smoke config wants are of the nets that there are.
+  state = _state(config, system)
+  assert set(state.ema) == set(system.nets) & set(config.ema_nets)
+  assert set(state.opt) == {player.name for player in system.players}
 
 
 def test_variants_have_the_published_values():
@@ -177,6 +181,9 @@ def test_variants_have_the_published_values():
     ("db.patch", (60, 112), "does not fit"),
     ("variant", "baseline", "variant=baseline"),
     ("turn.segmenter_every", 0, "bg_seg is 1.0, but asks the segmenter"),
+    ("turn.critic_every", 0, "ask the critic, who is not in the game"),
+    ("turn.n_critic", 0, "turn.n_critic is 0, but must be 1 or more"),
+    ("turn.propagator_start", -1, "must be 0 or more"),
     ("clips.rollouts", -1.0, "weights of 0 or more"),
     ("clips.clip_len", 4, "between 2 and data.clip_len, 3"),
     ("clips.size", (32, 40), "multiples of 32"),
@@ -189,6 +196,24 @@ def test_bad_values_are_one_sentence(key, value, said):
   config.update_from_flattened_dict({key: value})
   with pytest.raises(ValueError, match=said):
     systems.build(config)
+
+
+def test_a_game_without_a_critic():
+  davis = importlib.import_module("configs.davis")
+  config = davis.get_config("smoke,variant=gan_segmenter")
+  config.turn.critic_every, config.turn.n_critic = 0, 1
+  config.w_generator.update(dict(fg=0.0, mask=0.0, bg=0.0))
+  system = systems.build(config)
+  assert [p.name for p in system.players] == ["generator", "segmenter"]
+  assert system.checkpoint_items["gan"] == ("gf", "gb")
+  assert set(_state(config, system).params) == {"gf", "gb", "seg"}
+
+
+def _state(config, system):
+  """Returns the shapes of a run's first state."""
+  tx = train.make_optimizers(config, system)
+  make = train.state_maker(config, system, tx, None)
+  return jax.eval_shape(make, platform.key(0))
 
 
 def test_two_judges_are_needed():

@@ -5,7 +5,8 @@ has it) tell how well a hole is filled. Measured is the mean absolute error in
 the hole, which is every pixel at network size that the true mask covers at
 all. Beside the generator's background stand two that need no learning: the
 frame itself with the hole filled row by row, for which it is told the mask of
-that very frame, and the first frame, filled likewise and repeated.
+that very frame, and the first frame, filled likewise and repeated. The system's
+plate, too, is measured, which remembers what earlier frames have shown.
 """
 
 import dataclasses
@@ -26,8 +27,10 @@ from foregan_jax.data import images
 from foregan_jax.layers import inpaint, ranges
 from foregan_jax.metrics import davis
 
-GENERATOR, ROWS, FIRST_ROWS = "generator", "rows", "first_rows"
+PLATE, GENERATOR = "plate", "generator"
+ROWS, FIRST_ROWS = "rows", "first_rows"
 _MEANING = {
+  PLATE: "remembered from the frames before, drawn where nothing is",
   GENERATOR: "drawn, from the first frame on",
   ROWS: "each frame filled row by row, told its true mask",
   FIRST_ROWS: "the first frame filled row by row, repeated",
@@ -96,14 +99,28 @@ def read(sequence: Mapping[str, Any]) -> Known | None:
   )
 
 
+def of(layers) -> dict[str, Video]:
+  """Returns a system's backgrounds of one video, uint8 [t, h, w, 3], by name.
+
+  Args:
+    layers: as `advance` returns them for one video, with `bg` and `plate`.
+  """
+  made = {PLATE: layers.plate, GENERATOR: layers.bg}
+  return {
+    name: pictures.to_uint8(video[0])
+    for name, video in made.items()
+    if video is not None
+  }
+
+
 def measure(
-  known: Known, drawn: Video, path: pathlib.Path | None = None
+  known: Known, drawn: Mapping[str, Video], path: pathlib.Path | None = None
 ) -> dict[str, float]:
   """Returns the error of every background, by name.
 
   Args:
     known: of the video.
-    drawn: the generator's, in frames 1, 2, ..., uint8 [T-1, h, w, 3].
+    drawn: the system's, of frames 1, 2, ..., uint8 [T-1, h, w, 3], by name.
     path: gets a PNG to look at.
   """
   made = backgrounds(known, drawn)
@@ -112,19 +129,20 @@ def measure(
   return {name: error(known, video) for name, video in made.items()}
 
 
-def backgrounds(known: Known, drawn: Video) -> dict[str, Video]:
+def backgrounds(known: Known, drawn: Mapping[str, Video]) -> dict[str, Video]:
   """Returns the backgrounds to compare, uint8 [n, h, w, 3], by name.
 
   Args:
     known: of the video.
-    drawn: the generator's, in frames 1, 2, ..., uint8 [T-1, h, w, 3].
+    drawn: the system's, of frames 1, 2, ..., uint8 [T-1, h, w, 3], by name.
   """
   first, *rows = _fill_rows(
     np.concatenate([known.first[None], known.real]),
     np.concatenate([known.first_hole[None], known.holes]),
   )
+  scored = np.array(known.frames) - 1
   return {
-    GENERATOR: drawn[np.array(known.frames) - 1],
+    **{name: video[scored] for name, video in drawn.items()},
     ROWS: np.stack(rows),
     FIRST_ROWS: np.stack([first] * len(rows)),
   }
@@ -149,23 +167,23 @@ def sheet(known: Known, made: Mapping[str, Video]) -> np.ndarray:
 
   Returns:
     uint8 [h, w, 3]: a row per frame; the frame, the frame under its mask, the
-    generator's background, the one filled by rows, and the true one.
+    backgrounds but the repeated one, and the true one.
   """
   shown = sorted({0, len(known.frames) // 2, len(known.frames) - 1})
+  names = [name for name in made if name != FIRST_ROWS]
   rows = []
   for i in shown:
     hole = known.holes[i].astype(np.uint8)
     row = [
       known.real[i],
       pictures.overlay(known.real[i], hole),
-      made[GENERATOR][i],
-      made[ROWS][i],
+      *(made[name][i] for name in names),
       known.truth[i],
     ]
     rows.append([pictures.enlarge(picture) for picture in row])
   return pictures.contact_sheet(
     rows,
-    columns=("frame", "true mask", GENERATOR, ROWS, "truth"),
+    columns=("frame", "true mask", *names, "truth"),
     row_names=[str(known.frames[i]) for i in shown],
   )
 

@@ -137,8 +137,7 @@ class VideoEvaluator:
     quiet = not distributed.is_first_process()
     for name in rich.progress.track(mine, "evaluating", disable=quiet):
       sequence = self._source.sequence(name)
-      behind = plates.read(sequence)
-      soft, drawn = self._heads(params, sequence, draw=behind is not None)
+      soft, drawn = self._heads(params, sequence)
       labels = self._labels(sequence, soft)
       labels |= self._finder.labels(params, sequence)
       for head, score in self._scores(sequence, labels).items():
@@ -146,7 +145,8 @@ class VideoEvaluator:
       if write:
         shown = (*self._system.heads, *self._finder.rows)
         _write_sequence(folder, sequence, labels, shown)
-      if drawn is not None:
+      behind = plates.read(sequence) if drawn else None
+      if behind is not None:
         sheet = folder / "plates" / f"{name}.png" if write else None
         for row, error in plates.measure(behind, drawn, sheet).items():
           errors.setdefault(row, {})[name] = error
@@ -244,12 +244,12 @@ class VideoEvaluator:
       for name, (carry, flow) in self._baselines.items()
     }
 
-  def _heads(self, params, sequence, *, draw: bool):
+  def _heads(self, params, sequence):
     """Runs the system in chunks of equal length, so it compiles once.
 
     Returns:
       Soft masks [T-1, h, w, n] by head; and the backgrounds of the same
-      frames, uint8 [T-1, h, w, 3], if they are asked for and there are any.
+      frames, uint8 [T-1, h, w, 3] by name, if the system draws any.
     """
     frames, flow = sequence["frames"], sequence["flow_fwd"]
     chunk = self._clip_len - 1
@@ -261,13 +261,14 @@ class VideoEvaluator:
         params, carry, part(frames[1:]), part(flow)
       )
       made.append(jax.tree.map(lambda x: np.asarray(x[0]), heads))
-      if draw and layers is not None:  # not every system draws
-        drawn.append(pictures.to_uint8(layers.bg[0]))
+      if layers is not None:  # not every system draws
+        drawn.append(plates.of(layers))
     soft = {
       head: np.concatenate([m[head] for m in made])[: len(flow)]
       for head in self._system.heads
     }
-    return soft, np.concatenate(drawn)[: len(flow)] if drawn else None
+    join = lambda *parts: np.concatenate(parts)[: len(flow)]
+    return soft, jax.tree.map(join, *drawn) if drawn else None
 
 
 def _fill(x: np.ndarray, length: int) -> np.ndarray:

@@ -134,6 +134,7 @@ class Synthesis:
     figure = jnp.concatenate([still, mask], axis=-1)
     others = staging.lend(figure, 1)
     if behind is not None:
+      # One light for both: what is cut out should not stand out by it.
       behind = self.optics.develop(key_still, behind)
       others = jnp.concatenate([behind, jnp.zeros_like(mask)], axis=-1)
     layers = self._layers(figure, others, stage)

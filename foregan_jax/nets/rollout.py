@@ -43,6 +43,8 @@ class Layers:
   fg: Leaf  # [.., h, w, 3] what the critic sees and the next step gets
   bg: Leaf  # [.., h, w, 3]
   mask: Leaf  # [.., h, w, 1]
+  # In prediction, the scene without its object (`layers.plate`), else None.
+  plate: Leaf | None = None
 
 
 @struct.dataclass

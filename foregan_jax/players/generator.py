@@ -81,14 +81,15 @@ class Generator:
   the real one), `fg`, `bg`, `mask`.
 
   Attributes:
-    seg: the segmenter; None where nobody plays it.
+    df: the critic of foregrounds and masks; None where nobody plays it, as
+      `db`, the critic of background patches, and `seg`, the segmenter.
     judges: `(params, batch) -> (p, q)`, two soft masks [b, t-1, h, w, 1] of
       the real frames after the first; None without two judges.
   """
 
   layers: rollout.VideoLayers
-  df: nn.Module
-  db: nn.Module
+  df: nn.Module | None
+  db: nn.Module | None
   seg: nn.Module | None
   judges: Callable[[Any, game.Batch], tuple[jax.Array, jax.Array]] | None
   critic_heads: tuple[str, ...]

@@ -8,7 +8,6 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 from flax import struct
 from jaxtyping import Float, UInt8
 
@@ -71,8 +70,10 @@ class LayerTracker:
       carry, heads, layers = system.advance(
         params, carry, frame[:, None], flow[:, None]
       )
-      background = None if layers is None else layers.bg[:, 0]
-      return carry, heads[head][:, 0], background
+      if layers is None:
+        return carry, heads[head][:, 0], None
+      background = layers.bg if layers.plate is None else layers.plate
+      return carry, heads[head][:, 0], background[:, 0]
 
     self._begin, self._advance = jax.jit(begin), jax.jit(advance)
     self.draws = self._try_out()
@@ -144,9 +145,10 @@ class LayerTracker:
     )
     shapes = lambda tree: [x.shape for x in jax.tree.leaves(tree)]
     if shapes(after) != shapes(carry):
-      logging.warning(
+      raise ValueError(
         "this run's generators have weights of their own for each frame of a "
-        "clip; frame by frame, those of the first step are used for all"
+        "clip (gf.temporal or gb.temporal is concat): they go no further than "
+        "a clip, so there is no video that they could follow"
       )
     return background is not None
 

@@ -17,7 +17,7 @@ from foregan_jax.predictors import results as results_lib
 
 POINT = "resume.npz"
 _EVERY = 50
-_FORMAT = 1  # of what is written; another one makes old files start afresh
+_FORMAT = 2  # of what is written; another one makes old files start afresh
 
 
 @runtime_checkable
@@ -111,6 +111,8 @@ def write(
   point = file.load()
   if not (point and _is_there(point, results, given, footage)):
     results.check_free()
+    # What cannot begin must not cost the results of an earlier call.
+    tracker.begin(_read_frame(footage, min(given)), given[min(given)])
     point = resume.Point(written=results.replaced)
     file.save(point)  # first: it says that what lies here is ours
     results.clear()

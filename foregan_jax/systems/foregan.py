@@ -3,7 +3,7 @@
 Nets: `gf`, `gb` (foreground and background generators), `df`, `db` (critics),
 `seg` (segmenter), `prop` (propagator). Players, in the order they move:
 generator, critic, segmenter, propagator; the generator's rollout serves all
-four. Segmenter and propagator may be left out of the game.
+four. All but the generator may be left out of the game.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from flax import linen as nn
 from flax import struct
 
 from foregan_jax import game
-from foregan_jax.layers import moments, ranges
+from foregan_jax.layers import moments, plate, ranges
 from foregan_jax.nets import propagator as propagator_net
 from foregan_jax.nets import propagator_weights, rollout, tracker
 from foregan_jax.runtime import platform
@@ -32,6 +32,7 @@ class Propagation:
 
   layers: rollout.Carry
   moments: Any  # the Sum-of-Squares fit on the first frame's object
+  scene: plate.Memory  # what is known of it without the object
   tracked: Any  # of the propagator; None without one
 
 
@@ -58,8 +59,8 @@ class ForeGan:
   """The system; every field is static.
 
   Attributes:
-    nets: without `seg` or `prop` where that player is not in the game.
-    often: by player; the critic moves in each turn.
+    nets: without those of players who are not in the game.
+    often: by player.
     tracker: the propagator as it is used on whole videos.
     still: side of the annotated stills, a stream by itself; 0 = there is none.
     sos: degree, threshold tau and low mask threshold of the refinement.
@@ -84,7 +85,8 @@ class ForeGan:
   @property
   def checkpoint_items(self) -> dict[str, tuple[str, ...]]:
     """See `game.System`."""
-    items = {"gan": ("gf", "gb", "df", "db")}
+    gan = ("gf", "gb", "df", "db")
+    items = {"gan": tuple(net for net in gan if net in self.nets)}
     if "seg" in self.nets:
       items["segmenter"] = ("seg",)
     if "prop" in self.nets:
@@ -145,8 +147,7 @@ class ForeGan:
 
   def turn(self, step: int) -> tuple[str, ...]:
     """See `game.System`."""
-    moves = lambda name: name == "critic" or self.often[name](step)
-    return tuple(p.name for p in self.players if moves(p.name))
+    return tuple(p.name for p in self.players if self.often[p.name](step))
 
   def load_weights(self, params, path: str) -> dict[str, Any]:
     """See `game.Loads`: for the propagator, as `nets.propagator_weights` says.
@@ -175,7 +176,8 @@ class ForeGan:
     frame, mask = ranges.image_to_float(frame), ranges.mask_to_float(mask)
     # Noise-filled variants start from fixed noise: predictions repeat.
     carry = self.layers.start(frame, mask, jax.random.key(0))
-    return Propagation(carry, self.sos.fit(frame, mask), tracked)
+    scene = plate.start(frame, mask)
+    return Propagation(carry, self.sos.fit(frame, mask), scene, tracked)
 
   def advance(self, params, carry: Propagation, frames, flow):
     """Goes t frames further.
@@ -187,7 +189,8 @@ class ForeGan:
       flow: [b, t, h, w, 2], flow onto each of them from the one before.
 
     Returns:
-      The carry, soft masks {head: [b, t, h, w, 1]}, and the layers.
+      The carry, soft masks {head: [b, t, h, w, 1]}, and the layers with the
+      plates: the frames without their object.
     """
     real = ranges.image_to_float(frames)
     state, made = self.layers.rollout(
@@ -209,7 +212,10 @@ class ForeGan:
     if "average" in self.heads:
       heads["average"] = sum(heads.values()) / len(heads)
     heads["generator_sos"] = self.sos.refine(carry.moments, real, made.mask)
-    return Propagation(state, carry.moments, tracked), heads, made
+    mask = heads["average" if "average" in heads else "generator"]
+    scene, plates = plate.run(carry.scene, real, mask, flow, made.bg)
+    carry = Propagation(state, carry.moments, scene, tracked)
+    return carry, heads, made.replace(plate=plates)
 
   def segment(self, params, frames: jax.Array) -> dict[str, jax.Array]:
     """Returns soft masks [b, t, h, w, 1] of frames by themselves, by head.
@@ -265,6 +271,7 @@ def from_config(c) -> ForeGan:
     players=foregan_players.build(c, nets, layers, follow),
     often={
       "generator": Often(c.turn.n_critic),
+      "critic": Often(c.turn.critic_every),
       "segmenter": Often(c.turn.segmenter_every, c.turn.segmenter_start),
       "propagator": Often(c.turn.propagator_every, c.turn.propagator_start),
     },

@@ -48,6 +48,8 @@ class Rollouts:
 class CutOuts:
   """Real objects over generated backgrounds, half of them of other videos.
 
+  A batch of one has no other videos; it lends itself its own, mirrored.
+
   Attributes:
     synthesis: moves both.
   """
@@ -59,7 +61,8 @@ class CutOuts:
     key_time, key_whose, key_clip = jax.random.split(key, 3)
     bg = batch["clip"].bg
     b, t = bg.shape[:2]
-    time = jax.random.randint(key_time, (b, 1, 1, 1, 1), 0, t)
+    # The first background is not drawn, only filled.
+    time = jax.random.randint(key_time, (b, 1, 1, 1, 1), 1, t)
     own = jnp.take_along_axis(bg, time, axis=1)[:, 0]
     lent = jax.random.bernoulli(key_whose, 0.5, (b, 1, 1, 1))
     behind = jnp.where(lent, staging.lend(own, 1), own)

@@ -32,20 +32,21 @@ def build(c) -> dict[str, nn.Module]:
       **time,
       **trunk,
     ),
-    "df": critic_net.Critic(
+  }
+  if c.turn.critic_every:
+    nets["df"] = critic_net.Critic(
       width=c.nets.critic_width,
       num_down=c.nets.critic_down,
       arch=c.df.arch,
       heads=tuple(c.df.heads),
       dtype=dtype,
-    ),
-    "db": critic_net.Critic(
+    )
+    nets["db"] = critic_net.Critic(
       width=c.nets.critic_width,
       num_down=c.nets.patch_down,
       heads=("fg",),
       dtype=dtype,
-    ),
-  }
+    )
   if c.turn.segmenter_every:
     nets["seg"] = segmenter_net.Segmenter(
       width=c.nets.seg_width, depth=c.nets.seg_depth, dtype=dtype

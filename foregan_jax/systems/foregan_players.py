@@ -39,8 +39,8 @@ def build(
   fakes = patch(c.db.fakes)
   generator = generator_player.Generator(
     layers=layers,
-    df=nets["df"],
-    db=nets["db"],
+    df=nets.get("df"),
+    db=nets.get("db"),
     seg=nets.get("seg"),
     judges=_judges(nets["seg"], follow) if c.w_generator.agree else None,
     critic_heads=tuple(c.df.heads),
@@ -55,17 +55,19 @@ def build(
     unroll=platform.unroll(c.scan_unroll),
     remat=platform.remat(c.remat),
   )
-  critic = critic_player.Critic(
-    df=nets["df"],
-    db=nets["db"],
-    heads=tuple(c.df.heads),
-    real_fg=c.df.real,
-    real_patches=patch("free"),
-    fake_patches=fakes,
-    gp_reduce=c.gp_reduce,
-    weights=critic_player.Weights(**c.w_critic),
-  )
-  players = [generator, critic]
+  players = [generator]
+  if "df" in nets:
+    critic = critic_player.Critic(
+      df=nets["df"],
+      db=nets["db"],
+      heads=tuple(c.df.heads),
+      real_fg=c.df.real,
+      real_patches=patch("free"),
+      fake_patches=fakes,
+      gp_reduce=c.gp_reduce,
+      weights=critic_player.Weights(**c.w_critic),
+    )
+    players.append(critic)
   if "seg" in nets:
     players.append(_segmenter(c, nets["seg"]))
   if "prop" in nets:
@@ -88,8 +90,12 @@ def _propagator(c, net: nn.Module) -> game.Player:
   synthesis = settings.build(
     pseudo_video.Synthesis, size | c.clips.synthesis.to_dict()
   )
-  # What belongs to a first frame's mask is cut out; nothing else is known.
-  always = dataclasses.replace(synthesis.staging, cut_out=1.0)
+  # What belongs to a first frame's mask is cut out; nothing else is known. A
+  # video that is alone would lend its own object to pass before itself.
+  occluder = synthesis.staging.occluder * (c.batch_size > 1)
+  always = dataclasses.replace(
+    synthesis.staging, cut_out=1.0, occluder=occluder
+  )
   kinds = {
     "rollouts": foregan_clips.Rollouts(film),
     "cut_outs": foregan_clips.CutOuts(
@@ -104,6 +110,7 @@ def _propagator(c, net: nn.Module) -> game.Player:
       tuple((make, weight) for make, weight in weighed if weight), c.clips.times
     ),
     aux_weight=c.propagator.aux_weight,
+    iou_weight=c.propagator.iou_weight,
     recurrence=c.propagator.recurrence,
     truncate=c.propagator.truncate,
     unroll=platform.unroll(c.scan_unroll),

@@ -72,7 +72,24 @@ def check(c) -> None:
 
 def _check_game(c) -> None:
   """Refuses losses that ask players who are not in the game."""
-  seg, prop = c.turn.segmenter_every, c.turn.propagator_every
+  for name, value in c.turn.items():
+    least = 1 if name == "n_critic" else 0
+    if value < least:
+      raise ValueError(f"turn.{name} is {value}, but must be {least} or more.")
+  critic, seg, prop = (
+    c.turn[f"{name}_every"] for name in ("critic", "segmenter", "propagator")
+  )
+  asked = [n for n in ("fg", "mask", "bg") if c.w_generator[n]]
+  if asked and not critic:
+    raise ValueError(
+      f"w_generator.{', w_generator.'.join(asked)} ask the critic, who is not "
+      "in the game (turn.critic_every is 0)."
+    )
+  if c.turn.n_critic > 1 and not critic:
+    raise ValueError(
+      f"turn.n_critic is {c.turn.n_critic}, but must be 1 without a critic: "
+      "nobody would move in the turns between."
+    )
   if c.w_generator.bg_seg and not seg:
     raise ValueError(
       f"w_generator.bg_seg is {c.w_generator.bg_seg}, but asks the segmenter, "
@@ -85,6 +102,11 @@ def _check_game(c) -> None:
     )
   if not prop:
     return
+  if c.clips.stills and c.data.kind == "davis" and not c.data.stills.root:
+    raise ValueError(
+      f"clips.stills is {c.clips.stills}, but data.stills.root is empty; give "
+      "a VOC folder with instance masks."
+    )
   weights = [c.clips[kind] for kind in KINDS]
   if min(weights) < 0 or not any(weights):
     raise ValueError(

@@ -157,6 +157,7 @@ def from_config(c) -> Rgmp:
     prop=net,
     clips=clips,
     aux_weight=c.aux_weight,
+    iou_weight=c.iou_weight,
     recurrence=c.recurrence,
     truncate=c.truncate,
     unroll=platform.unroll(c.scan_unroll),

@@ -57,6 +57,7 @@ def published(stage: str) -> ml_collections.ConfigDict:
   c.nets.align_corners = True
 
   c.aux_weight = 0.0  # of the coarse predictions
+  c.iou_weight = 0.0  # of 1 - IoU; ours
   c.recurrence = 0  # steps until all frames of a clip count
   c.truncate = 0  # cut the gradient in every so manieth frame; 0: never
 

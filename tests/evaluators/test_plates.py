@@ -41,7 +41,7 @@ def test_errors_by_hand():
     drawn[i][_hole(i + 1)] = LEVEL[i + 1]
   drawn[1][_hole(2)] += np.array([3, 0, 9], np.uint8)  # off by 4
   drawn[2][_hole(3)] -= 5
-  errors = plates.measure(known, drawn)
+  errors = plates.measure(known, {plates.GENERATOR: drawn})
   assert errors == {
     "generator": pytest.approx((0 + 4 + 5) / 3),
     "rows": 0.0,  # the grey beside the hole is the grey behind it
@@ -100,7 +100,7 @@ def test_sheet(tmp_path):
   known = plates.read(sequence())
   drawn = np.repeat(np.full((1, *SIZE, 3), 7, np.uint8), 4, axis=0)
   path = tmp_path / "plates" / "square.png"
-  plates.measure(known, drawn, path)
+  plates.measure(known, {plates.GENERATOR: drawn}, path)
   written = images.read_image(path)
   # Three rows of five pictures, enlarged from 16 x 24 to 64 x 96.
   assert written.shape[0] > 3 * 64 and written.shape[1] > 5 * 96

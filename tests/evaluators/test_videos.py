@@ -61,7 +61,7 @@ class _Two:
     }  # fmt: skip
 
 
-_Layers = collections.namedtuple("_Layers", "bg")
+_Layers = collections.namedtuple("_Layers", ("bg", "plate"))
 
 
 class _Draws(_Repeats):
@@ -72,7 +72,7 @@ class _Draws(_Repeats):
   def advance(self, params, carry, frames, flow):
     carry, heads, _ = super().advance(params, carry, frames, flow)
     black = jnp.full((*frames.shape[:-1], 3), -1.0)
-    return carry, heads, _Layers(black)
+    return carry, heads, _Layers(black, None)
 
   def segment(self, params, frames):
     return {"head": frames[..., :1] / 255.0}

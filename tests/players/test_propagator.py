@@ -46,8 +46,8 @@ def _params():
 
 def _player(clip, **fields):
   fields = {
-    "aux_weight": 0.0, "recurrence": 0, "truncate": 0, "unroll": False,
-    "remat": False,
+    "aux_weight": 0.0, "iou_weight": 0.0, "recurrence": 0, "truncate": 0,
+    "unroll": False, "remat": False,
   } | fields  # fmt: skip
   return player_lib.Propagator(prop=NET, clips=lambda *_: clip, **fields)
 

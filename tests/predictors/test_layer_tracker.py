@@ -86,7 +86,7 @@ def test_every_head_gives_masks_of_the_videos_size(foregan):
         np.asarray(heads[head][0, t]), SIZE[::-1], interpolation=1
       )
       np.testing.assert_allclose(soft[1], wanted, atol=2e-4, err_msg=head)
-      behind = (np.asarray(layers.bg[0, t]) + 1) * 127.5
+      behind = (np.asarray(layers.plate[0, t]) + 1) * 127.5
       np.testing.assert_allclose(tracker.background(state), behind, atol=0.6)
 
 
@@ -183,11 +183,10 @@ def test_system_without_layers():
   np.testing.assert_array_equal(tracker.background(state), first)
 
 
-def test_weights_per_frame_are_warned_of(caplog):
+def test_weights_per_frame_are_refused():
   layer_tracker.LayerTracker(_Flat(), {}, head="still", size=SIZE)
-  assert not caplog.records
-  layer_tracker.LayerTracker(_Growing(), {}, head="still", size=SIZE)
-  assert "weights of their own" in caplog.text
+  with pytest.raises(ValueError, match="weights of their own for each frame"):
+    layer_tracker.LayerTracker(_Growing(), {}, head="still", size=SIZE)
 
 
 class _Unlucky:

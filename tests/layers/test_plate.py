@@ -1,0 +1,80 @@
+"""The scene without its object, remembered."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from foregan_jax.layers import plate
+
+SIZE = (24, 40)
+_DRAWN = 0.9
+
+
+def _scene(frames=6, pan=0, gain=1.0):
+  """A square that walks to the right over a wall; returns also the wall."""
+  rng = np.random.default_rng(0)
+  wall = rng.uniform(-0.8, 0.0, (SIZE[0], SIZE[1] + 3 * frames, 3))
+  walls, masks = [], []
+  for t in range(frames):
+    seen = wall[:, pan * t : pan * t + SIZE[1]]
+    walls.append((seen + 1.0) * gain**t - 1.0)
+    mask = np.zeros((*SIZE, 1))
+    mask[8:14, 4 + 5 * t : 10 + 5 * t] = 1.0
+    masks.append(mask)
+  walls, masks = np.stack(walls)[None], np.stack(masks)[None]
+  video = np.where(masks > 0, 1.0, walls)
+  flow = np.zeros((1, frames - 1, *SIZE, 2))
+  flow[..., 0] = -pan
+  flow = np.where(masks[:, :-1] > 0, 5.0, flow)
+  return (jnp.asarray(x, jnp.float32) for x in (video, masks, flow, walls))
+
+
+def _plates(video, masks, flow):
+  memory = plate.start(video[:, 0], masks[:, 0])
+  drawn = jnp.full_like(video[:, 1:], _DRAWN)
+  return plate.run(memory, video[:, 1:], masks[:, 1:], flow, drawn)[1]
+
+
+def test_what_was_seen_is_remembered():
+  video, masks, flow, walls = _scene()
+  plates = np.asarray(_plates(video, masks, flow))
+  hole = np.asarray(plate.hole(masks[0, 1:]))[None] > 0
+  free = ~np.broadcast_to(hole, plates.shape)
+  np.testing.assert_array_equal(plates[free], np.asarray(video[:, 1:])[free])
+  # By the third frame nothing is hidden that some frame has not shown.
+  np.testing.assert_allclose(plates[:, 2:], walls[:, 3:], atol=1e-5)
+  # In the first, what both outlines cover was drawn.
+  covered = np.asarray(masks[0, 0] * masks[0, 1])[..., 0] > 0
+  assert covered.any()
+  np.testing.assert_array_equal(plates[0, 0][covered], np.float32(_DRAWN))
+
+
+def test_the_camera_pans():
+  video, masks, flow, walls = _scene(pan=2)
+  plates = _plates(video, masks, flow)
+  np.testing.assert_allclose(plates[:, 3:], walls[:, 4:], atol=1e-4)
+
+
+def test_the_light_changes():
+  video, masks, flow, walls = _scene(gain=1.05)
+  plates = _plates(video, masks, flow)
+  np.testing.assert_allclose(plates[:, 2:], walls[:, 3:], atol=0.02)
+  # Without the gain, memory is darker than that.
+  assert np.abs(walls[:, 5] - walls[:, 2]).mean() > 0.05
+
+
+def test_frames_one_by_one_are_the_same():
+  video, masks, flow, _ = _scene(pan=1)
+  whole = _plates(video, masks, flow)
+  memory = plate.start(video[:, 0], masks[:, 0])
+  drawn = jnp.full_like(video[:, 0], _DRAWN)
+  for t in range(1, video.shape[1]):
+    memory, made = plate.step(
+      memory, video[:, t], masks[:, t], flow[:, t - 1], drawn
+    )
+    np.testing.assert_allclose(made, whole[:, t - 1], atol=1e-6)
+
+
+def test_an_object_everywhere_leaves_what_is_drawn():
+  video, masks, flow, _ = _scene(frames=2)
+  plates = _plates(video, jnp.ones_like(masks), flow)
+  np.testing.assert_allclose(plates, _DRAWN)

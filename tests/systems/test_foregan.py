@@ -1,0 +1,96 @@
+"""The flagship's game: who moves when, and what the judges say."""
+
+import dataclasses
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from foregan_jax import systems
+from foregan_jax.data import fake
+from foregan_jax.runtime import platform
+from foregan_jax.systems import foregan
+
+
+@pytest.fixture(scope="module")
+def small():
+  """The whole game at its smallest: config, system, params, a batch."""
+  davis = importlib.import_module("configs.davis")
+  config = davis.get_config("smoke")
+  config.schedule.agree_start, config.schedule.agree_ramp = 10, 20
+  system = systems.build(config)
+  params, _ = jax.jit(
+    lambda key: system.init(key, None), compiler_options=platform.COMPILE_FAST
+  )(platform.key(0))
+  source = fake.Fake(system.batch_spec(1), seed=0)
+  rows = [source[i] for i in range(2)]
+  batch = jax.tree.map(lambda *x: np.stack(x), *rows)
+  return config, system, params, batch
+
+
+def test_turns_follow_the_schedule():
+  often = foregan.Often(3, start=4)
+  assert [s for s in range(14) if often(s)] == [6, 9, 12]
+  assert not any(map(foregan.Often(0), range(5)))
+  assert all(map(foregan.Often(1), range(5)))
+
+
+def test_players_move_in_their_order(small):
+  config, system, *_ = small
+  config = config.copy_and_resolve_references()
+  config.turn.propagator_start = 5
+  later = systems.build(config)
+  all_four = ("generator", "critic", "segmenter", "propagator")
+  assert system.turn(1) == later.turn(7) == all_four
+  assert later.turn(3) == all_four[:3]
+  assert system.turn(0) == ("critic",)
+
+
+def test_agreement_counts_after_its_warm_up(small):
+  """The judges say the generator's own masks, once late by a frame."""
+  _, system, params, batch = small
+  generator = system.players[0]
+  key = jax.random.key(0)
+
+  @jax.jit
+  def run(params, batch):
+    mask = generator.play(params, {}, batch, key)["clip"].mask
+    hard = (mask > mask.mean()).astype(jnp.float32)
+    same, late = hard[:, 1:], hard[:, :-1] * 0.5
+    says = lambda masks: dataclasses.replace(
+      generator, judges=lambda params, batch: (masks, masks)
+    ).loss(params, {}, batch, key)
+    return says(same), says(late), mask
+
+  at = lambda step: run(params, batch | {"step": jnp.int32(step)})
+  (before, made), _, _ = at(10)
+  assert float(made.metrics["agree"]) == 0.0
+  assert float(made.metrics["consistency"]) > 0.0
+  (half, made), (other, _), mask = at(20)
+  (whole, all_made), _, _ = at(99)
+  agree = float(made.metrics["agree"])
+  assert float(all_made.metrics["agree"]) == pytest.approx(2 * agree, rel=1e-4)
+  # By hand: trust is the overlap of the judges, who are one and sure.
+  hard = np.asarray(mask > mask.mean(), np.float32)[:, 1:]
+  area = hard.sum((2, 3, 4), keepdims=True)
+  gap = np.abs(np.asarray(mask)[:, 1:] - hard) * area / (area + 1)
+  steps = hard.shape[1]
+  assert agree == pytest.approx(0.5 * steps * gap.mean(), rel=1e-3)
+  # Nothing else has changed with the step.
+  weight = generator.weights.agree
+  assert float(whole - before) == pytest.approx(2 * weight * agree, rel=0.01)
+  assert float(half) != float(other)
+
+
+def test_judges_look_at_the_real_frames_after_the_first(small):
+  _, system, params, batch = small
+  judges = jax.jit(system.players[0].judges)
+  one, two = judges(params, batch)
+  assert one.shape == two.shape == (2, system.clip_len - 1, 32, 48, 1)
+  heads = jax.jit(system.predict)(params, batch)
+  np.testing.assert_allclose(one, heads["segmenter"], atol=1e-5)
+  np.testing.assert_allclose(two, heads["propagator"], atol=1e-5)
+  parts = [heads[name] for name in ("generator", "segmenter", "propagator")]
+  np.testing.assert_allclose(heads["average"], sum(parts) / 3, atol=1e-6)
