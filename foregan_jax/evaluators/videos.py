@@ -61,10 +61,9 @@ class VideoEvaluator:
     self._clip_len = config.data.clip_len
     self._split = config.data.eval_split
     self._often = config.eval.sequences
-    self._clips: dict[str, np.ndarray] = {}
+    self._clips: list[dict[str, Any]] = []
     self._begin = jax.jit(system.begin)
     self._advance = jax.jit(system.advance)
-    self._predict = jax.jit(system.predict)
     self._finder = unguided.Finder(system, chunk=self._clip_len)
     self._baselines = {
       name: (jax.jit(carry), flow) for name, (carry, flow) in BASELINES.items()
@@ -179,31 +178,30 @@ class VideoEvaluator:
       raise ValueError(
         f"no video to evaluate on has {self._clip_len} frames (data.clip_len)"
       )
-    stack = lambda name: np.stack([clip[name] for clip in clips])
-    # All objects as one: videos differ in how many there are.
-    self._clips = {
-      "video": stack("frames"),
-      "ref_mask": np.stack(
-        [c["ref_mask"].max(-1, keepdims=True) for c in clips]
-      ),
-      "flow_fwd": stack("flow_fwd"),
-    }
+    self._clips = clips
 
   def samples(self, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns a sheet per clip: a row per frame, a column per layer or head."""
     params = jax.device_put(params, jax.local_devices()[0])
-    made = jax.device_get(self._predict(params, self._clips))
-    layers = made.pop("layers", None)  # not every system draws
     sheets = {}
-    for i, video in enumerate(self._clips["video"]):
+    for i, clip in enumerate(self._clips):
+      video = clip["frames"]
+      # All objects as one: videos differ in how many there are.
+      mask = clip["ref_mask"].max(-1, keepdims=True)
+      # The programs that evaluation runs: none is compiled for samples alone.
+      carry = self._begin(params, video[None, 0], mask[None])
+      made = self._advance(
+        params, carry, video[None, 1:], clip["flow_fwd"][None]
+      )
+      _, heads, layers = jax.device_get(made)
       columns = {"video": video[1:]}
-      if layers is not None:
+      if layers is not None:  # not every system draws
         columns |= {
-          "composed": pictures.to_uint8(layers.frame[i]),
-          "foreground": pictures.to_uint8(layers.fg[i]),
-          "background": pictures.to_uint8(layers.bg[i]),
+          "composed": pictures.to_uint8(layers.frame[0]),
+          "foreground": pictures.to_uint8(layers.fg[0]),
+          "background": pictures.to_uint8(layers.bg[0]),
         }
-      columns |= {h: pictures.grey(made[h][i]) for h in self._system.heads}
+      columns |= {h: pictures.grey(heads[h][0]) for h in self._system.heads}
       rows = list(zip(*columns.values(), strict=True))
       sheets[f"clip{i}"] = pictures.contact_sheet(rows, columns=list(columns))
     return sheets

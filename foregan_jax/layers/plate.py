@@ -19,7 +19,6 @@ from foregan_jax.layers import warp
 _OBJECT = 0.3  # a pixel that is covered more than this shows the object
 _MARGIN = 5  # side of the window that widens the object's outline, pixels
 _DRAWN, _REAL = 0.5, 1.0
-_ROUNDING = 1e-3
 _DARK = 1e-2  # of the light, against division by nothing
 
 
@@ -31,17 +30,21 @@ class Memory:
     picture: [b, h, w, 3] in [-1, 1].
     known: [b, h, w, 1] 1 where some frame has shown the scene, 1/2 where it
       was drawn, 0 where nothing is known.
+    rest: [b, 1, 1, 2] how far the scene has moved beyond whole pixels: moved
+      by parts of them again and again, pictures blur.
   """
 
   picture: Any
   known: Any
+  rest: Any
 
 
 def start(
   frame: Float[Array, "b h w 3"], mask: Float[Array, "b h w 1"]
 ) -> Memory:
   """Return what the first frame shows beside its object."""
-  return Memory(frame, _REAL * (1.0 - hole(mask)))
+  rest = jnp.zeros((len(frame), 1, 1, 2), frame.dtype)
+  return Memory(frame, _REAL * (1.0 - hole(mask)), rest)
 
 
 def step(
@@ -61,17 +64,19 @@ def step(
     drawn: what stands where nobody has seen anything, in [-1, 1].
   """
   free = 1.0 - hole(mask)
-  pan = _pan(flow, memory.known == _REAL)
+  moved = memory.rest + _pan(flow, memory.known == _REAL)
+  whole = jnp.round(moved)
   kept = jnp.concatenate([memory.picture, memory.known], axis=-1)
-  kept = warp.backward(kept, jnp.broadcast_to(-pan, flow.shape), outside="zero")
-  # Between two kinds it is the lesser one.
-  known = jnp.floor(kept[..., 3:] * 2.0 + _ROUNDING) / 2.0
+  kept = warp.backward(
+    kept, jnp.broadcast_to(-whole, flow.shape), outside="zero"
+  )
+  known = kept[..., 3:]
   seen = (known == _REAL).astype(frame.dtype)
   picture = _light(kept[..., :3], frame, seen * free)
   behind = jnp.where(known > 0, picture, drawn)
   plate = jnp.where(free > 0, frame, behind)
   known = jnp.where(free > 0, _REAL, jnp.maximum(known, _DRAWN))
-  return Memory(plate, known), plate
+  return Memory(plate, known, moved - whole), plate
 
 
 def run(

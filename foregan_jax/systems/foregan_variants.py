@@ -3,7 +3,7 @@
 Names and values: VOS-ForeGAN secs. 12 to 14. All of them have the defects of
 the original code mended (sec. 11): intended signs, real crops, a mask term
 that uses the mask head, one critic step, a weighted penalty, flow t -> t+1,
-states that start at zero. those of `GAME` and `dmask_prop_stable` are ours.
+states that start at zero. Those of `GAME` and `dmask_prop_stable` are ours.
 """
 
 from typing import Any

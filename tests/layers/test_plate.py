@@ -54,6 +54,21 @@ def test_the_camera_pans():
   np.testing.assert_allclose(plates[:, 3:], walls[:, 4:], atol=1e-4)
 
 
+def test_parts_of_pixels_add_up():
+  """Four quarters make a pixel, without a blur on the way."""
+  video, masks, _, _ = _scene(frames=5)
+  memory = plate.start(video[:, 0], masks[:, 0])
+  flow = jnp.full((1, *SIZE, 2), 0.25)
+  everywhere = jnp.ones_like(masks[:, 0])
+  for step in range(1, 5):
+    memory, made = plate.step(
+      memory, video[:, 0], everywhere, flow, jnp.zeros_like(video[:, 0])
+    )
+    shift = 1 if step > 2 else 0
+    want = np.roll(np.asarray(video[:, 0]), (shift, shift), axis=(1, 2))
+    np.testing.assert_allclose(made[:, 1:6, 1:], want[:, 1:6, 1:], atol=1e-5)
+
+
 def test_the_light_changes():
   video, masks, flow, walls = _scene(gain=1.05)
   plates = _plates(video, masks, flow)
