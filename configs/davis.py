@@ -229,7 +229,7 @@ def _published() -> ml_collections.ConfigDict:
 def _small(c: ml_collections.ConfigDict) -> None:
   """What two CPU cores can do in minutes."""
   c.batch_size = 4
-  c.num_steps = 220
+  c.num_steps = 190
   c.checkpoint_every = 100
   c.eval_every = 0
   c.sample_every = 100

@@ -47,11 +47,13 @@ class Tracker:
     padding: how a frame's sides become multiples of the network's stride:
       "black" always adds some, as published; "border" repeats the border. A
       network whose norms look at the whole frame is misled by black.
+    unroll: whether the loop over frames is unrolled, as CPUs like it.
   """
 
   net: propagator.Propagator
   scales: tuple[float, ...] = (0.5, 0.75, 1.0)
   padding: str = "black"
+  unroll: bool = False
 
   def __post_init__(self):
     if self.padding not in ("black", "border"):
@@ -138,7 +140,8 @@ class Tracker:
   ) -> tuple[Tracked, Float[Array, "t m h w"]]:
     """Returns the state after t frames, and the soft masks of each."""
     body = lambda state, frame: self.step(params, state, frame)
-    return jax.lax.scan(body, state, frames)
+    unroll = len(frames) if self.unroll else 1
+    return jax.lax.scan(body, state, frames, unroll=unroll)
 
   def begin_all(
     self,

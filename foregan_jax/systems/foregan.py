@@ -264,7 +264,9 @@ def from_config(c) -> ForeGan:
   )
   follow = None
   if "prop" in nets:
-    follow = tracker.Tracker(nets["prop"], (1.0,), c.eval.padding)
+    follow = tracker.Tracker(
+      nets["prop"], (1.0,), c.eval.padding, platform.unroll(c.scan_unroll)
+    )
   return ForeGan(
     layers=layers,
     nets=nets,

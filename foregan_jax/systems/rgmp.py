@@ -164,7 +164,12 @@ def from_config(c) -> Rgmp:
     remat=platform.remat(c.remat),
   )
   return Rgmp(
-    tracker=tracker.Tracker(net, tuple(c.eval.scales), c.eval.padding),
+    tracker=tracker.Tracker(
+      net,
+      tuple(c.eval.scales),
+      c.eval.padding,
+      platform.unroll(c.scan_unroll),
+    ),
     nets={"prop": net},
     players=(player,),
     clips=clips,
