@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax import flatten_util
 
 Tree = Any
 Batch = Mapping[str, Any]
@@ -239,9 +240,9 @@ def _move(player, optimizer, state: State, batch, key, ema_decay):
   moved = optax.apply_updates(own, updates)
   numbers = {"loss": value, **made.metrics}
   for net in player.trains:
-    numbers[f"{net}/grad_norm"] = optax.tree.norm(grads[net])
-    numbers[f"{net}/update_norm"] = optax.tree.norm(updates[net])
-    numbers[f"{net}/param_norm"] = optax.tree.norm(moved[net])
+    numbers[f"{net}/grad_norm"] = _norm(grads[net])
+    numbers[f"{net}/update_norm"] = _norm(updates[net])
+    numbers[f"{net}/param_norm"] = _norm(moved[net])
   count = state.step.astype(jnp.float32)
   decay = jnp.minimum(ema_decay, (1.0 + count) / (_EMA_WARMUP + count))
   ema = {
@@ -256,6 +257,11 @@ def _move(player, optimizer, state: State, batch, key, ema_decay):
     memory={**state.memory, **made.memory},
   )
   return state, made, {k: jnp.float32(v) for k, v in numbers.items()}
+
+
+def _norm(tree: Tree) -> jax.Array:
+  # Of one long vector, for a quick compilation as in `runtime.optimizers`.
+  return jnp.linalg.norm(flatten_util.ravel_pytree(tree)[0])
 
 
 def _average(old: Tree, new: Tree, decay: jax.Array) -> Tree:
