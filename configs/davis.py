@@ -229,7 +229,7 @@ def _published() -> ml_collections.ConfigDict:
 def _small(c: ml_collections.ConfigDict) -> None:
   """What two CPU cores can do in minutes."""
   c.batch_size = 2  # rather many small steps than few large ones
-  c.num_steps = 300
+  c.num_steps = 360
   c.checkpoint_every = 100
   c.eval_every = 0
   c.sample_every = 100
@@ -256,8 +256,8 @@ def _small(c: ml_collections.ConfigDict) -> None:
   for every in ("segmenter_every", "propagator_every"):
     if c.turn[every]:
       c.turn[every] = c.turn.n_critic
-  c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 150, 100
-  c.schedule.agree_start, c.schedule.agree_ramp = 150, 100
+  c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 200, 100
+  c.schedule.agree_start, c.schedule.agree_ramp = 200, 100
   for player in c.optim:
     c.optim[player].learning_rate = 1e-3
     c.optim[player].decay = "cosine"
