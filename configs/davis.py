@@ -14,7 +14,7 @@ After the colon, separated by commas:
   resolution=NAME  folder below JPEGImages; found by itself if there is one
   year=2016|2017   which lists of sequences
   variant=NAME     who plays (full, gan_segmenter, gan_propagator, gan_only), or
-                   an experiment of foregan_jax/systems/foregan_variants.py
+                   an experiment of foregan_jax/systems/foregan/variants.py
   small            networks and pictures that two CPU cores can train
   fake             random arrays instead of data, for benchmarks
   smoke            tiny networks, three steps, for tests
@@ -22,12 +22,12 @@ After the colon, separated by commas:
 
 import ml_collections
 
-from foregan_jax.layers import filming, pseudo_video
 from foregan_jax.runtime import optimizers, settings
-from foregan_jax.systems import foregan_variants
+from foregan_jax.synthesis import filming, pseudo_video
+from foregan_jax.systems.foregan import variants
 
 # What `foregan_jax.ablate` compares.
-VARIANTS = foregan_variants.GAME
+VARIANTS = variants.GAME
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -49,7 +49,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.data.root = arg.data
   ours = demo or arg.small or arg.smoke
   variant = arg.variant or ("full" if ours else "dmask_prop")
-  foregan_variants.apply(c, variant)
+  variants.apply(c, variant)
   if demo or arg.small:
     _small(c)
   if arg.smoke:
@@ -178,7 +178,7 @@ def _published() -> ml_collections.ConfigDict:
   c.augment.recompose = 0.5
   c.jitter_next_frame = (0.3, 0.5)  # brightness, hue; variant noof
 
-  # The propagator's clips (foregan_jax/systems/foregan_clips.py).
+  # The propagator's clips (foregan_jax/systems/foregan/clips.py).
   c.clips = ml_collections.ConfigDict()
   c.clips.rollouts, c.clips.cut_outs, c.clips.stills = 0.5, 0.5, 0.0  # weights
   c.clips.times = 1  # clips of every sample in a batch
@@ -262,7 +262,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
     c.optim[player].learning_rate = 1e-3
     c.optim[player].decay = "cosine"
   c.optim.critic.learning_rate = 2e-4
-  # See foregan_jax/systems/rgmp_settings.py for the reasons.
+  # See foregan_jax/systems/rgmp/base_config.py for the reasons.
   c.optim.propagator.warmup_steps, c.optim.propagator.grad_clip = 20, 1.0
   c.sos.tau = 100.0
 

@@ -22,9 +22,9 @@ colon, separated by commas:
 
 import ml_collections
 
-from foregan_jax.layers import filming
 from foregan_jax.runtime import settings
-from foregan_jax.systems import rgmp_settings
+from foregan_jax.synthesis import filming
+from foregan_jax.systems.rgmp import base_config
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -38,7 +38,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     fake=False,
     smoke=False,
   )
-  c = rgmp_settings.published("videos")
+  c = base_config.published("videos")
   c.num_steps = 50_000
   c.recurrence = 5_000
   demo = not (arg.data or arg.fake or arg.smoke)
@@ -54,11 +54,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.clips.kind = "filmed"
   c.clips.size = (256, 512)
   if demo or arg.small:
-    rgmp_settings.small(c)
+    base_config.small(c)
     c.num_steps, c.recurrence = 350, 0
     c.data.skips.update(dict(most=2, raise_by=1, every=100))
     c.clips.size = (64, 96)
   if arg.smoke:
-    rgmp_settings.smoke(c)
+    base_config.smoke(c)
     c.clips.size = (32, 32)
   return c

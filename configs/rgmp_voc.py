@@ -24,9 +24,9 @@ Stage 2 is configs/rgmp_davis.py. After the colon, separated by commas:
 
 import ml_collections
 
-from foregan_jax.layers import pseudo_video
 from foregan_jax.runtime import settings
-from foregan_jax.systems import rgmp_settings
+from foregan_jax.synthesis import pseudo_video
+from foregan_jax.systems.rgmp import base_config
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
@@ -44,7 +44,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   )
   if bool(arg.data) != bool(arg.videos):
     raise ValueError("data= and videos= belong together: give both, or none")
-  c = rgmp_settings.published(f"stills, {arg.preset}")
+  c = base_config.published(f"stills, {arg.preset}")
   c.num_steps = 200_000
   c.recurrence = 20_000
   demo = not (arg.data or arg.fake or arg.smoke)
@@ -57,11 +57,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.clips.kind = "stills"
   c.clips.size = (256, 256)
   if demo or arg.small:
-    rgmp_settings.small(c)
+    base_config.small(c)
     c.num_steps, c.recurrence = 350, 100
     c.data.still, c.clips.size = 96, (64, 96)
   if arg.smoke:
-    rgmp_settings.smoke(c)
+    base_config.smoke(c)
     c.data.still, c.clips.size = 40, (32, 32)
   if arg.preset == "student":
     c.data.clip_len = 2  # a picture and its mirror

@@ -20,7 +20,7 @@ import sys
 
 from absl import flags
 
-from foregan_jax import game, trained
+from foregan_jax import game, runs
 from foregan_jax.runtime import cli, writers
 
 # What the table shows of a task's scores; all of them if nothing is said.
@@ -81,7 +81,7 @@ def _scores(workdir: pathlib.Path) -> dict[str, float]:
   lines = _lines(workdir)
   if not lines:
     return {}
-  last = trained.Run(workdir).config.num_steps
+  last = runs.Run(workdir).config.num_steps
   prefix = "eval/"
   return {
     name.removeprefix(prefix): value
@@ -94,7 +94,7 @@ def _scores(workdir: pathlib.Path) -> dict[str, float]:
 
 def _rows(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
   """Returns the final scores by what was scored: heads, baselines, plates."""
-  system = trained.Run(workdir).system
+  system = runs.Run(workdir).system
   shown = _SHOWN[system.task]
   rows = {}
   for name, value in _scores(workdir).items():

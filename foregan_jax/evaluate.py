@@ -10,7 +10,7 @@ import pathlib
 
 from absl import flags
 
-from foregan_jax import evaluators, trained
+from foregan_jax import evaluators, runs
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.runtime import cli, distributed
@@ -35,7 +35,7 @@ def evaluate(
   Raises:
     ValueError: if there is no such run, step or data.
   """
-  run = trained.Run(workdir)
+  run = runs.Run(workdir)
   if data:
     sources.point_at(run.config, data)
   if inception:

@@ -34,8 +34,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from foregan_jax import trained
-from foregan_jax.data import footage as footage_lib
+from foregan_jax import runs
+from foregan_jax.media import footage as footage_lib
 from foregan_jax.predictors import (
   cut_outs,
   drawings,
@@ -129,7 +129,7 @@ def _tracker(
     scales = _scales()
     tracker = mask_tracker.from_weights(path, scales)
     return tracker, f"{path}, {path.stat().st_mtime_ns}, {scales}"
-  run = trained.Run(_WORKDIR.value)
+  run = runs.Run(_WORKDIR.value)
   if run.system.task == _STILLS:
     raise ValueError(
       f"{run.workdir} holds a run of {run.config.system}, which does not "
@@ -142,7 +142,7 @@ def _tracker(
   return _layer_tracker(run, head, masks)
 
 
-def _mask_tracker(run: trained.Run) -> tuple[propagate.Tracker, str]:
+def _mask_tracker(run: runs.Run) -> tuple[propagate.Tracker, str]:
   tracker, scales = run.system.tracker, _scales()
   if scales:
     tracker = dataclasses.replace(tracker, scales=scales)
@@ -154,7 +154,7 @@ def _mask_tracker(run: trained.Run) -> tuple[propagate.Tracker, str]:
 
 
 def _layer_tracker(
-  run: trained.Run, head: str, masks: dict[int, pathlib.Path]
+  run: runs.Run, head: str, masks: dict[int, pathlib.Path]
 ) -> tuple[propagate.Tracker, str]:
   if _SCALES.value:
     raise ValueError(
@@ -171,7 +171,7 @@ def _layer_tracker(
   return follower, f"{_checkpoint(run, step)}, head {head}"
 
 
-def _checkpoint(run: trained.Run, step: int) -> str:
+def _checkpoint(run: runs.Run, step: int) -> str:
   # A run may have been made anew in the same place.
   made = (run.workdir / "checkpoints" / str(step)).stat().st_mtime_ns
   return f"{run.workdir}, step {step} of {made}"
@@ -213,7 +213,7 @@ def _scales() -> tuple[float, ...]:
 
 def _use_stills() -> None:
   """Does what a run that learnt from pictures can do."""
-  run = trained.Run(_WORKDIR.value)
+  run = runs.Run(_WORKDIR.value)
   if run.system.task != _STILLS:
     raise ValueError(
       f"{run.workdir} holds a run of {run.config.system}, which learns from "
@@ -245,7 +245,7 @@ def _use_stills() -> None:
     )
 
 
-def _one_step(run: trained.Run) -> int:
+def _one_step(run: runs.Run) -> int:
   steps = run.steps(_STEP.value)
   if len(steps) != 1:
     raise ValueError(f"--step={_STEP.value} names {len(steps)} steps, not one")

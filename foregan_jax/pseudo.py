@@ -12,10 +12,12 @@ import jax
 import numpy as np
 from absl import flags
 
-from foregan_jax import pictures
-from foregan_jax.data import demo, demo_render, instances
-from foregan_jax.layers import pseudo_video
+from foregan_jax.data import instances
+from foregan_jax.demo import dataset as demo_dataset
+from foregan_jax.demo import render
+from foregan_jax.media import pictures
 from foregan_jax.runtime import cli, platform, settings
+from foregan_jax.synthesis import pseudo_video
 
 _OBJECT = 1
 _UNKNOWN = 5  # magenta in the palette
@@ -26,7 +28,7 @@ def main() -> None:
   """Writes the sheet that the flags ask for."""
   root = pathlib.Path(_ROOT.value)
   if not _ROOT.value:
-    root = demo.prepare(pathlib.Path(_DEMO.value)) / demo_render.STILLS
+    root = demo_dataset.prepare(pathlib.Path(_DEMO.value)) / render.STILLS
   stills = instances.Instances(root, split=_SPLIT.value, size=_SIZE.value)
   makes = settings.build(
     pseudo_video.Synthesis,

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from absl import logging
 from clu import parameter_overview
 
-from foregan_jax import evaluate, evaluators, game, pictures, systems
+from foregan_jax import evaluate, evaluators, game, systems
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import pipeline, sources
 from foregan_jax.evaluators import result as result_lib
+from foregan_jax.media import pictures
 from foregan_jax.runtime import (
   checkpoints,
   distributed,

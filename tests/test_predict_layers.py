@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax import game, pictures, systems, train
-from foregan_jax.data import images
+from foregan_jax import game, systems, train
+from foregan_jax.media import images, pictures
 from foregan_jax.runtime import checkpoints, platform, settings
 from foregan_jax.runtime import mesh as mesh_lib
 

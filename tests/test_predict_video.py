@@ -8,15 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax import pictures
-from foregan_jax.data import images
+from foregan_jax.media import images, pictures
 
 _SIZE = (16, 20)
 # A run whose tracker believes that nothing moves.
 _STAND_IN = """
 import pathlib, runpy, sys, types
 import numpy as np
-from foregan_jax import trained
+from foregan_jax import runs
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
 
@@ -48,7 +47,7 @@ class Run:
   def params(self, step):
     return {"prop": "of prop"}
 
-trained.Run = Run
+runs.Run = Run
 mask_tracker.MaskTracker = Still
 runpy.run_module("foregan_jax.predict", run_name="__main__", alter_sys=True)
 """

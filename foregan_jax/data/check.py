@@ -21,7 +21,8 @@ from rich import progress as rich_progress
 
 from foregan_jax.data import check_files as files
 from foregan_jax.data import flow as flow_lib
-from foregan_jax.data import folders, images
+from foregan_jax.data import folders
+from foregan_jax.media import images
 
 Problem = files.Problem
 # A piece of work for the pool: one sequence, or some stills.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foregan_jax.data import images
+from foregan_jax.media import images
 
 # Palette masks hold a few objects; more ids mean grey levels of a soft mask.
 _MAX_IDS = 64

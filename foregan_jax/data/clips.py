@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.data import images, tfds_records, tfds_videos, video_folders
+from foregan_jax.data import video_folders
+from foregan_jax.data.prepared import records
+from foregan_jax.data.prepared import videos as prepared_videos
+from foregan_jax.media import images
 
 
 @runtime_checkable
@@ -33,14 +36,14 @@ class Videos(Protocol):
 def find(
   root: str | os.PathLike, *, year: str, split: str, resolution: str
 ) -> Videos:
-  """Opens a DAVIS folder, or what `tfds_videos` prepared from one.
+  """Opens a DAVIS folder, or what `prepared.videos` prepared from one.
 
   Raises:
     DataError: if it is neither, or the split is not there.
   """
   lists = dict(year=year, split=split, resolution=resolution)
-  if tfds_records.is_prepared(root):
-    return tfds_videos.Records(root, **lists)
+  if records.is_prepared(root):
+    return prepared_videos.Records(root, **lists)
   return video_folders.Folder(pathlib.Path(root), **lists)
 
 
@@ -90,7 +93,7 @@ class Clips:
 
     Args:
       root: folder that holds JPEGImages, Annotations and ImageSets, or what
-        `tfds_videos` prepared from one.
+        `prepared.videos` prepared from one.
       year: "2016" or "2017", the folder of ImageSets to take the list from.
       split: the list's name, such as "train".
       resolution: folder below JPEGImages; "" if there is exactly one.

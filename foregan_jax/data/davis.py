@@ -15,7 +15,8 @@ from absl import logging
 from rich import progress as rich_progress
 
 from foregan_jax.data import flow as flow_lib
-from foregan_jax.data import folders, images
+from foregan_jax.data import folders
+from foregan_jax.media import images
 
 MERGED = "merged"
 ALL = "all"

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from foregan_jax.data import images
+from foregan_jax.media import images
 
 # Middlebury's format: "PIEH" read as a little-endian float32.
 _FLO_MAGIC = 202021.25

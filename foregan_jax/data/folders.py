@@ -10,7 +10,7 @@ import os
 import pathlib
 import zlib
 
-from foregan_jax.data import images
+from foregan_jax.media import images
 
 FRAMES = "JPEGImages"
 MASKS = "Annotations"

@@ -11,7 +11,8 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.data import folders, images
+from foregan_jax.data import folders
+from foregan_jax.media import images
 
 _VOC_MASKS = "SegmentationObject"
 _VOC_LISTS = pathlib.Path("ImageSets", "Segmentation")

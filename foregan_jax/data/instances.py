@@ -8,12 +8,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.data import (
-  images,
-  instance_folders,
-  tfds_instances,
-  tfds_records,
-)
+from foregan_jax.data import instance_folders
+from foregan_jax.data.prepared import instances as prepared_instances
+from foregan_jax.data.prepared import records
+from foregan_jax.media import images
 
 
 @runtime_checkable
@@ -33,13 +31,13 @@ class Stills(Protocol):
 
 
 def find(root: os.PathLike | str, split: str, resolution: str) -> Stills:
-  """Opens a folder of stills, or what `tfds_instances` prepared from one.
+  """Opens a folder of stills, or what `prepared.instances` prepared from one.
 
   Raises:
     DataError: if it is neither, or the split is not there.
   """
-  if tfds_records.is_prepared(root):
-    return tfds_instances.Records(root, split, resolution)
+  if records.is_prepared(root):
+    return prepared_instances.Records(root, split, resolution)
   return instance_folders.Folder(pathlib.Path(root), split, resolution)
 
 

@@ -4,16 +4,9 @@ import pathlib
 
 import jax
 
-from foregan_jax.data import (
-  clips,
-  davis,
-  demo,
-  demo_render,
-  fake,
-  instances,
-  stills,
-  streams,
-)
+from foregan_jax.data import clips, davis, fake, instances, stills, streams
+from foregan_jax.demo import dataset as demo_dataset
+from foregan_jax.demo import render
 
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
 _FLOW = "auto"  # .flo files where a video has them, else estimated
@@ -22,9 +15,9 @@ _FLOW = "auto"  # .flo files where a video has them, else estimated
 def prepare(config, workdir: pathlib.Path) -> None:
   """Makes what is made once: the demo world. Only process 0 calls it."""
   if config.data.kind == "demo":
-    demo.prepare(_root(config, workdir))
+    demo_dataset.prepare(_root(config, workdir))
   if config.data.kind == "demo_stills":
-    demo.prepare(_root(config, workdir), recipe=demo.SINGLES)
+    demo_dataset.prepare(_root(config, workdir), recipe=demo_dataset.SINGLES)
 
 
 def point_at(config, root: str) -> None:
@@ -57,7 +50,7 @@ def training(config, workdir: pathlib.Path, spec: dict):
   if "stills" not in spec:
     return source
   d = config.data.stills
-  folder = d.root or _root(config, workdir) / demo_render.STILLS
+  folder = d.root or _root(config, workdir) / render.STILLS
   beside = instances.Instances(
     folder, split=d.split, size=d.size, resolution=config.data.resolution
   )
@@ -135,7 +128,7 @@ def _clips(config, workdir: pathlib.Path) -> clips.Clips:
 
 def _instances(config, workdir: pathlib.Path) -> instances.Instances:
   d = config.data
-  demo_stills = _root(config, workdir) / demo_render.STILLS
+  demo_stills = _root(config, workdir) / render.STILLS
   return instances.Instances(
     d.train_root or demo_stills,
     split=d.train_split,
@@ -148,5 +141,5 @@ def _stills(config, workdir: pathlib.Path, split: str) -> stills.Stills:
   d = config.data
   root = _root(config, workdir)
   if d.kind == "demo_stills":
-    root = root / demo_render.SINGLES
+    root = root / render.SINGLES
   return stills.Stills(root, split=split, size=d.size, slack=d.slack)

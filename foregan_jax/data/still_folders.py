@@ -18,7 +18,7 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.data import images
+from foregan_jax.media import images
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from foregan_jax.data import images, still_folders, tfds_records, tfds_stills
+from foregan_jax.data import still_folders
+from foregan_jax.data.prepared import records
+from foregan_jax.data.prepared import stills as prepared_stills
+from foregan_jax.media import images
 
 _COVERED = 128  # a grey mask holds coverage (CUB: the annotators' votes)
 
@@ -36,13 +39,13 @@ class Pictures(Protocol):
 
 
 def find(root: os.PathLike | str, split: str) -> Pictures:
-  """Opens a folder of pictures, or what `tfds_stills` prepared from one.
+  """Opens a folder of pictures, or what `prepared.stills` prepared from one.
 
   Raises:
     DataError: if it is neither, or the split is not there.
   """
-  if tfds_records.is_prepared(root):
-    return tfds_stills.Records(root, split)
+  if records.is_prepared(root):
+    return prepared_stills.Records(root, split)
   return still_folders.Folder(pathlib.Path(root), split)
 
 

@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.data import folders, images
+from foregan_jax.data import folders
+from foregan_jax.media import images
 
 
 class Folder:

@@ -22,9 +22,8 @@ import rich.console
 import rich.table
 from jaxtyping import Bool, UInt8
 
-from foregan_jax import pictures
-from foregan_jax.data import images
 from foregan_jax.layers import inpaint, ranges
+from foregan_jax.media import images, pictures
 from foregan_jax.metrics import davis
 
 PLATE, GENERATOR = "plate", "generator"

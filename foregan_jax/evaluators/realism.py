@@ -14,7 +14,7 @@ import numpy as np
 import rich.progress
 from jaxtyping import Float
 
-from foregan_jax import pictures
+from foregan_jax.media import pictures
 from foregan_jax.metrics import frechet
 from foregan_jax.nets import inception
 from foregan_jax.runtime import distributed, platform, state_dicts

@@ -14,11 +14,11 @@ import jax
 import numpy as np
 import rich.progress
 
-from foregan_jax import pictures
-from foregan_jax.data import images as images_lib
 from foregan_jax.data import sources
 from foregan_jax.evaluators import realism
 from foregan_jax.evaluators import result as result_lib
+from foregan_jax.media import images as images_lib
+from foregan_jax.media import pictures
 from foregan_jax.metrics import clusters, simple_masks, stills
 from foregan_jax.runtime import distributed, platform
 

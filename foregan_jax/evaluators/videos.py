@@ -21,11 +21,11 @@ import numpy as np
 import rich.progress
 from absl import logging
 
-from foregan_jax import pictures
-from foregan_jax.data import images, sources
+from foregan_jax.data import sources
 from foregan_jax.evaluators import plates, unguided
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.layers import carry as carry_lib
+from foregan_jax.media import images, pictures
 from foregan_jax.metrics import davis, proposals, report
 from foregan_jax.runtime import distributed
 from foregan_jax.runtime import mesh as mesh_lib

@@ -1,6 +1,6 @@
 """From stored pixels to what networks see, and back; only here.
 
-The way back for files and eyes, on the host, is `foregan_jax.pictures`.
+The way back for files and eyes, on the host, is `media.pictures`.
 """
 
 import jax.numpy as jnp

@@ -26,7 +26,7 @@ class Propagator:
 
   Attributes:
     prop: the network.
-    clips: makes the labelled clips (`layers.pseudo_video.Clip`) of a batch.
+    clips: makes the labelled clips (`pseudo_video.Clip`) of a batch.
     aux_weight: of the coarse predictions' losses (deep supervision).
     iou_weight: of `1 - IoU`, which RGMP does not have: cross-entropy alone is
       slow to find small objects, most of the picture being background.

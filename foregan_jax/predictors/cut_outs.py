@@ -9,8 +9,7 @@ import jax
 import numpy as np
 import rich.progress
 
-from foregan_jax import pictures
-from foregan_jax.data import images
+from foregan_jax.media import images, pictures
 
 _STEPS = 4  # the longer side is a multiple of a quarter of the shorter one
 _THRESHOLD = 0.5

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import rich.progress
 
-from foregan_jax import pictures
+from foregan_jax.media import pictures
 from foregan_jax.runtime import platform
 
 # The batch norms of the generators look at the batch: it must not be small.

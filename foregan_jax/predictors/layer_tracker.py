@@ -11,10 +11,9 @@ import numpy as np
 from flax import struct
 from jaxtyping import Float, UInt8
 
-from foregan_jax import pictures
 from foregan_jax.data import flow as flow_lib
-from foregan_jax.data import images
 from foregan_jax.layers import inpaint, ranges
+from foregan_jax.media import images, pictures
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Labels = UInt8[np.ndarray, "h w"]

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from foregan_jax.data import images
+from foregan_jax.media import images
 from foregan_jax.nets import propagator, propagator_weights
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import platform

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from foregan_jax.data import images
+from foregan_jax.media import images
 
 # How far beyond its mask the object is replaced, and over how much more the
 # seam fades, in pixels of the network: no mask of its is finer than these.

@@ -10,10 +10,10 @@ import numpy as np
 import rich.progress
 from jaxtyping import Float, UInt8
 
-from foregan_jax.data import footage as footage_lib
-from foregan_jax.data import images
-from foregan_jax.predictors import overlays, resume
+from foregan_jax.media import footage as footage_lib
+from foregan_jax.media import images, overlays
 from foregan_jax.predictors import results as results_lib
+from foregan_jax.predictors import resume
 
 POINT = "resume.npz"
 _EVERY = 50

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from foregan_jax import pictures
-from foregan_jax.predictors import overlays, plates
+from foregan_jax.media import overlays, pictures
+from foregan_jax.predictors import plates
 
 MASKS = "masks"
 FOREGROUND = "foreground"

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foregan_jax import pictures
+from foregan_jax.media import pictures
 
 # What reading a file of another kind, or a broken one, may raise.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)

@@ -1,6 +1,8 @@
 """The methods: which nets, which players, whose turn, how to predict."""
 
-from foregan_jax.systems import foregan, layered_gan, rgmp
+from foregan_jax.systems.foregan import system as foregan
+from foregan_jax.systems.layered_gan import system as layered_gan
+from foregan_jax.systems.rgmp import system as rgmp
 
 SYSTEMS = {
   "foregan": foregan.from_config,

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax.data import davis, demo, demo_render
+from foregan_jax.data import davis
+from foregan_jax.demo import dataset as demo_dataset
+from foregan_jax.demo import render
 
 SIZE = (24, 40)
 NUM_FRAMES = 6
@@ -17,7 +19,7 @@ NUM_FRAMES = 6
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory) -> pathlib.Path:
   """A small demo world, rendered once; tests that change it take a copy."""
-  recipe = demo_render.Recipe(
+  recipe = render.Recipe(
     train_videos=10,
     train_frames=6,
     val_videos=4,
@@ -25,7 +27,7 @@ def demo_root(tmp_path_factory) -> pathlib.Path:
     train_stills=4,
     val_stills=2,
   )
-  return demo.prepare(tmp_path_factory.mktemp("demo"), recipe=recipe)
+  return demo_dataset.prepare(tmp_path_factory.mktemp("demo"), recipe=recipe)
 
 
 def write_mask(path: pathlib.Path, labels: np.ndarray, mode: str) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax import pictures
-from foregan_jax.data import clips, images, pipeline
+from foregan_jax.data import clips, pipeline
+from foregan_jax.media import images, pictures
 
 STILL = clips.Skips(most=0, raise_by=5, every=0)
 

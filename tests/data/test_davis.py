@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from foregan_jax.data import flow as flow_lib
-from foregan_jax.data import images
+from foregan_jax.media import images
 
 
 def _frame(root, name, t):

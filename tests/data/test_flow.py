@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax.data import flow, images
+from foregan_jax.data import flow
+from foregan_jax.media import images
 
 
 def _ramp(height: int, width: int) -> np.ndarray:

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax.data import images, instances
+from foregan_jax.data import instances
+from foregan_jax.media import images
 
 
 def _picture(path, size, seed=0):

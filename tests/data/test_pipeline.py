@@ -5,7 +5,8 @@ import types
 import numpy as np
 import pytest
 
-from foregan_jax.data import fake, images, pipeline
+from foregan_jax.data import fake, pipeline
+from foregan_jax.media import images
 
 
 class _Numbers:

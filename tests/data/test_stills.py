@@ -2,8 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax import pictures
-from foregan_jax.data import check, demo, demo_render, images, stills
+from foregan_jax.data import check, stills
+from foregan_jax.demo import dataset as demo_dataset
+from foregan_jax.demo import render
+from foregan_jax.media import images, pictures
 
 
 def _write(root, name, size, mask=None, ending=".png"):
@@ -95,12 +97,12 @@ def test_voc_layout_and_what_the_pictures_show(tmp_path):
 
 
 def test_demo_singles_show_one_creature_each(tmp_path):
-  few = demo_render.Recipe(
+  few = render.Recipe(
     train_videos=0, val_videos=0, train_stills=0, val_stills=0,
     train_singles=7, val_singles=5, new_singles=5,
   )  # fmt: skip
-  root = demo.prepare(tmp_path, recipe=few, num_workers=1)
-  root = root / demo_render.SINGLES
+  root = demo_dataset.prepare(tmp_path, recipe=few, num_workers=1)
+  root = root / render.SINGLES
   assert not check.check(root)
   shown = {}
   for split, count in (("train", 7), ("val", 5), ("new", 5)):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from foregan_jax.data import images
 from foregan_jax.evaluators import plates
+from foregan_jax.media import images
 
 SIZE = (16, 24)
 # Behind the object the world is 100, 110, 120, ...: a level per frame.

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax.data import images
 from foregan_jax.evaluators import videos
+from foregan_jax.media import images
 from foregan_jax.metrics import report
 
 SIZE = (24, 32)

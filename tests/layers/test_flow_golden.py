@@ -5,8 +5,9 @@ import json
 import jax.numpy as jnp
 import numpy as np
 
-from foregan_jax.data import flow, images
+from foregan_jax.data import flow
 from foregan_jax.layers import warp
+from foregan_jax.media import images
 
 
 def test_warp_error_equals_the_golden_one(shared_data):

@@ -9,9 +9,9 @@ import optax
 import pytest
 
 from foregan_jax import game
-from foregan_jax.layers import pseudo_video
 from foregan_jax.nets import propagator as net_lib
 from foregan_jax.players import propagator as player_lib
+from foregan_jax.synthesis import pseudo_video
 
 SIZE = (32, 32)
 

@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax import pictures
-from foregan_jax.data import footage as footage_lib
-from foregan_jax.data import images
+from foregan_jax.media import footage as footage_lib
+from foregan_jax.media import images, pictures
 from foregan_jax.predictors import propagate
 
 NUM_FRAMES = 12

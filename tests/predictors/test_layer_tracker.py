@@ -11,7 +11,7 @@ import pytest
 
 from foregan_jax import systems
 from foregan_jax.data import davis as davis_lib
-from foregan_jax.data import images
+from foregan_jax.media import images
 from foregan_jax.predictors import layer_tracker, propagate, results
 
 SIZE = (50, 70)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax import pictures
-from foregan_jax.data import images
+from foregan_jax.media import images, pictures
 from foregan_jax.predictors import plates, propagate, results
 
 _BOTH = results.LAYERS

@@ -5,8 +5,8 @@ import csv
 import numpy as np
 import pytest
 
-from foregan_jax import pictures
-from foregan_jax.data import footage as footage_lib
+from foregan_jax.media import footage as footage_lib
+from foregan_jax.media import pictures
 from foregan_jax.predictors import propagate
 
 

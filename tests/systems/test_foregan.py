@@ -11,7 +11,7 @@ import pytest
 from foregan_jax import systems
 from foregan_jax.data import fake
 from foregan_jax.runtime import platform
-from foregan_jax.systems import foregan
+from foregan_jax.systems.foregan import system as foregan
 
 
 @pytest.fixture(scope="module")

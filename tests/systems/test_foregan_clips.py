@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax.layers import filming, pseudo_video
 from foregan_jax.nets import rollout
 from foregan_jax.runtime import settings
-from foregan_jax.systems import foregan_clips
+from foregan_jax.synthesis import filming, pseudo_video
+from foregan_jax.systems.foregan import clips as foregan_clips
 
 SIZE = (32, 48)
 _RED, _GREEN, _BLUE = np.eye(3) * 2.0 - 1.0

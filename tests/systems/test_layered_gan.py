@@ -9,7 +9,7 @@ from configs import layered_gan as config_lib
 from foregan_jax import systems
 from foregan_jax.layers import composite
 from foregan_jax.runtime import platform
-from foregan_jax.systems import layered_gan
+from foregan_jax.systems.layered_gan import system as layered_gan
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Data sets prepared once as array_record files, and their builders."""

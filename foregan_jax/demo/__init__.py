@@ -1,0 +1,1 @@
+"""The embedded world: videos and stills, rendered into ordinary folders."""

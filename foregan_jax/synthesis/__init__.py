@@ -1,0 +1,1 @@
+"""Pseudo-videos made on the device from stills, masks and cameras."""

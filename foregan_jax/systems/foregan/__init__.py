@@ -1,0 +1,1 @@
+"""VOS-ForeGAN: layers, a segmenter and a propagator train each other."""

@@ -1,0 +1,1 @@
+"""Improved Layered GANs: layers from noise and a segmenter."""

@@ -1,0 +1,221 @@
+"""Improved Layered GANs: layers from noise, and a segmenter that learns them.
+
+Yang et al., WACV 2022, with ILSGAN's layer independence as an option. Nets:
+`gb`, `gf` (background and foreground generators), `disc` (discriminator with
+the private code's head), `estimator` (of the code, from the mask), `seg`.
+Players, in the order they move: generator, critic, segmenter.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from foregan_jax import game
+from foregan_jax.layers import perturb, ranges
+from foregan_jax.nets import image_critic as critic_net
+from foregan_jax.nets import image_layers
+from foregan_jax.nets import segmenter as segmenter_net
+from foregan_jax.players import image_critic as critic_player
+from foregan_jax.players import image_generator as generator_player
+from foregan_jax.players import segmenter as segmenter_player
+from foregan_jax.runtime import platform, settings
+from foregan_jax.systems.layered_gan import diagnosis
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+  """Who moves when (algorithm 1); everything follows from the step alone.
+
+  A round is `gan` turns of generator and critic, then `seg` turns of the
+  segmenter. With `gan` 0 there are no rounds: all three move in every turn.
+  """
+
+  gan: int
+  seg: int
+
+  def __call__(self, step: int) -> tuple[str, ...]:
+    """Returns the players that move at `step`."""
+    if not self.gan:
+      return ("generator", "critic", "segmenter")
+    inner = step % (self.gan + self.seg)
+    return ("generator", "critic") if inner < self.gan else ("segmenter",)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayeredGan:
+  """The system; every field is static.
+
+  Attributes:
+    layers: both generators and their codes.
+    size: side of the pictures.
+    slack: how much larger the real ones come; windows are cut at random.
+    rounds: whose turn it is.
+    alarm_after: step before which no layers are expected.
+  """
+
+  layers: generator_player.Layers
+  nets: dict[str, nn.Module]
+  players: tuple[game.Player, ...]
+  size: int
+  slack: int
+  rounds: Rounds
+  alarm_after: int
+  name: str = "layered_gan"
+  task: str = "stills"
+
+  checkpoint_items = {
+    "gan": ("gb", "gf", "disc", "estimator"),
+    "segmenter": ("seg",),
+  }
+  heads = ("segmenter",)
+
+  def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """See `game.System`."""
+    side = self.size + self.slack
+    shape = (batch_size, side, side, 3)
+    return {"image": jax.ShapeDtypeStruct(shape, jnp.uint8)}
+
+  def init(self, key, batch: game.Batch):
+    """See `game.System`."""
+    del batch
+    keys = jax.random.split(key, 4)
+    params = self.layers.init(keys[0])
+    picture = lambda c: jax.ShapeDtypeStruct(
+      (2, self.size, self.size, c), jnp.float32
+    )
+    for net, key, channels in (
+      ("disc", keys[1], 3), ("estimator", keys[2], 1), ("seg", keys[3], 3),
+    ):  # fmt: skip
+      net_params = self.nets[net].lazy_init(key, picture(channels))
+      params[net] = net_params["params"]
+    return params, {}
+
+  def turn(self, step: int) -> tuple[str, ...]:
+    """See `game.System`."""
+    return self.rounds(step)
+
+  def diagnose(self, step: int, metrics) -> dict[str, str]:
+    """See `game.Watched`."""
+    if step < self.alarm_after:
+      return {}
+    return diagnosis.diagnose(metrics, self.layers.groups)
+
+  def predict(self, params, batch: game.Batch) -> dict[str, Any]:
+    """Returns the soft masks [b, h, w, 1] of pictures, by head."""
+    image = ranges.image_to_float(batch["image"])
+    logits = self.nets["seg"].apply({"params": params["seg"]}, image)
+    return {"segmenter": jax.nn.sigmoid(logits)}
+
+  def cluster(self, params, batch: game.Batch) -> jax.Array:
+    """Returns the private codes [b] that the pictures look drawn from.
+
+    Of 64 pictures or more at once: see `sample`.
+    """
+    image = ranges.image_to_float(batch["image"])
+    says = self.nets["disc"].apply({"params": params["disc"]}, image)
+    return jnp.argmax(says.code, axis=-1)
+
+  def parts(self) -> dict[str, Callable]:
+    """See `game.Measured`: drawing, and what our forms of it save."""
+    literal = dataclasses.replace(
+      self.layers,
+      gb=self.layers.gb.clone(literal=True),
+      gf=self.layers.gf.clone(literal=True),
+    )
+
+    def draws(layers):
+      return lambda params, batch, key: layers(
+        params, layers.draw(key, len(batch["image"]))
+      )
+
+    return {"draw": draws(self.layers), "draw, literally": draws(literal)}
+
+  def sample(self, params, key, count: int):
+    """Draws `count` pictures; returns their layers [count, h, w, c] and codes.
+
+    The batch norms have no running averages: draw 64 or more at once.
+    """
+    codes = self.layers.draw(key, count)
+    return self.layers(params, codes), codes
+
+
+def from_config(c) -> LayeredGan:
+  """Builds the system of a config (see configs/layered_gan.py for every key).
+
+  Raises:
+    ValueError: for a value that no part knows, or sizes that do not fit.
+  """
+  _check(c)
+  dtype = platform.dtype(c.dtype)
+  n = c.nets
+  size = c.data.size
+  nets = {
+    "gb": image_layers.BackgroundGenerator(size, n.width, dtype),
+    "gf": image_layers.ForegroundGenerator(size, n.width, n.residuals, dtype),
+    "disc": critic_net.ImageCritic(n.critic_width, c.codes.private, dtype),
+    "estimator": critic_net.MaskCodeEstimator(
+      n.critic_width, c.codes.groups, dtype
+    ),
+    "seg": segmenter_net.Segmenter(n.seg_width, n.seg_depth, dtype),
+  }
+  layers = generator_player.Layers(nets["gb"], nets["gf"], **c.codes)
+  generator = generator_player.ImageGenerator(
+    layers=layers,
+    disc=nets["disc"],
+    estimator=nets["estimator"],
+    seg=nets["seg"],
+    perturbation=perturb.PRESETS[c.perturbation],
+    weights=generator_player.Weights(**c.w_generator),
+    schedule=generator_player.Schedule(**settings.tuples(c.schedule.to_dict())),
+    bg_seg_every=c.bg_seg_every,
+    adversarial=c.adversarial,
+  )
+  critic = critic_player.ImageCritic(
+    disc=nets["disc"],
+    estimator=nets["estimator"],
+    weights=critic_player.Weights(**c.w_critic),
+    adversarial=c.adversarial,
+    size=(size, size),
+  )
+  segmenter = segmenter_player.Segmenter(
+    seg=nets["seg"],
+    weights=segmenter_player.Weights(**c.w_segmenter),
+    augment=segmenter_player.Augment(**settings.tuples(c.augment.to_dict())),
+    frames=1,
+    min_area=c.min_area,
+  )
+  return LayeredGan(
+    layers=layers,
+    nets=nets,
+    players=(generator, critic, segmenter),
+    size=size,
+    slack=c.data.slack,
+    rounds=Rounds(c.turn.gan, c.turn.seg),
+    alarm_after=c.alarm_after,
+  )
+
+
+def _check(c) -> None:
+  """Refuses what would otherwise train something else, or fail late."""
+  for name, value, known in (
+    ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
+    ("adversarial", c.adversarial, ["hinge", "ns"]),
+  ):
+    if value not in known:
+      raise ValueError(
+        f"{name} is {value!r}, but must be one of {', '.join(known)}."
+        f"{settings.suggestion(str(value), known)}"
+      )
+  if c.codes.groups < 1 or c.codes.private % c.codes.groups:
+    raise ValueError(
+      f"codes.private is {c.codes.private}, but must be a multiple of "
+      f"codes.groups, {c.codes.groups}."
+    )
+  if c.bg_seg_every < 1:
+    raise ValueError(f"bg_seg_every is {c.bg_seg_every}, but must be 1 or more")
+  if c.turn.gan and c.turn.seg < 1:
+    raise ValueError("turn.seg must be at least 1 where turn.gan is not 0.")

@@ -1,0 +1,1 @@
+"""RGMP: reference-guided mask propagation."""

@@ -1,0 +1,112 @@
+"""Filmed clips: one window for all frames, labels that stay with them."""
+
+import jax
+import numpy as np
+import pytest
+
+from foregan_jax.runtime import settings
+from foregan_jax.synthesis import filming, pseudo_video
+
+SIZE = (24, 32)
+_PLAIN = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+_OPTICS = {
+  "still": _PLAIN, "grey": 0.0, "frame": _PLAIN, "drift": 0.0, "blur": 0.0,
+  "noise": 0.0,
+}  # fmt: skip
+_STILL = {"degrees": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "shift": 0.0}
+
+
+def _make(**fields):
+  values = {
+    **filming.RECOMMENDED, "size": SIZE, "clip_len": 3, "optics": _OPTICS,
+  } | fields  # fmt: skip
+  return settings.build(filming.Filming, values)
+
+
+@pytest.fixture
+def film():
+  """Two clips; the object is red and labelled 2, 255 beside it."""
+  rng = np.random.default_rng(0)
+  video = rng.integers(0, 100, (2, 3, 40, 60, 3), np.uint8)
+  labels = np.zeros((2, 3, 40, 60, 1), np.uint8)
+  for t in range(3):
+    labels[:, t, 15:25, 20 + 2 * t : 34 + 2 * t] = 2
+    labels[:, t, 15:25, 36 + 2 * t : 40 + 2 * t] = 255
+  video[..., :1] = np.where(labels == 2, 255, video[..., :1])
+  return video, labels
+
+
+def test_without_motion_the_window_is_cut_around_the_object(film, key):
+  video, labels = film
+  clip = jax.jit(_make(window=_STILL, mirror=0.0))(key, *film)
+  assert clip.video.shape == (2, 3, *SIZE, 3)
+  # The box of the object in frame 0 is centred at (26.5, 19.5).
+  rows, columns = slice(8, 32), slice(11, 43)
+  cut = lambda x: x[:, :, rows, columns]
+  np.testing.assert_allclose(clip.video, cut(video) / 127.5 - 1, atol=1e-5)
+  np.testing.assert_allclose(clip.mask, cut(labels) == 2, atol=1e-5)
+  np.testing.assert_array_equal(clip.weight, cut(labels) != 255)
+
+
+def test_mask_and_picture_move_together(film, key):
+  clip = jax.jit(_make())(key, *film)
+  red = clip.video[..., :1]
+  inside, outside = clip.mask > 0.99, clip.mask < 0.01
+  assert inside.sum() > 100
+  assert float(red[inside].min()) > 0.9
+  assert float(red[outside].max()) < 0.0
+
+
+def test_beyond_the_frames_nothing_is_known(film, key):
+  spread = {**_STILL, "scale": (0.4, 0.4)}
+  clip = jax.jit(_make(window=spread, mirror=0.0))(key, *film)
+  weight = np.asarray(clip.weight)
+  assert not weight[:, :, 0].any() and weight[:, :, 12].any()
+
+
+def test_without_object_a_clip_teaches_nothing(film, key):
+  video, labels = film
+  clip = jax.jit(_make())(key, video, 0 * labels)
+  assert not np.asarray(clip.weight).any()
+
+
+def test_without_object_in_the_reference_a_clip_teaches_nothing(film, key):
+  video, labels = film
+  labels = labels.copy()
+  labels[:, 0] = 0
+  clip = jax.jit(_make(several=1.0))(key, video, labels)
+  assert not np.asarray(clip.weight).any()
+
+
+def test_the_object_has_no_mirror_image(key):
+  video = np.zeros((1, 2, 40, 60, 3), np.uint8)
+  labels = np.zeros((1, 2, 40, 60, 1), np.uint8)
+  labels[:, :, 15:25, :6] = 1  # at the border: half of the window is beyond it
+  clip = jax.jit(_make(window=_STILL, mirror=0.0, clip_len=2))(
+    key, video, labels
+  )
+  mask = np.asarray(clip.mask)[0, 0, ..., 0]
+  assert not mask[:, :13].any() and mask[:, 14:19].any()
+
+
+def test_an_unknown_setting_is_named():
+  with pytest.raises(ValueError, match="no setting 'mirrors'.*'mirror'"):
+    _make(mirrors=0.5)
+
+
+def test_the_object_is_one_in_all_frames(film, key):
+  video, labels = film
+  labels = labels.copy()
+  labels[:, :, 2:12, 2:12] = 1  # as large as the other one
+  make = _make(window=_STILL, mirror=0.0, several=0.0)
+  seen = set()
+  for i in range(12):
+    clip = jax.jit(make)(jax.random.fold_in(key, i), video, labels)
+    for sample in range(2):
+      red = np.asarray(clip.video)[sample, ..., 0]
+      hit = np.asarray(clip.mask)[sample, ..., 0] > 0.99
+      is_red = [red[t][hit[t]].mean() > 0.5 for t in range(3)]
+      assert len(set(is_red)) == 1
+      seen.add(is_red[0])
+  assert seen == {True, False}
+  assert isinstance(clip, pseudo_video.Clip)
