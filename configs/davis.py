@@ -1,116 +1,69 @@
-"""The flagship: layers, a segmenter and a propagator train each other.
+"""VOS-ForeGAN: layers, a segmenter and a propagator train each other.
 
   python -m foregan_jax.main --config=configs/davis.py
 
-renders the embedded demo videos, trains on them for some minutes on a laptop
-CPU, evaluates, prints a table and says where the pictures are. On real data:
+renders the embedded demo videos, trains about 9 minutes on two CPU cores,
+evaluates, prints a table and the folder of the pictures. On real data:
 
   python -m foregan_jax.main --config=configs/davis.py:data=/datasets/DAVIS
 
-runs the published recipe (variant `dmask_prop`) on DAVIS; one H100 is wanted.
-After the colon, separated by commas:
+trains the published recipe (variant `dmask_prop`) at the published size, which
+needs an accelerator; this was never measured. After the colon, separated by
+commas:
 
   data=PATH        a DAVIS folder (JPEGImages, Annotations, ImageSets)
-  resolution=NAME  folder below JPEGImages; found by itself if there is one
+  resolution=NAME  folder below JPEGImages; optional if there is only one
   year=2016|2017   which lists of sequences
-  variant=NAME     who plays (full, gan_segmenter, gan_propagator, gan_only), or
-                   an experiment of foregan_jax/systems/foregan/variants.py
-  small            networks and pictures that two CPU cores can train
+  variant=NAME     which players train (full, gan_segmenter, gan_propagator,
+                   gan_only), or an experiment of
+                   foregan_jax/systems/foregan/variants.py
+  small            networks and frames that two CPU cores can train
   fake             random arrays instead of data, for benchmarks
   smoke            tiny networks, three steps, for tests
 """
 
 import ml_collections
 
-from foregan_jax.runtime import optimizers, settings
+from foregan_jax.runtime import base_config, optimizers, settings
 from foregan_jax.synthesis import filming, pseudo_video
 from foregan_jax.systems.foregan import variants
 
-# What `foregan_jax.ablate` compares.
+# The variants that `foregan_jax.ablate` compares.
 VARIANTS = variants.GAME
 
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
-  """Returns the config that the words after the colon ask for."""
+  """Return the config for the words after the colon."""
   arg = settings.parse_arg(
-    arg,
-    data="",
-    resolution="",
-    year="2016",
-    variant="",
-    small=False,
-    fake=False,
-    smoke=False,
+    arg, **base_config.ARGUMENTS, resolution="", year="2016", variant=""
   )
   c = _published()
-  c.data.year, c.data.resolution = arg.year, arg.resolution
-  demo = not (arg.data or arg.fake or arg.smoke)
-  c.data.kind = "demo" if demo else "davis" if arg.data else "fake"
-  c.data.root = arg.data
-  ours = demo or arg.small or arg.smoke
-  variant = arg.variant or ("full" if ours else "dmask_prop")
-  variants.apply(c, variant)
+  demo = base_config.set_data(c, arg)
+  default = "full" if demo or arg.small or arg.smoke else "dmask_prop"
+  variants.apply(c, arg.variant or default)
   if demo or arg.small:
     _small(c)
   if arg.smoke:
     _smoke(c)
-  plays = lambda name: c.turn[f"{name}_every"] > 0
+  enabled = lambda player: c.turn[f"{player}_every"] > 0
   c.init_from.checkpoint_items = (
     "gan",
-    *filter(plays, ("segmenter", "propagator")),
+    *filter(enabled, ("segmenter", "propagator")),
   )
   return c
 
 
 def _published() -> ml_collections.ConfigDict:
-  """Every key there is, with the values of the published recipe."""
-  c = ml_collections.ConfigDict()
+  """Return the published recipe, with our own terms switched off."""
+  c = base_config.base()
   c.system = "foregan"
-  c.variant = "dmask_prop"  # named after the colon, which sets what it means
-  c.built_as = c.variant
-  c.seed = 0
-  c.batch_size = 1  # global; must be a multiple of the number of devices
+  c.variant = "dmask_prop"
+  c.built_as = c.variant  # to refuse --config.variant=..., which sets a label
   c.num_steps = 162_000  # 5400 epochs of 30 videos
-
-  # How often, in steps.
   c.log_every = 10
-  c.checkpoint_every = 2_000
-  c.eval_every = 10_000  # 0: at the end only
-  c.sample_every = 2_000
-  c.keep_checkpoints = 2  # the newest; the best by J is kept as well
-
-  # What the program runs on decides `auto` (foregan_jax/runtime/platform.py).
-  c.dtype = "auto"  # auto | float32 | bfloat16
-  c.scan_unroll = "auto"  # auto | full | loop
-  c.remat = "auto"  # auto | on | off
-
-  # Start from the weights of another run: its workdir and some of its items.
-  c.init_from = ml_collections.ConfigDict()
-  c.init_from.workdir = ""
-  c.init_from.checkpoint_items = ("gan", "segmenter", "propagator")
-  c.init_from.step = "best"  # best | latest | a number
-  # The propagator's: torchvision's or RGMP's file; with prop.norm frozen.
-  c.init_from.weights = ""
-
-  c.data = d = ml_collections.ConfigDict()
-  d.kind = "davis"  # davis | demo | fake
-  d.root = ""  # of kind demo, "": demo_data beside the workdir
-  d.year = "2016"
-  d.resolution = ""  # "": the only folder below JPEGImages
-  d.train_split = "train"
-  d.eval_split = "val"
-  d.objects = 0  # 0: all objects as one; k: the object with index k
-  d.height, d.width = 224, 416
-  d.clip_len = 8  # frames; training sees the first ones of each video
-  d.flow_cache = ""  # "": flow_cache beside the workdir, shared by runs
-  # The source clips at 20 px of an 832 px wide flow; that is 10 px here.
-  d.flow_clip = 10.0
-  d.fg_outside = -1.0  # around the first foreground: -1 black, 0 grey
-  d.bg_init = "row"  # row | noise | uniform | black
-  d.threads = 4
-  d.prefetch = 16
-  # Annotated stills for the propagator, if clips.stills says so: a VOC folder.
-  d.stills = ml_collections.ConfigDict(dict(root="", split="train", size=256))
+  c.data.height, c.data.width = 224, 416
+  c.data.clip_len = 8  # training uses the first frames of each video
+  c.data.threads = 4
 
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.blocks = 64, 6
@@ -119,7 +72,7 @@ def _published() -> ml_collections.ConfigDict:
 
   c.prop = ml_collections.ConfigDict()
   c.prop.blocks, c.prop.width, c.prop.features = (3, 4, 6, 3), 64, 256
-  # frozen (what weight files need) | group: for trunks that start from nothing
+  # frozen (for weight files) | group (for random initial weights)
   c.prop.norm = "group"
   c.prop.pool = True  # False: features twice as fine, for small frames
   c.prop.align_corners = True
@@ -127,7 +80,7 @@ def _published() -> ml_collections.ConfigDict:
   c.gf = ml_collections.ConfigDict()
   c.gf.condition = "flow_mask"  # flow | flow_mask | next_frame
   c.gf.base = "prev"  # prev | warp
-  c.gf.carried = False  # ours: move layer and mask along the flow first
+  c.gf.carried = False  # ours: warp layer and mask along the flow first
   c.gf.formula = "lerp"  # lerp | exp12
   c.gf.temporal = "sum"  # sum | concat | convlstm | none
   c.gf.mask_source = "h"  # att | fg_rgb | h | z
@@ -135,7 +88,7 @@ def _published() -> ml_collections.ConfigDict:
   c.gf.mask_slope = 20.0
   c.gf.masking = "dark"  # dark | none | zero
   c.gf.affine = False  # resample the features by an estimated affine map
-  c.gf.affine_align_corners = True  # as PyTorch did then
+  c.gf.affine_align_corners = True  # the default of PyTorch at that time
   c.gb = ml_collections.ConfigDict()
   c.gb.condition = "none"  # none | flow
   c.gb.input = "prev"  # prev | next_frame_noise_hole
@@ -143,6 +96,11 @@ def _published() -> ml_collections.ConfigDict:
   c.gb.temporal = "sum"
   c.state_channels = 0  # temporal=concat only; 0: halving with every step
   c.composition = "alpha"  # alpha | additive
+  c.rollout = ml_collections.ConfigDict()
+  # The source clips at 20 px of an 832 px wide flow; that is 10 px here.
+  c.rollout.flow_clip = 10.0
+  c.rollout.fg_outside = -1.0  # around the first foreground: -1 black, 0 grey
+  c.rollout.bg_init = "row"  # row | noise | uniform | black
 
   c.df = ml_collections.ConfigDict()
   c.df.heads = ("fg", "mask")
@@ -154,7 +112,7 @@ def _published() -> ml_collections.ConfigDict:
   c.db.count = 10
   c.db.fakes = "uniform"  # uniform | mask | mixed
 
-  # Weights of the losses; 0 switches a term off.
+  # Weights of the losses; 0 disables a term.
   c.w_critic = ml_collections.ConfigDict(
     dict(fg=10.0, mask=10.0, fg_gp=1.0, bg=0.05, bg_gp=0.05)
   )
@@ -162,14 +120,14 @@ def _published() -> ml_collections.ConfigDict:
   c.w_generator = ml_collections.ConfigDict(
     dict(fg=1.0, mask=1.0, bg=1.0, rec=1.0)
   )
-  # Ours, off in the named experiments (foregan_jax/players/generator.py).
+  # Ours, 0 in the published experiments (foregan_jax/players/generator.py).
   c.w_generator.update(
     dict(warp=0.0, bg_seg=0.0, area=0.0, binary=0.0, agree=0.0)
   )
   c.area_band = (0.5, 2.0)  # of the first mask's area
-  # Objects are small: with bce 1 "no object anywhere" is where it settles.
+  # Objects are small: with bce 1 the segmenter collapses to empty masks.
   c.w_segmenter = ml_collections.ConfigDict(dict(bce=0.2, iou=1.0))
-  c.segmenter_frames = 4  # of each clip: the first, and random others
+  c.segmenter_frames = 4  # of each clip: the first one and random others
   c.augment = ml_collections.ConfigDict()
   c.augment.colour = (0.2, 0.2, 0.2, 0.05)
   c.augment.degrees = 15.0
@@ -180,21 +138,23 @@ def _published() -> ml_collections.ConfigDict:
 
   # The propagator's clips (foregan_jax/systems/foregan/clips.py).
   c.clips = ml_collections.ConfigDict()
-  c.clips.rollouts, c.clips.cut_outs, c.clips.stills = 0.5, 0.5, 0.0  # weights
-  c.clips.times = 1  # clips of every sample in a batch
-  c.clips.clip_len = 4  # frames; of rollouts the first and random later ones
+  c.clips.rollouts, c.clips.cut_outs, c.clips.instances = 0.5, 0.5, 0.0
+  c.clips.times = 1  # clips per sample of the batch
+  c.clips.clip_len = 4  # frames; rollouts: the first and random later ones
   c.clips.size = (224, 416)
   c.clips.filming = ml_collections.ConfigDict(filming.RECOMMENDED)
   c.clips.synthesis = ml_collections.ConfigDict(pseudo_video.PRESETS["video"])
   c.propagator = ml_collections.ConfigDict()
   c.propagator.aux_weight = 0.2  # of the coarse predictions
-  c.propagator.iou_weight = 1.0  # of 1 - IoU; without it, it learns late
-  c.propagator.recurrence = 0  # steps until all frames of a clip count
-  c.propagator.truncate = 0  # cut the gradient in every so manieth frame
+  c.propagator.iou_weight = 1.0  # of 1 - IoU; without it, learning starts late
+  c.propagator.recurrence = 0  # steps until the loss has all frames of a clip
+  c.propagator.truncate = 0  # stop the gradient at every n-th frame; 0: never
+  c.propagator.padding = "border"  # black | border: padding of frames
 
-  # Whose turn it is: in every n-th, from `start` on; 0: not in the game.
+  # Each player moves in every n-th turn from `start` on; 0 disables it. The
+  # paper's n_critic is `generator_every`.
   c.turn = ml_collections.ConfigDict()
-  c.turn.n_critic = 5  # the generator moves in every fifth turn
+  c.turn.generator_every = 5
   c.turn.critic_every = 1
   c.turn.segmenter_every, c.turn.segmenter_start = 5, 0
   c.turn.propagator_every, c.turn.propagator_start = 5, 0
@@ -210,7 +170,6 @@ def _published() -> ml_collections.ConfigDict:
   for player in ("generator", "critic", "segmenter"):
     c.optim[player] = optimizers.adam(learning_rate=1e-4, b1=0.5)
   c.optim.propagator = optimizers.adam(learning_rate=1e-4, b1=0.9)
-  c.ema_decay = 0.0  # 0: no averages
   c.ema_nets = ("gf", "gb", "seg", "prop")
 
   # Sum-of-Squares refinement (VOS-ForeGAN sec. 9).
@@ -218,24 +177,19 @@ def _published() -> ml_collections.ConfigDict:
   c.sos.degree, c.sos.ridge = 3, 1e-4
   c.sos.tau = 10.0
   c.sos.low_threshold = 25.0 / 254.0
-
-  c.eval = ml_collections.ConfigDict()
-  c.eval.sequences = 0  # the first so many, while training; 0: all
-  c.eval.pictures = True
-  c.eval.padding = "border"  # black | border: how the propagator's frames end
   return c
 
 
 def _small(c: ml_collections.ConfigDict) -> None:
-  """What two CPU cores can do in minutes."""
-  c.batch_size = 2  # rather many small steps than few large ones
+  """Set sizes that two CPU cores train in minutes."""
+  c.batch_size = 2  # many small steps learn more than few large ones
   c.num_steps = 360
   c.checkpoint_every = 100
   c.eval_every = 0
   c.sample_every = 100
   c.data.height, c.data.width = 48, 84
   c.data.clip_len = min(c.data.clip_len, 5)
-  c.data.flow_clip = 6.0
+  c.rollout.flow_clip = 6.0
   c.nets.width, c.nets.blocks = 16, 3
   c.nets.critic_width, c.nets.critic_down, c.nets.patch_down = 16, 3, 2
   c.nets.seg_width, c.nets.seg_depth = 12, 3
@@ -244,7 +198,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.prop.blocks, c.prop.width, c.prop.features = (1, 1, 1, 1), 16, 32
   c.prop.pool = False
   c.clips.times, c.clips.clip_len, c.clips.size = 2, 3, (48, 96)
-  # Few steps: clips and guidance that differ less from the real ones.
+  # Few steps: clips and guidance closer to the real ones learn faster.
   c.clips.filming.window.update(
     dict(degrees=5.0, scale=(0.9, 1.15), shear=0.0, shift=0.05)
   )
@@ -252,28 +206,25 @@ def _small(c: ml_collections.ConfigDict) -> None:
     recipe.guidance.update(
       dict(degrees=5.0, shear=0.1, shift=0.05, empty=0.05, misplaced=0.05)
     )
-  c.data.stills.size = 112
+  c.data.still_size = 112
   for every in ("segmenter_every", "propagator_every"):
     if c.turn[every]:
-      c.turn[every] = c.turn.n_critic
+      c.turn[every] = c.turn.generator_every
   c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 200, 100
   c.schedule.agree_start, c.schedule.agree_ramp = 200, 100
   for player in c.optim:
     c.optim[player].learning_rate = 1e-3
     c.optim[player].decay = "cosine"
   c.optim.critic.learning_rate = 2e-4
-  # See foregan_jax/systems/rgmp/base_config.py for the reasons.
+  # The reasons are in foregan_jax/systems/rgmp/defaults.py.
   c.optim.propagator.warmup_steps, c.optim.propagator.grad_clip = 20, 1.0
   c.sos.tau = 100.0
 
 
 def _smoke(c: ml_collections.ConfigDict) -> None:
-  """As little as shows that everything runs."""
-  c.data.kind = "davis" if c.data.root else "fake"
+  """Set the smallest sizes that run everything."""
+  base_config.set_smoke(c)
   c.batch_size = 4
-  c.num_steps = 3
-  c.log_every = 1
-  c.checkpoint_every, c.eval_every, c.sample_every = 2, 2, 2
   c.data.height, c.data.width = 32, 48
   c.data.clip_len = 3
   c.nets.width, c.nets.blocks = 4, 1
@@ -283,13 +234,12 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.db.patch, c.db.stride, c.db.count = (16, 16), (4, 4), 2
   c.prop.blocks, c.prop.width, c.prop.features = (1, 1, 1, 1), 4, 8
   c.clips.clip_len, c.clips.size = 3, (32, 64)
-  c.turn.n_critic = 2
+  c.turn.generator_every = 2
   for every in ("segmenter_every", "propagator_every"):
     if c.turn[every]:
       c.turn[every] = 2
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 1
   c.schedule.agree_start = c.schedule.agree_ramp = 1
   c.w_generator.bg_seg = 1.0 * bool(c.turn.segmenter_every)
-  c.scan_unroll, c.remat = "loop", "on"  # what accelerators do
-  c.ema_decay = 0.9
-  c.eval.sequences = 1
+  c.scan_unroll, c.remat = "loop", "on"  # as on accelerators
+  c.eval.limit = 1

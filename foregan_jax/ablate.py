@@ -1,12 +1,13 @@
-"""Train the variants of a config one after another; write one table.
+"""Train the variants of a config one after another and write one table.
 
   python -m foregan_jax.ablate --config=configs/layered_gan.py
 
-Each variant is a run of its own below `--out`, as
-`python -m foregan_jax.main --config=CONFIG:variant=NAME` makes it; a finished
-one is not run again. `table.md` holds the final scores of every head and what
-went wrong at the end; baselines, which no variant changes, stand there once.
-`--run_flag` hands a flag to every run, and may be repeated:
+Each variant is a run in its own folder below `--out`, the same as with
+`python -m foregan_jax.main --config=CONFIG:variant=NAME`. Finished runs are
+not repeated. `table.md` has the final scores of every head and the problems
+that the system's diagnosis finds; rows that are equal for all variants, such
+as baselines, appear once. `--run_flag` passes a flag to every run; repeat it
+for more flags:
 
   python -m foregan_jax.ablate --config=configs/layered_gan.py \\
     --run_flag=--config.num_steps=1000
@@ -20,21 +21,22 @@ import sys
 
 from absl import flags
 
-from foregan_jax import game, runs
+from foregan_jax import runs as runs_lib
+from foregan_jax import tasks
 from foregan_jax.runtime import cli, writers
 
-# What the table shows of a task's scores; all of them if nothing is said.
+# Columns of the table by task; all scores if empty.
 _SHOWN = {
-  "videos": (
+  tasks.VIDEOS: (
     "JF_T", "JF_2T", "JF_3T", "J_mean", "F_mean", "JF_mean", "plate_mae",
     "generator_mae", "first_rows_mae",
   ),
-  "stills": (),
+  tasks.STILLS: (),
 }  # fmt: skip
 
 
 def variants(path: str) -> tuple[str, ...]:
-  """Returns the names in a config file's `VARIANTS`.
+  """Return the names in a config file's `VARIANTS`.
 
   Raises:
     ValueError: if the file has none.
@@ -49,15 +51,15 @@ def variants(path: str) -> tuple[str, ...]:
 
 
 def run(config: str, out: pathlib.Path, arguments: list[str]) -> str:
-  """Trains what is not trained yet; returns the table, in Markdown.
+  """Train the missing variants and return the table in Markdown.
 
   Args:
-    config: a config's file, with words after a colon if need be.
-    out: gets a workdir per variant and `table.md`.
-    arguments: for every run.
+    config: a config file, optionally with words after a colon.
+    out: folder for a workdir per variant and `table.md`.
+    arguments: flags for every run.
 
   Raises:
-    ValueError: if a run fails; the others' results are kept.
+    ValueError: if a run fails; the results of the others are kept.
   """
   path, _, words = config.partition(":")
   runs = {}
@@ -77,11 +79,11 @@ def run(config: str, out: pathlib.Path, arguments: list[str]) -> str:
 
 
 def _scores(workdir: pathlib.Path) -> dict[str, float]:
-  """Returns the scalars of the final evaluation; nothing if there is none."""
+  """Return the scalars of the final evaluation; empty without one."""
   lines = _lines(workdir)
   if not lines:
     return {}
-  last = runs.Run(workdir).config.num_steps
+  last = runs_lib.Run(workdir).config.num_steps
   prefix = "eval/"
   return {
     name.removeprefix(prefix): value
@@ -93,27 +95,27 @@ def _scores(workdir: pathlib.Path) -> dict[str, float]:
 
 
 def _rows(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
-  """Returns the final scores by what was scored: heads, baselines, plates."""
-  system = runs.Run(workdir).system
+  """Return the final scores by head, baseline or background."""
+  system = runs_lib.Run(workdir).system
   shown = _SHOWN[system.task]
   rows = {}
   for name, value in _scores(workdir).items():
     scored, _, metric = name.partition("/")
     if not shown or metric in shown:
       rows.setdefault(scored, {})[metric] = f"{value:.3f}"
-  if isinstance(system, game.Watched):
+  if isinstance(system, tasks.HasDiagnostics):
     for head in system.heads:
-      rows[head]["signs at the end"] = _signs(workdir, system)
+      rows[head]["problems at the end"] = _problems(workdir, system)
   return rows
 
 
-def _signs(workdir: pathlib.Path, system) -> str:
-  """Returns what went wrong, by the system's own signs."""
+def _problems(workdir: pathlib.Path, system) -> str:
+  """Return the problems that the system's diagnosis finds at the end."""
   means = {}
   for line in _lines(workdir):
-    # The players that do not move in the last turn said their word before.
+    # Players that are not in the last turn have their last metrics earlier.
     means |= {k: float(v) for k, v in line.items() if _is_term(k)}
-  # After the end no alarm waits any longer, however short the run.
+  # The largest step: `alarm_after` must not silence a short run.
   return ", ".join(system.diagnose(sys.maxsize, means)) or "none"
 
 
@@ -129,7 +131,7 @@ def _lines(workdir: pathlib.Path) -> list[dict]:
 
 
 def _table(runs: dict[str, dict[str, dict[str, str]]]) -> str:
-  """Returns a line per variant and row; what no variant changes comes once."""
+  """Return a line per variant and row; rows equal for all variants once."""
   first = next(iter(runs.values()))
   same = [
     name
@@ -149,13 +151,13 @@ def _table(runs: dict[str, dict[str, dict[str, str]]]) -> str:
 
 
 def main() -> None:
-  """Compares the variants of the config that the flags name."""
+  """Compare the variants of the config that the flags name."""
   config = _CONFIG.value
   name = pathlib.PurePath(config.partition(":")[0]).stem
   out = pathlib.Path(_OUT.value or f"runs/ablation-{name}")
   out.mkdir(parents=True, exist_ok=True)
   print(run(config, out, _RUN_FLAGS.value))
-  print(f"written to {out / 'table.md'}")
+  print(f"table: {out / 'table.md'}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The real step on random data: what it costs, and against what.
+"""Benchmark: compile time, step time, throughput and memory of real steps.
 
   python -m foregan_jax.bench --config=configs/davis.py:fake
 
-With `--alone` every player of the fullest turn is measured by itself as well,
-while the others stand still: what it saves that all share one rollout.
+The data are random. `--alone` also measures each player of the largest turn
+alone; the difference is what sharing one rollout saves.
 
-Times are medians; the roofline is a matrix product measured in the same run,
-so that the share of it means something on a shared machine too.
+Times are medians. The roofline is a matrix product measured in the same run,
+so ratios to it are comparable on a shared machine.
 """
 
 import functools
@@ -22,7 +22,7 @@ import rich.table
 from absl import flags
 from ml_collections import config_flags
 
-from foregan_jax import game, systems, train
+from foregan_jax import game, runs, systems, tasks
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import fake
 from foregan_jax.runtime import cli, distributed, platform
@@ -36,13 +36,13 @@ _MIB = 2.0**20
 
 
 def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
-  """Measures every distinct turn of the config's system, prints a table.
+  """Measure every distinct turn of the config's system and print a table.
 
-  Parts that the system names come first (`game.Measured`).
+  The first lines are the system's own parts (`tasks.HasBenchmarks`).
 
   Args:
-    config: as for training; its data is replaced by random arrays.
-    alone: whether to measure each player of the fullest turn by itself too.
+    config: as for training; random arrays replace its data.
+    alone: whether to measure each player of the largest turn alone, too.
 
   Returns:
     Per turn or part: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib.
@@ -50,20 +50,23 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
   mesh = mesh_lib.make_mesh()
   mesh_lib.check_batch(config.batch_size, mesh)
   system = systems.build(config)
-  tx = train.make_optimizers(config, system)
-  everywhere = mesh_lib.replicated(mesh)
-  state = train.state_maker(config, system, tx, everywhere)(platform.key(0))
+  tx = stepper_lib.make_optimizers(config, system)
+  replicated = mesh_lib.replicated(mesh)
+  init = stepper_lib.make_init(config, system, tx, replicated)
+  frozen = mesh_lib.replicate(mesh, runs.load_frozen(system, None))
+  state = init(platform.key(0)).replace(frozen=frozen)
   key = mesh_lib.replicate(mesh, platform.key(1))
   batch = _batch(config, system, mesh)
   results = {}
-  if isinstance(system, game.Measured):
-    for name, part in system.parts().items():
-      results[name] = _measure_part(part, state.params, batch, key)
+  if isinstance(system, tasks.HasBenchmarks):
+    nets = game.current_nets(state)
+    for name, part in system.benchmarks().items():
+      results[name] = _measure_part(part, nets, batch, key)
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   turns = _turns(system, config.num_steps)
-  fullest = max(turns, key=len)
+  largest = max(turns, key=len)
   if alone:
-    turns = list(dict.fromkeys([*turns, *((name,) for name in fullest)]))
+    turns = list(dict.fromkeys([*turns, *((name,) for name in largest)]))
   for turn in turns:
     step_fn.compile(turn, state, batch, key)
 
@@ -81,19 +84,19 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
     )
   if distributed.is_first_process():
     _print(config, system, mesh, results)
-    if alone and len(fullest) > 1:
-      _print_saved(fullest, results)
+    if alone and len(largest) > 1:
+      _print_sharing(largest, results)
   return results
 
 
-def _measure_part(part, params, batch, key) -> dict[str, float]:
-  """Measures a part alone; on several devices it is split as the batch is."""
-  began = time.perf_counter()
-  lowered = jax.jit(part).lower(params, batch, key)
+def _measure_part(part, nets, batch, key) -> dict[str, float]:
+  """Measure a part; on several devices its batch is sharded."""
+  start = time.perf_counter()
+  lowered = jax.jit(part).lower(nets, batch, key)
   program = lowered.compile()
-  compile_seconds = time.perf_counter() - began
+  compile_seconds = time.perf_counter() - start
   return _line(
-    seconds=_median_seconds(lambda: program(params, batch, key)),
+    seconds=_median_seconds(lambda: program(nets, batch, key)),
     compile_seconds=compile_seconds,
     flops=lowered.cost_analysis()["flops"],
     program=program,
@@ -104,9 +107,9 @@ def _measure_part(part, params, batch, key) -> dict[str, float]:
 def _median_seconds(run_once) -> float:
   times = []
   for _ in range(_WARMUP + _REPEATS):
-    began = time.perf_counter()
+    start = time.perf_counter()
     jax.block_until_ready(run_once())
-    times.append(time.perf_counter() - began)
+    times.append(time.perf_counter() - start)
   return statistics.median(times[_WARMUP:])
 
 
@@ -124,10 +127,10 @@ def _line(
 
 
 def _flops(config, tx, turn, state, batch, key) -> float:
-  """Counts a turn's operations over all devices, by XLA's own cost model.
+  """Count a turn's operations on all devices, by XLA's cost model.
 
-  Counted before compilation and with the scan unrolled: a compiled loop counts
-  once however often it runs, and a compiled program counts one device's share.
+  Count before compilation and with the scan unrolled: XLA counts the body of a
+  compiled loop once, and a compiled program only for one device.
   """
   plain = config.copy_and_resolve_references()
   plain.scan_unroll, plain.remat = "full", "off"
@@ -137,9 +140,10 @@ def _flops(config, tx, turn, state, batch, key) -> float:
 
 
 def _turns(system, num_steps: int) -> list[tuple[str, ...]]:
-  """Returns the distinct turns of a run, in order of appearance."""
-  enough = 10_000  # every schedule has shown all its turns by then
-  return list(dict.fromkeys(map(system.turn, range(min(num_steps, enough)))))
+  """Return the distinct turns of a run, in order of appearance."""
+  # Every published schedule has all its turns within so many steps.
+  steps = range(min(num_steps, 10_000))
+  return list(dict.fromkeys(map(system.turn, steps)))
 
 
 def _batch(config, system, mesh):
@@ -152,22 +156,22 @@ def _batch(config, system, mesh):
 
 
 def _frames(batch) -> int:
-  """Counts the frames of a batch of videos, or the items of any other."""
+  """Count the frames of a batch of videos, or the samples of other batches."""
   shape = batch["video"].shape if "video" in batch else None
   return shape[0] * shape[1] if shape else len(next(iter(batch.values())))
 
 
 def _roofline(dtype) -> float:
-  """Returns GFLOP/s of one device in a large matrix product."""
+  """Measure GFLOP/s of one device in a large matrix product."""
   n = _ROOFLINE_SIZE
   x = jnp.ones((n, n), dtype)
   product = jax.jit(lambda x: x @ x)
   jax.block_until_ready(product(x))
   times = []
   for _ in range(_REPEATS):
-    began = time.perf_counter()
+    start = time.perf_counter()
     jax.block_until_ready(product(x))
-    times.append(time.perf_counter() - began)
+    times.append(time.perf_counter() - start)
   return 2.0 * n**3 / statistics.median(times) / _GIGA
 
 
@@ -209,18 +213,18 @@ def _print(config, system, mesh, results) -> None:
   print(f"peak memory: {_peak_memory()}")
 
 
-def _print_saved(fullest, results) -> None:
-  together = results[" + ".join(fullest)]["ms"]
-  apart = sum(results[name]["ms"] for name in fullest)
+def _print_sharing(largest, results) -> None:
+  together = results[" + ".join(largest)]["ms"]
+  separate = sum(results[name]["ms"] for name in largest)
   print(
-    f"one turn together: {together:.0f} ms; its players one after the other: "
-    f"{apart:.0f} ms; {together / apart:.0%}"
+    f"one turn: {together:.0f} ms; its players in separate turns: "
+    f"{separate:.0f} ms; ratio {together / separate:.0%}"
   )
 
 
 if __name__ == "__main__":
   _ALONE = flags.DEFINE_bool(
-    "alone", False, "Measure every player of the fullest turn by itself too."
+    "alone", False, "Measure every player of the largest turn alone, too."
   )
   _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, with its argument.", lock_config=True

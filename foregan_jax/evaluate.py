@@ -1,16 +1,16 @@
-"""Checkpoint -> masks, scores, pictures.
+"""Evaluate checkpoints: masks, scores, pictures.
 
   python -m foregan_jax.evaluate --workdir=runs/davis
 
-with `--step=all|best|latest|N` and `--data=PATH` for other data of the same
-layout. Everything is written below `<workdir>/eval/<benchmark>/step-<N>/`.
+`--step=all|best|latest|N` chooses the checkpoints, `--data=PATH` other data of
+the same layout. Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
 import pathlib
 
 from absl import flags
 
-from foregan_jax import evaluators, runs
+from foregan_jax import evaluators, runs, tasks
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.runtime import cli, distributed
@@ -23,51 +23,54 @@ def evaluate(
   data: str = "",
   inception: str = "",
 ) -> None:
-  """Evaluates checkpoints of a run and prints a table of each.
+  """Evaluate checkpoints of a run and print a table for each.
 
   Args:
     workdir: of the run.
     step: `all`, `best`, `latest` or a number.
-    data: another folder to evaluate on; "" = the run's own.
+    data: another data folder; "" = the data of the run.
     inception: weights of the Inception network, for FID and KID of systems
-      that draw pictures; "" = as the run was configured.
+      that generate pictures; "" = as in the config of the run.
 
   Raises:
-    ValueError: if there is no such run, step or data.
+    ValueError: if the run, the step or the data do not exist.
   """
   run = runs.Run(workdir)
   if data:
     sources.point_at(run.config, data)
   if inception:
-    if "inception" not in run.config.eval:
-      raise ValueError(f"{run.config.system} draws no single pictures: no FID")
+    if run.system.task != tasks.STILLS:
+      raise ValueError(
+        f"--inception={inception}: {run.config.system} generates no single "
+        "pictures, so there is no FID"
+      )
     run.config.eval.inception = inception
   sources.prepare(run.config, run.workdir)
   evaluator = evaluators.build(run.system, run.config, run.workdir)
   benchmark = sources.benchmark(run.config)
   for number in run.steps(step):
     result = evaluator.assess(
-      run.params(number),
+      run.nets(number),
       folder=result_lib.folder(run.workdir, benchmark, number),
       whole=True,
-      write=run.config.eval.pictures,
+      write=run.config.eval.write_pictures,
     )
     if distributed.is_first_process():
       show(run.workdir, run.config, number, result)
 
 
 def show(workdir: pathlib.Path, config, step: int, result) -> None:
-  """Prints the table and says where the pictures are."""
+  """Print the table and the folders of the pictures."""
   benchmark = sources.benchmark(config)
   name = f"{config.system} ({config.variant})"
   result.show(f"{name} on {benchmark}, step {step}")
-  place = result_lib.folder(workdir, benchmark, step)
-  print(f"masks and overlays: {place}")
-  print(f"layers while training: {workdir / 'samples'}")
+  folder = result_lib.folder(workdir, benchmark, step)
+  print(f"masks and overlays: {folder}")
+  print(f"samples during training: {workdir / 'samples'}")
 
 
 def main() -> None:
-  """Evaluates what the flags name."""
+  """Evaluate the run that the flags name."""
   evaluate(
     _WORKDIR.value,
     step=_STEP.value,
@@ -82,7 +85,7 @@ if __name__ == "__main__":
     "step", "best", "Which checkpoints: all, best, latest or a number."
   )
   _DATA = flags.DEFINE_string(
-    "data", "", "Other data of the same layout. Default: the run's own."
+    "data", "", "Other data of the same layout. Default: the data of the run."
   )
   _INCEPTION = flags.DEFINE_string(
     "inception", "", "Weights of the Inception network, for FID and KID."

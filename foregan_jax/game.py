@@ -1,15 +1,17 @@
 """The contract: Player, System, State, and the one generic update.
 
-Every method here is a game in which some networks move while the others
-stand still. A *player* is a loss and the names of the networks it may change;
-a *system* is a set of networks, an ordered tuple of players and a rule that
-says whose turn it is. `update` below is the only place where parameters
-change.
+Each method trains several networks against each other or for each other. A
+*player* is a loss and the names of the networks that this loss may change. A
+*system* is a set of networks, an ordered tuple of players, and a rule that
+says which players move in a *turn*. `update` is the only function that
+changes parameters.
 
 Batch: `dict[str, array]`, leading axis = batch. `update` adds
-`batch["step"]`, the number of completed steps, for terms that are scheduled.
+`batch["step"]`, the number of completed steps, for scheduled terms, and the
+offers of the players that moved earlier in the same turn.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,115 +23,151 @@ from jax import flatten_util
 
 Tree = Any
 Batch = Mapping[str, Any]
-# An EMA that started at the random initial weights would remember them; the
-# decay is capped at (1 + n) / (10 + n) for the first updates.
+# The average starts at the random initial weights. The cap (1 + n) / (10 + n)
+# on the decay makes it forget them within the first updates.
 _EMA_WARMUP = 10.0
 
 
 @struct.dataclass
 class State:
-  """All that a run changes: one pure array tree, no functions, no keys.
+  """Everything that a run changes: one tree of arrays, no functions, no keys.
 
-  Keys are derived: `fold_in(fold_in(base, step), player)`, so a resumed run
-  draws what an uninterrupted one would have drawn.
+  Keys are derived as `fold_in(fold_in(base, step), player)`, so a resumed run
+  draws the same numbers as an uninterrupted one. `frozen` is the exception:
+  it never changes and no checkpoint contains it.
   """
 
   step: Tree  # int32 scalar, completed steps
   params: dict[str, Tree]  # by net
-  variables: dict[str, Tree]  # by net: batch statistics and the like
+  variables: dict[str, Tree]  # by net: {collection: tree}, running statistics
   opt: dict[str, Tree]  # by player
-  ema: dict[str, Tree]  # by net; only the nets that are averaged
-  memory: dict[str, Tree]  # by player: an image pool, a replay buffer
+  ema: dict[str, Tree]  # by net; only the averaged nets
+  memory: dict[str, Tree]  # by player; only players with a memory
+  frozen: dict[str, Tree] = struct.field(default_factory=dict)  # by net
+
+
+@struct.dataclass
+class Nets:
+  """The networks as losses and predictions read them.
+
+  `nets[name]` is the first argument of the `apply` method of that network.
+
+  Attributes:
+    params: parameters by net, those of frozen nets included.
+    variables: other collections by net, such as `batch_stats`.
+    memory: the memory of the player whose loss is computed; None without one.
+  """
+
+  params: dict[str, Tree]
+  variables: dict[str, Tree] = struct.field(default_factory=dict)
+  memory: Tree = None
+
+  def __getitem__(self, net: str) -> dict[str, Tree]:
+    """Return all collections of a net, `params` among them."""
+    return {"params": self.params[net], **self.variables.get(net, {})}
 
 
 @struct.dataclass
 class Made:
-  """What a player's loss hands back beside the scalar."""
+  """What a loss returns beside its scalar.
 
-  metrics: dict[str, Tree]  # term -> float32 scalar
+  Attributes:
+    metrics: float32 scalars by term.
+    variables: new collections by net; only of nets that the player trains.
+    memory: the player's new memory; None leaves it unchanged.
+    offers: arrays for the players that move later in the same turn. `update`
+      stops their gradient.
+  """
+
+  metrics: dict[str, Tree]
   variables: dict[str, Tree] = struct.field(default_factory=dict)
-  memory: dict[str, Tree] = struct.field(default_factory=dict)
-  # Detached by `update` for the players that move later in the same turn.
+  memory: Tree = None
   offers: dict[str, Tree] = struct.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenNet:
+  """A network that nobody trains, with weights from a file or a package.
+
+  Attributes:
+    source: the file or package, for error messages.
+    load: returns `{"params": ..., other collections}` on the host.
+  """
+
+  source: str
+  load: Callable[[], dict[str, Tree]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """The metric by which a run keeps its best checkpoint.
+
+  Attributes:
+    name: as checkpoints store it.
+    higher_is_better: whether the largest value is the best.
+    uses_labels: whether the metric reads ground truth of the evaluation split.
+  """
+
+  name: str
+  higher_is_better: bool = True
+  uses_labels: bool = True
 
 
 @runtime_checkable
 class Player(Protocol):
-  """One role: what it minimises, which nets it may change."""
+  """One role: a loss, and the nets that this loss may change."""
 
   name: str
   trains: tuple[str, ...]
 
-  def loss(
-    self, params: dict[str, Tree], variables: dict[str, Tree], batch: Batch, key
-  ) -> tuple[jax.Array, Made]:
-    """Returns the scalar to minimise and what was made on the way."""
+  def loss(self, nets: Nets, batch: Batch, key) -> tuple[jax.Array, Made]:
+    """Return the scalar to minimise, and metrics, offers and the like."""
 
 
 @runtime_checkable
-class Plays(Protocol):
-  """A player that others learn from also in turns in which it stands still.
+class ForwardPlayer(Protocol):
+  """A player whose forward pass others need even when it is not updated.
 
-  With `plays_averaged`, they then learn from its averaged nets.
+  With `forward_averaged`, that forward pass uses the averaged nets.
   """
 
-  plays_averaged: bool
+  forward_averaged: bool
 
-  def play(
-    self, params: dict[str, Tree], variables: dict[str, Tree], batch: Batch, key
-  ) -> dict[str, Tree]:
-    """Returns the offers of the forward pass alone."""
+  def forward(self, nets: Nets, batch: Batch, key) -> dict[str, Tree]:
+    """Return the offers of the forward pass."""
+
+
+@runtime_checkable
+class HasMemory(Protocol):
+  """A player that keeps arrays between its updates, such as an image pool."""
+
+  def init_memory(self) -> Tree:
+    """Return the memory before the first step."""
 
 
 @runtime_checkable
 class System(Protocol):
-  """A method: its nets, its players in the order they move, whose turn."""
+  """A method: its nets, its players in the order they move, and the turns.
+
+  What evaluators and predictors call beside this: `tasks.py`.
+  """
 
   name: str
-  task: str  # what it is judged on: "videos" or "stills"
-  nets: Mapping[str, Any]  # net -> Linen module
+  task: str  # one of `tasks.TASKS`: how the system is evaluated
+  best: Metric
+  nets: Mapping[str, Any]  # net -> Linen module; trained ones only
+  frozen: Mapping[str, FrozenNet]
   players: tuple[Player, ...]
   checkpoint_items: Mapping[str, tuple[str, ...]]  # item -> its nets
 
-  def init(self, key, batch: Batch) -> tuple[dict[str, Tree], dict[str, Tree]]:
-    """Returns fresh (params, variables), both by net."""
+  def init(self, key) -> tuple[dict[str, Tree], dict[str, Tree]]:
+    """Return fresh (params, variables) of the trained nets, both by net."""
 
   def turn(self, step: int) -> tuple[str, ...]:
-    """Returns the players that move at `step`; decided on the host."""
+    """Return the players that move at `step`; decided on the host."""
 
-  def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns shapes and dtypes of one training batch."""
-
-  def predict(self, params: dict[str, Tree], batch: Batch) -> dict[str, Tree]:
-    """Returns what the trained nets say about a batch, by head."""
-
-
-@runtime_checkable
-class Watched(Protocol):
-  """A system that can tell from its metrics that training goes wrong."""
-
-  def diagnose(self, step: int, metrics: Mapping[str, float]) -> dict[str, str]:
-    """Returns what is wrong, by kind: a sentence with the first remedy."""
-
-
-@runtime_checkable
-class Measured(Protocol):
-  """A system with parts that are worth a line of the benchmark."""
-
-  def parts(self) -> dict[str, Callable]:
-    """Returns functions of (params, batch, key), by what they do."""
-
-
-@runtime_checkable
-class Loads(Protocol):
-  """A system that can start from a file of another program."""
-
-  def load_weights(self, params: dict[str, Tree], path: str) -> dict[str, Tree]:
-    """Returns params with what the file has; the rest is kept.
-
-    Raises:
-      ValueError: naming the file, if it does not fit.
-    """
+  def batch_spec(self, batch_size: int) -> dict[str, Any]:
+    """Return shapes and dtypes of one training batch."""
 
 
 Optimizers = Mapping[str, optax.GradientTransformation]
@@ -139,31 +177,53 @@ def init_state(
   system: System,
   optimizers: Optimizers,
   key: jax.Array,
-  batch: Batch,
   *,
   averaged: tuple[str, ...] = (),
 ) -> State:
-  """Builds the state before the first step.
+  """Build the state before the first step, without frozen nets.
 
   Args:
     system: the method.
     optimizers: one gradient transformation per player.
     key: a PRNG key for the initial weights.
-    batch: a batch, or zeros of its shapes.
     averaged: the nets that keep an exponential moving average.
 
   Returns:
-    A state whose leaves are all distinct buffers (so it can be donated).
+    A state whose leaves are all distinct buffers, so that it can be donated.
   """
-  params, variables = system.init(key, batch)
+  params, variables = system.init(key)
   opt = {
     player.name: optimizers[player.name].init(
       {net: params[net] for net in player.trains}
     )
     for player in system.players
   }
+  memory = {
+    player.name: player.init_memory()
+    for player in system.players
+    if isinstance(player, HasMemory)
+  }
   ema = {net: jax.tree.map(jnp.copy, params[net]) for net in averaged}
-  return State(jnp.zeros((), jnp.int32), params, variables, opt, ema, {})
+  return State(jnp.zeros((), jnp.int32), params, variables, opt, ema, memory)
+
+
+def current_nets(state: State) -> Nets:
+  """Return the nets as they are, frozen ones included."""
+  params, variables = dict(state.params), dict(state.variables)
+  for net, collections in state.frozen.items():
+    params[net] = collections["params"]
+    variables[net] = {k: v for k, v in collections.items() if k != "params"}
+  return Nets(params, variables)
+
+
+def evaluation_nets(state: State) -> Nets:
+  """Return the nets for evaluation and prediction.
+
+  Averaged parameters replace the current ones where there are any. Running
+  statistics are the current ones: they are averages already.
+  """
+  nets = current_nets(state)
+  return nets.replace(params={**nets.params, **state.ema})
 
 
 def update(
@@ -176,144 +236,122 @@ def update(
   *,
   ema_decay: float = 0.0,
 ) -> tuple[State, dict[str, jax.Array]]:
-  """Plays one turn: the named players move, in the system's order.
+  """Update the players of one turn, in the system's order.
 
-  A moving player's loss is differentiated with respect to the nets it trains
+  The gradient of a player's loss is taken with respect to the nets it trains
   and nothing else, so every other net is frozen by construction. A player that
-  stands still but whose offers a later one needs is only played forward.
+  is not in the turn runs its forward pass alone if a later player needs it.
 
   Args:
     system: the method (static).
     optimizers: one gradient transformation per player (static).
-    turn: names of the players that move (static: compiled once per turn).
+    turn: names of the players to update (static: compiled once per turn).
     state: the state before the turn.
     batch: one global batch.
-    base_key: the run's key; the turn's randomness follows from it and `step`.
+    base_key: the run's key; all randomness follows from it and `state.step`.
     ema_decay: decay of the averaged nets.
 
   Returns:
     The state after the turn, and float32 scalars named `player/term`.
 
   Raises:
-    ValueError: if the turn names an unknown player.
+    ValueError: if the turn names an unknown player, an offer would replace
+      data or another offer, or a loss returns variables or a memory that its
+      player does not own.
   """
   unknown = set(turn) - {player.name for player in system.players}
   if unknown:
     raise ValueError(f"turn names unknown players {sorted(unknown)}")
   key = jax.random.fold_in(base_key, state.step)
-  table = {**batch, "step": state.step}
+  batch = _add(batch, {"step": state.step}, "the update")
   metrics = {}
   for index, player in enumerate(system.players):
     player_key = jax.random.fold_in(key, index)
     if player.name in turn:
       with jax.named_scope(player.name):
-        state, made, numbers = _move(
-          player, optimizers[player.name], state, table, player_key, ema_decay
+        state, made, scalars = _move(
+          player, optimizers[player.name], state, batch, player_key, ema_decay
         )
-      metrics |= {f"{player.name}/{k}": v for k, v in numbers.items()}
+      metrics |= {f"{player.name}/{k}": v for k, v in scalars.items()}
       offers = made.offers
-    elif isinstance(player, Plays) and _someone_later(system, index, turn):
-      with jax.named_scope(f"{player.name}_plays"):
-        params = state.params
-        if player.plays_averaged:
-          params = evaluation_params(state)
-        offers = player.play(params, state.variables, table, player_key)
+    elif isinstance(player, ForwardPlayer) and _is_needed(system, index, turn):
+      with jax.named_scope(f"{player.name}_forward"):
+        averaged = player.forward_averaged
+        nets = evaluation_nets(state) if averaged else current_nets(state)
+        offers = player.forward(nets, batch, player_key)
     else:
       continue
-    table |= jax.lax.stop_gradient(offers)
+    batch = _add(batch, jax.lax.stop_gradient(offers), f"player {player.name}")
   return state.replace(step=state.step + 1), metrics
 
 
-def _someone_later(system: System, index: int, turn: tuple[str, ...]) -> bool:
+def _is_needed(system: System, index: int, turn: tuple[str, ...]) -> bool:
   return any(player.name in turn for player in system.players[index + 1 :])
 
 
+def _add(batch: Batch, offers: Mapping[str, Tree], source: str) -> Batch:
+  """Add offers to a batch; they never replace data or other offers."""
+  repeated = sorted(set(offers) & set(batch))
+  if repeated:
+    raise ValueError(
+      f"{source} offers {', '.join(repeated)}, but the batch has that already"
+    )
+  return {**batch, **offers}
+
+
 def _move(player, optimizer, state: State, batch, key, ema_decay):
-  """One player's gradient step."""
+  """Take one player's gradient step."""
+  nets = current_nets(state).replace(memory=state.memory.get(player.name))
 
   def loss(own):
-    return player.loss({**state.params, **own}, state.variables, batch, key)
+    return player.loss(nets.replace(params={**nets.params, **own}), batch, key)
 
   own = {net: state.params[net] for net in player.trains}
   (value, made), grads = jax.value_and_grad(loss, has_aux=True)(own)
+  _check_made(player, made)
   updates, opt = optimizer.update(grads, state.opt[player.name], own)
   moved = optax.apply_updates(own, updates)
-  numbers = {"loss": value, **made.metrics}
+  scalars = {"loss": value, **made.metrics}
   for net in player.trains:
-    numbers[f"{net}/grad_norm"] = _norm(grads[net])
-    numbers[f"{net}/update_norm"] = _norm(updates[net])
-    numbers[f"{net}/param_norm"] = _norm(moved[net])
+    scalars[f"{net}/grad_norm"] = _norm(grads[net])
+    scalars[f"{net}/update_norm"] = _norm(updates[net])
+    scalars[f"{net}/param_norm"] = _norm(moved[net])
   count = state.step.astype(jnp.float32)
   decay = jnp.minimum(ema_decay, (1.0 + count) / (_EMA_WARMUP + count))
   ema = {
     net: _average(tree, moved[net], decay) if net in moved else tree
     for net, tree in state.ema.items()
   }
+  memory = {} if made.memory is None else {player.name: made.memory}
   state = state.replace(
     params={**state.params, **moved},
     variables={**state.variables, **made.variables},
     opt={**state.opt, player.name: opt},
     ema=ema,
-    memory={**state.memory, **made.memory},
+    memory={**state.memory, **memory},
   )
-  return state, made, {k: jnp.float32(v) for k, v in numbers.items()}
+  return state, made, {k: jnp.float32(v) for k, v in scalars.items()}
+
+
+def _check_made(player, made: Made) -> None:
+  """Refuse variables of other players' nets, and an undeclared memory."""
+  foreign = sorted(set(made.variables) - set(player.trains))
+  if foreign:
+    raise ValueError(
+      f"player {player.name} returns variables of {', '.join(foreign)}, but "
+      f"trains {', '.join(player.trains)}"
+    )
+  if made.memory is not None and not isinstance(player, HasMemory):
+    raise ValueError(
+      f"player {player.name} returns a memory, but has no init_memory"
+    )
 
 
 def _norm(tree: Tree) -> jax.Array:
-  # Of one long vector, for a quick compilation as in `runtime.optimizers`.
+  # One long vector compiles faster than a sum over leaves; see
+  # `runtime.optimizers`.
   return jnp.linalg.norm(flatten_util.ravel_pytree(tree)[0])
 
 
 def _average(old: Tree, new: Tree, decay: jax.Array) -> Tree:
   return jax.tree.map(lambda o, n: o * decay + n * (1.0 - decay), old, new)
-
-
-def evaluation_params(state: State) -> dict[str, Tree]:
-  """Returns the parameters to judge a run by: averaged where there are any."""
-  return {**state.params, **state.ema}
-
-
-def split(system: System, state: State) -> dict[str, Tree]:
-  """Cuts a state into the system's checkpoint items.
-
-  An item holds its nets, their averages, the optimisers of the players that
-  train them, and `step`, so that each can be restored without the others.
-  """
-  items = {}
-  for item, nets in system.checkpoint_items.items():
-    owned = [p.name for p in system.players if set(p.trains) <= set(nets)]
-    tree = {
-      "params": {net: state.params[net] for net in nets},
-      "variables": {
-        n: state.variables[n] for n in nets if n in state.variables
-      },
-      "opt": {name: state.opt[name] for name in owned},
-      "ema": {net: state.ema[net] for net in nets if net in state.ema},
-      "memory": {n: state.memory[n] for n in owned if n in state.memory},
-    }
-    items[item] = {"step": state.step}
-    items[item] |= {name: part for name, part in tree.items() if part}
-  return items
-
-
-def _only(trees: dict[str, Tree], names) -> dict[str, Tree]:
-  return {name: trees[name] for name in names if name in trees}
-
-
-def join(state: State, items: Mapping[str, Tree]) -> State:
-  """Puts restored checkpoint items back; the inverse of `split`.
-
-  Args:
-    state: a state of the right structure (its other nets are kept).
-    items: some or all of what `split` gave.
-  """
-  for tree in items.values():
-    state = state.replace(
-      step=tree["step"],
-      params={**state.params, **tree["params"]},
-      variables={**state.variables, **tree.get("variables", {})},
-      opt={**state.opt, **tree.get("opt", {})},
-      ema={**state.ema, **tree.get("ema", {})},
-      memory={**state.memory, **tree.get("memory", {})},
-    )
-  return state

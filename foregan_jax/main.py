@@ -1,4 +1,4 @@
-"""Train, evaluate or measure: flags, a log of the devices, and one call.
+"""Train, evaluate or benchmark: flags, a log of the devices, one call.
 
 `python -m foregan_jax.main --config=configs/davis.py`
 """
@@ -21,7 +21,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
   "workdir",
   None,
-  "Folder of everything the run writes. Default: runs/NAME-OF-THE-CONFIG.",
+  "Folder of everything that the run writes. Default: runs/CONFIG.",
 )
 _MODE = flags.DEFINE_enum(
   "mode", "train", ["train", "eval", "bench"], "What to do."
@@ -38,7 +38,7 @@ _PROCESS_ID = flags.DEFINE_integer(
 
 
 def default_workdir(config_file: str) -> str:
-  """Name the run's folder after its config and the argument after the colon.
+  """Return a folder named after the config and the words after the colon.
 
   Args:
     config_file: the flag's value, such as "configs/davis.py:smoke".
@@ -54,7 +54,7 @@ def default_workdir(config_file: str) -> str:
 
 
 def main() -> None:
-  """Do what the flags say."""
+  """Run the chosen mode."""
   distributed.initialize(
     coordinator=_COORDINATOR.value,
     num_processes=_NUM_PROCESSES.value,

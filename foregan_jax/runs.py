@@ -1,81 +1,287 @@
-"""A run that was trained: its config, its system, its parameters."""
+"""A run on disk: claim a workdir, start from other weights, load what it has.
+
+Training, evaluation, prediction and the benchmark share these functions.
+"""
 
 import functools
+import hashlib
+import json
 import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
 
-from foregan_jax import systems
-from foregan_jax.runtime import checkpoints, settings
+from foregan_jax import game, items, systems, tasks
+from foregan_jax.runtime import (
+  base_config,
+  checkpoints,
+  distributed,
+  settings,
+)
+from foregan_jax.runtime import mesh as mesh_lib
+
+FROZEN = "frozen.json"  # hashes of the frozen nets, in the workdir
 
 
 class Run:
-  """What a workdir holds.
+  """A run that was trained.
 
   Attributes:
-    workdir: absolute.
-    config: as the run was started; fields may be changed before `system`.
+    workdir: absolute path.
+    config: of the run; fields may be changed before `system` is used.
   """
 
   def __init__(self, workdir: str | pathlib.Path):
-    """Reads the run's config.
+    """Read the run's config.
 
     Raises:
-      ValueError: if there is no such run.
+      ValueError: if there is no run, or one of another version.
     """
     self.workdir = pathlib.Path(workdir).absolute()
-    self.config = settings.load(self.workdir / settings.FILE)
+    path = self.workdir / settings.FILE
+    self.config = settings.load(path)
+    base_config.check(self.config, path)
 
   @functools.cached_property
   def system(self):
-    """The run's `game.System`.
-
-    Raises:
-      ValueError: if the config lacks a key, being another version's.
-    """
-    try:
-      return systems.build(self.config)
-    except AttributeError as error:
-      raise ValueError(
-        f"{self.workdir / settings.FILE} is not of this version: {error}"
-      ) from error
+    """The run's `game.System`."""
+    return systems.build(self.config)
 
   def steps(self, which: str) -> list[int]:
-    """Returns the checkpoints named by `all`, `best`, `latest` or a number.
+    """Return the checkpoints named by `all`, `best`, `latest` or a number.
 
     Raises:
       ValueError: if there is none.
     """
-    return checkpoints.pick_steps(self._directory, which, best="J")
+    return _pick_steps(self._directory, which, self.system)
 
-  def params(self, step: int) -> dict[str, Any]:
-    """Returns the parameters to judge by, averaged where there are any.
+  def one_step(self, which: str) -> int:
+    """Return the one checkpoint named by `best`, `latest` or a number.
 
-    By net, on the host; every item of the checkpoint is read, weights only.
+    Raises:
+      ValueError: if there is none or more than one.
     """
-    shapes = self._shapes
-    averaged = self.config.ema_nets if self.config.ema_decay else ()
-    wanted = {}
-    for item, nets in self.system.checkpoint_items.items():
-      wanted[item] = {"params": {net: shapes[net] for net in nets}}
-      ema = {net: shapes[net] for net in nets if net in averaged}
-      if ema:
-        wanted[item]["ema"] = ema
-    items = checkpoints.load_items(
-      self._directory, step, wanted, unread=checkpoints.ALL_BUT_WEIGHTS
+    steps = self.steps(which)
+    if len(steps) != 1:
+      raise ValueError(
+        f"step {which!r} names {len(steps)} checkpoints, not one"
+      )
+    return steps[0]
+
+  def nets(self, step: int) -> game.Nets:
+    """Return the nets for evaluation, on the host.
+
+    Averaged parameters where there are any, running statistics, and frozen
+    nets; see `game.evaluation_nets`.
+
+    Raises:
+      ValueError: if the checkpoint does not fit, or a frozen net has changed.
+    """
+    targets = {}
+    for item, tree in items.split(self.system, self._shapes).items():
+      targets[item] = {
+        part: tree[part] for part in ("params", "variables", "ema")
+        if part in tree
+      }  # fmt: skip
+    loaded = checkpoints.load_items(
+      self._directory, step, targets, ignore=("step", "opt", "memory")
     )
-    params = {}
-    for tree in items.values():
+    params, variables = {}, {}
+    for tree in loaded.values():
       params |= tree["params"] | tree.get("ema", {})
-    return jax.device_get(params)
+      variables |= tree.get("variables", {})
+    state = game.State(
+      step,
+      params,
+      variables,
+      {},
+      {},
+      {},
+      load_frozen(self.system, self.workdir),
+    )
+    return jax.device_get(game.evaluation_nets(state))
 
   @property
   def _directory(self) -> pathlib.Path:
     return self.workdir / "checkpoints"
 
   @functools.cached_property
-  def _shapes(self) -> dict[str, Any]:
-    spec = self.system.batch_spec(self.config.batch_size)
-    params, _ = jax.eval_shape(self.system.init, jax.random.key(0), spec)
-    return params
+  def _shapes(self) -> game.State:
+    """Shapes of the parts that evaluation reads."""
+    system, c = self.system, self.config
+    params, variables = jax.eval_shape(system.init, jax.random.key(0))
+    averaged = c.ema_nets if c.ema_decay else ()
+    ema = {net: params[net] for net in averaged if net in params}
+    opt = {player.name: {} for player in system.players}
+    return game.State(0, params, variables, opt, ema, {})
+
+
+def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
+  return checkpoints.pick_steps(
+    directory,
+    which,
+    best=system.best.name,
+    higher_is_better=system.best.higher_is_better,
+  )
+
+
+def claim(workdir: pathlib.Path, config) -> None:
+  """Write the config into a new workdir; refuse one of another config.
+
+  Raises:
+    ValueError: naming the keys that differ, or if the workdir holds a run of
+      another version.
+  """
+  path = workdir / settings.FILE
+  new = settings.to_json(config)
+  # Overwriting is safe until a checkpoint exists.
+  if path.exists() and checkpoints.any_step(workdir / "checkpoints"):
+    old = settings.load(path)
+    base_config.check(old, path)
+    changes = settings.same_config(
+      settings.to_json(old), new, ignore=base_config.MAY_CHANGE
+    )
+    if changes:
+      raise ValueError(
+        f"{workdir} holds a run of another config; give another --workdir, or "
+        f"undo: {'; '.join(changes)}"
+      )
+  mesh_lib.barrier("the workdir fits")
+  if distributed.is_first_process():
+    workdir.mkdir(parents=True, exist_ok=True)
+    _write_json(path, new)
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+  unfinished = path.with_suffix(".tmp")
+  unfinished.write_text(json.dumps(value, indent=2))
+  unfinished.replace(path)
+
+
+def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
+  """Load the frozen nets; a workdir keeps the hash of their weights.
+
+  Args:
+    system: declares the nets.
+    workdir: of the run; None checks and writes nothing.
+
+  Returns:
+    The collections of each frozen net, on the host.
+
+  Raises:
+    ValueError: if the weights are not those that the run was trained with.
+  """
+  if not system.frozen:
+    return {}
+  loaded = {net: frozen.load() for net, frozen in system.frozen.items()}
+  if workdir is None:
+    return loaded
+  hashes = {net: _hash(tree) for net, tree in loaded.items()}
+  path = workdir / FROZEN
+  if path.exists():
+    recorded = json.loads(path.read_text())
+    for net, value in hashes.items():
+      if recorded.get(net) != value:
+        raise ValueError(
+          f"frozen net {net} of {system.frozen[net].source} has the hash "
+          f"{value}, but {path} has {recorded.get(net)}: the run was trained "
+          "with other weights. Restore them, or use another --workdir."
+        )
+  mesh_lib.barrier("frozen nets are checked")
+  if distributed.is_first_process() and not path.exists():
+    _write_json(path, hashes)
+  return loaded
+
+
+def _hash(tree: Any) -> str:
+  """Return a hash of the names, types, shapes and values of all arrays."""
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    array = np.asarray(leaf)
+    name = f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n"
+    digest.update(name.encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+  return digest.hexdigest()[:16]
+
+
+def start_from(c, system, state: game.State) -> game.State:
+  """Take weights from another run, from a file, or from neither.
+
+  Args:
+    c: `init_from` of a config.
+    system: of the new run.
+    state: its first state.
+
+  Raises:
+    ValueError: if the run or the file does not fit.
+  """
+  if c.workdir and c.weights:
+    raise ValueError("init_from names both a workdir and a weight file")
+  if c.workdir:
+    return _with_nets(state, *_read_items(c, system, state))
+  if c.weights:
+    if not isinstance(system, tasks.LoadsWeights):
+      raise ValueError(
+        f"init_from.weights is {c.weights!r}, but {system.name} reads no "
+        "weight file of another program"
+      )
+    # On the host; nets that the file lacks keep their initial weights.
+    params = system.load_weights(jax.device_get(state.params), c.weights)
+    logging.info("weights of %s", c.weights)
+    return _with_nets(state, params, {})
+  return state
+
+
+def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
+  """Read params and variables of chosen items; optimisers start afresh."""
+  directory = pathlib.Path(c.workdir) / "checkpoints"
+  if not c.checkpoint_items:
+    raise ValueError("init_from names a workdir, but no checkpoint_items")
+  unknown = set(c.checkpoint_items) - set(system.checkpoint_items)
+  if unknown:
+    raise ValueError(
+      f"init_from.checkpoint_items names {sorted(unknown)}; this system has "
+      f"{sorted(system.checkpoint_items)}"
+    )
+  (step,) = _pick_steps(directory, c.step, system)
+  targets = {
+    item: {part: tree[part] for part in ("params", "variables") if part in tree}
+    for item, tree in items.split(system, state).items()
+    if item in c.checkpoint_items
+  }
+  loaded = checkpoints.load_items(
+    directory, step, targets, ignore=("step", "opt", "ema", "memory")
+  )
+  logging.info(
+    "weights of %s from step %d of %s", c.checkpoint_items, step, directory
+  )
+  params, variables = {}, {}
+  for tree in loaded.values():
+    params |= tree["params"]
+    variables |= tree.get("variables", {})
+  return params, variables
+
+
+def _with_nets(state: game.State, params: dict, variables: dict) -> game.State:
+  """Replace nets of a state, and their averages."""
+  place = lambda old, new: jax.tree.map(
+    lambda o, n: jax.device_put(n, o.sharding), old, new
+  )
+  params = {net: place(state.params[net], new) for net, new in params.items()}
+  variables = {
+    net: place(state.variables[net], new) for net, new in variables.items()
+  }
+  # Donated buffers must be distinct.
+  ema = {
+    net: jax.tree.map(jnp.copy, new)
+    for net, new in params.items()
+    if net in state.ema
+  }
+  return state.replace(
+    params={**state.params, **params},
+    variables={**state.variables, **variables},
+    ema={**state.ema, **ema},
+  )

@@ -1,45 +1,82 @@
-"""The update, compiled: once per distinct turn, with explicit shardings."""
+"""The compiled update, and the optimisers and first state of a config."""
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from foregan_jax import game
 from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.runtime import optimizers, platform
 
 
 class Stepper:
   """`game.update` under `jit`: state replicated and donated, batch split."""
 
-  def __init__(self, system, optimizers, mesh, *, ema_decay: float):
-    """Remembers what to compile.
+  def __init__(self, system, tx: game.Optimizers, mesh, *, ema_decay: float):
+    """Prepare the compilation.
 
     Args:
       system: the method.
-      optimizers: one gradient transformation per player.
+      tx: one gradient transformation per player.
       mesh: from `runtime.mesh`.
       ema_decay: decay of the averaged nets.
     """
-    everywhere, split = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
+    replicated, split = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
     self._jit = lambda turn: jax.jit(
-      functools.partial(
-        game.update, system, optimizers, turn, ema_decay=ema_decay
-      ),
-      in_shardings=(everywhere, split, everywhere),
-      out_shardings=(everywhere, everywhere),
+      functools.partial(game.update, system, tx, turn, ema_decay=ema_decay),
+      in_shardings=(replicated, split, replicated),
+      out_shardings=(replicated, replicated),
       donate_argnums=0,
     )
     self.programs: dict[tuple[str, ...], Any] = {}
     self.compile_seconds: dict[tuple[str, ...], float] = {}
 
   def compile(self, turn: tuple[str, ...], state, batch, key) -> None:
-    """Compiles one turn; arguments may be arrays or their shapes."""
-    began = time.perf_counter()
+    """Compile one turn; arguments may be arrays or their shapes."""
+    start = time.perf_counter()
     self.programs[turn] = self._jit(turn).lower(state, batch, key).compile()
-    self.compile_seconds[turn] = time.perf_counter() - began
+    self.compile_seconds[turn] = time.perf_counter() - start
 
   def __call__(self, turn: tuple[str, ...], state, batch, key):
-    """Plays one turn; the state that is passed in is gone afterwards."""
+    """Run one turn; the state that is passed in is donated."""
     return self.programs[turn](state, batch, key)
+
+
+def make_optimizers(config, system) -> game.Optimizers:
+  """Return one optimiser per player.
+
+  A learning rate decay without `decay_steps` ends with the run, counted in the
+  player's own updates.
+  """
+  tx = {}
+  for player in system.players:
+    c = config.optim[player.name].copy_and_resolve_references()
+    if c.decay != "none" and not c.decay_steps:
+      turns = map(system.turn, range(config.num_steps))
+      c.decay_steps = max(1, sum(player.name in turn for turn in turns))
+    tx[player.name] = optimizers.make(c)
+  return tx
+
+
+def make_init(config, system, tx: game.Optimizers, sharding: Any) -> Callable:
+  """Return the compiled function from a key to the first state.
+
+  Args:
+    config: of the run.
+    system: of the config.
+    tx: from `make_optimizers`.
+    sharding: of every array of the state.
+  """
+  # A disabled player has no net to average.
+  averaged = [net for net in config.ema_nets if net in system.nets]
+  averaged = tuple(averaged) if config.ema_decay else ()
+
+  def init(key):
+    return game.init_state(system, tx, key, averaged=averaged)
+
+  return jax.jit(
+    init, out_shardings=sharding, compiler_options=platform.COMPILE_FAST
+  )

@@ -1,16 +1,12 @@
-"""The only training loop; read top to bottom in the order of execution."""
+"""The only training loop; read it top to bottom in the order of execution."""
 
-import json
 import pathlib
-from collections.abc import Callable
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 from absl import logging
 from clu import parameter_overview
 
-from foregan_jax import evaluate, evaluators, game, systems
+from foregan_jax import evaluate, evaluators, game, items, runs, systems, tasks
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import pipeline, sources
 from foregan_jax.evaluators import result as result_lib
@@ -19,7 +15,6 @@ from foregan_jax.runtime import (
   checkpoints,
   distributed,
   interrupts,
-  optimizers,
   platform,
   progress,
   settings,
@@ -28,28 +23,19 @@ from foregan_jax.runtime import (
 from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import pending as pending_lib
 
-# What a run may change when it goes on: how long, how often and where, not
-# what it learns.
-_MAY_CHANGE = (
-  "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
-  "keep_checkpoints", "alarm_after", "eval.pictures", "eval.inception",
-  "eval.num_drawn", "data.threads", "data.prefetch",
-  "data.root", "data.train_root", "data.stills.root", "data.flow_cache",
-  "scan_unroll", "remat",
-)  # fmt: skip
-# A big network has hundreds of arrays; the totals are what one reads.
+# A big network has hundreds of arrays; the totals matter more.
 _MAX_OVERVIEW_LINES = 24
 
 
 def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
-  """Trains the config's system, or goes on where a run in `workdir` stopped.
+  """Train the config's system, or continue the run in `workdir`.
 
   Args:
-    config: every key of configs/davis.py.
-    workdir: everything that is written lies in it.
+    config: from a file in `configs/`.
+    workdir: folder of everything that is written.
 
   Raises:
-    ValueError: for a config, data or workdir that cannot be used.
+    ValueError: for a bad config, bad data, or the workdir of another run.
     NonFiniteError: naming the step, the player and the term.
   """
   workdir = pathlib.Path(workdir).absolute()
@@ -61,9 +47,9 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
 
   # -- The system: nets, players, optimisers.
   system = systems.build(config)
-  tx = make_optimizers(config, system)
+  tx = stepper_lib.make_optimizers(config, system)
   spec = system.batch_spec(config.batch_size)
-  _claim(workdir, config)
+  runs.claim(workdir, config)
 
   # -- Data: the host only decodes.
   if first:
@@ -82,18 +68,21 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   if first:
     evaluator.prepare_samples()
 
-  # -- State: one jitted init, replicated.
-  everywhere = mesh_lib.replicated(mesh)
+  # -- State: one jitted init, replicated; frozen nets are added once.
+  replicated = mesh_lib.replicated(mesh)
   init_key, step_key = jax.random.split(platform.key(config.seed))
   step_key = mesh_lib.replicate(mesh, step_key)
-  state = state_maker(config, system, tx, everywhere)(init_key)
+  state = stepper_lib.make_init(config, system, tx, replicated)(init_key)
+  frozen = runs.load_frozen(system, workdir)
+  state = state.replace(frozen=mesh_lib.replicate(mesh, frozen))
 
-  # -- Resume: 1. this workdir, 2. what `init_from` names, 3. scratch.
+  # -- Resume: 1. this workdir, 2. `init_from`, 3. initial weights.
   saver = checkpoints.Checkpoints(
     workdir / "checkpoints",
     tuple(system.checkpoint_items),
     keep=config.keep_checkpoints,
-    best="J",
+    best=system.best.name,
+    higher_is_better=system.best.higher_is_better,
   )
   start = saver.latest_step() or 0
   if start > config.num_steps:
@@ -101,12 +90,12 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
       f"{workdir} is at step {start} already; num_steps is {config.num_steps}."
     )
   if start:
-    items, data_state, _ = saver.restore(start, game.split(system, state))
-    state = game.join(state, items)
+    trees, data_state, _ = saver.restore(start, items.split(system, state))
+    state = items.join(state, trees)
     batches.set_state(data_state)
     logging.info("resumed at step %d of %s", start, workdir)
   else:
-    state = _init_from(config.init_from, system, state)
+    state = runs.start_from(config.init_from, system, state)
   writer = writers.create(workdir, resume_step=start + 1 if start else 0)
   if first and not start:
     writer.write_hparams(settings.to_json(config))
@@ -115,25 +104,25 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     )
     logging.info("parameters:\n%s", table)
 
-  # -- What is done now and then.
+  # -- Work between steps: evaluate, save, write samples.
   bar = progress.Progress(
     start=start, end=config.num_steps, items_per_step=config.batch_size
   )
-  watched = first and isinstance(system, game.Watched)
-  pending = pending_lib.Pending(
+  diagnosed = first and isinstance(system, tasks.HasDiagnostics)
+  pending = pending_lib.PendingMetrics(
     writer,
     bar,
     every=config.log_every,
-    diagnose=system.diagnose if watched else None,
+    diagnose=system.diagnose if diagnosed else None,
   )
 
   def assess(step: int, *, final: bool) -> result_lib.Result:
     pending.flush()
     result = evaluator.assess(
-      jax.device_get(game.evaluation_params(state)),
+      jax.device_get(game.evaluation_nets(state)),
       folder=result_lib.folder(workdir, sources.benchmark(config), step),
       whole=final,
-      write=final and config.eval.pictures,
+      write=final and config.eval.write_pictures,
     )
     writer.write_scalars(
       step, {f"eval/{name}": x for name, x in result.scalars.items()}
@@ -141,25 +130,28 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     return result
 
   def save(step: int, result: result_lib.Result | None) -> None:
-    pending.flush()  # what became non-finite is not worth keeping
+    pending.flush()  # raises if a value is not finite: do not save such a state
     writer.flush()
     if (saver.latest_step() or 0) < step:
-      items = game.split(system, state)
-      here = batches.get_state()
-      score = result and {"J": result.best}
-      saver.save(step, items, here, settings.to_json(config), score)
+      saver.save(
+        step,
+        items.split(system, state),
+        batches.get_state(),
+        settings.to_json(config),
+        result and {system.best.name: result.best},
+      )
 
   def sample(step: int) -> None:
     if first:
-      params = jax.device_get(game.evaluation_params(state))
-      for name, sheet in evaluator.samples(params).items():
+      nets = jax.device_get(game.evaluation_nets(state))
+      for name, sheet in evaluator.samples(nets).items():
         path = workdir / "samples" / f"step_{step:06d}_{name}.png"
         pictures.save_png(path, sheet)
         writer.write_images(step, {f"samples/{name}": sheet[None]})
 
-  # -- The loop. Evaluate, checkpoint, then draw a batch, step, log the step
-  # before: iterator and state agree whenever a checkpoint is written, and the
-  # host never waits for the step it has just sent off.
+  # -- The loop. Each iteration first evaluates and saves, then fetches a batch,
+  # dispatches the step, and logs the step before. So the iterator and the state
+  # agree in every checkpoint, and the host never waits for the current step.
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   due = lambda every, step: every and step > start and step % every == 0
   with interrupts.Interrupts() as signals, bar:
@@ -169,7 +161,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
         with bar.paused("evaluating"):
           result = assess(step, final=False)
       if due(config.sample_every, step):
-        with bar.paused("drawing samples"):
+        with bar.paused("writing samples"):
           sample(step)
       if result or due(config.checkpoint_every, step):
         with bar.paused("saving"):
@@ -177,7 +169,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
       if signals.should_stop(step):
         save(step, None)
         _close(saver, writer, batches)
-        logging.warning("stopped at step %d; run again to go on", step)
+        logging.warning("stopped at step %d; run again to continue", step)
         return
       local = next(batches)
       with jax.transfer_guard("disallow"):
@@ -186,14 +178,15 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
         if turn not in step_fn.programs:
           with bar.paused(f"compiling {' + '.join(turn)}"):
             step_fn.compile(turn, state, batch, step_key)
-            # Gloo gives up a first meeting after 30 s; compilers differ more.
+            # Gloo's first connection times out after 30 s, and compile times
+            # of processes differ by more.
             mesh_lib.barrier(f"compiled {turn}")
         state, metrics = step_fn(turn, state, batch, step_key)
-      pending.swap(step + 1, metrics)
+      pending.add(step + 1, metrics)
     pending.close()
 
-  # -- The end: scores and pictures of everything, the last checkpoint. What
-  # was learnt is kept even if the evaluation fails or somebody asks to stop.
+  # -- The end: scores and pictures of all data, and the last checkpoint. The
+  # checkpoint is saved even if the evaluation fails or is interrupted.
   with interrupts.Interrupts():
     try:
       result = assess(config.num_steps, final=True)
@@ -208,124 +201,6 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     evaluate.show(workdir, config, config.num_steps, result)
 
 
-def make_optimizers(config, system) -> dict:
-  """Returns one optimiser per player; a decay without an end ends the run."""
-  made = {}
-  for player in system.players:
-    c = config.optim[player.name].copy_and_resolve_references()
-    if c.decay != "none" and not c.decay_steps:
-      turns = map(system.turn, range(config.num_steps))
-      c.decay_steps = max(1, sum(player.name in turn for turn in turns))
-    made[player.name] = optimizers.make(c)
-  return made
-
-
-def state_maker(config, system, tx, sharding: Any) -> Callable:
-  """Returns the compiled function from a key to a fresh state."""
-  # A player who is not in the game has no net to average.
-  averaged = [net for net in config.ema_nets if net in system.nets]
-  averaged = tuple(averaged) if config.ema_decay else ()
-  spec = system.batch_spec(config.batch_size)
-
-  def init(key):
-    batch = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), spec)
-    return game.init_state(system, tx, key, batch, averaged=averaged)
-
-  return jax.jit(
-    init, out_shardings=sharding, compiler_options=platform.COMPILE_FAST
-  )
-
-
-def _close(*things) -> None:
-  for thing in things:
-    thing.close()
-
-
-def _claim(workdir: pathlib.Path, config) -> None:
-  """Writes the config into a new workdir, refuses one of another config."""
-  path = workdir / settings.FILE
-  mine = settings.to_json(config)
-  # A config with which nothing was trained yet binds nobody.
-  if path.exists() and checkpoints.any_step(workdir / "checkpoints"):
-    theirs = settings.to_json(settings.load(path))
-    changes = settings.same_config(theirs, mine, ignore=_MAY_CHANGE)
-    if changes:
-      raise ValueError(
-        f"{workdir} holds a run of another config; give another --workdir, or "
-        f"undo: {'; '.join(changes)}"
-      )
-  mesh_lib.barrier("the workdir fits")
-  if distributed.is_first_process():
-    workdir.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
-    beside.write_text(json.dumps(mine, indent=2))
-    beside.replace(path)
-
-
-def _init_from(c, system, state: game.State) -> game.State:
-  """Takes weights from another run, or from a file, or from neither."""
-  if c.workdir and c.weights:
-    raise ValueError("init_from names both a workdir and a weight file")
-  if c.workdir:
-    return _with_weights(state, _items_of(c, system, state))
-  if c.weights:
-    if not isinstance(system, game.Loads):
-      raise ValueError(
-        f"init_from.weights is {c.weights!r}, but {system.name} starts from "
-        "no file of another program"
-      )
-    # On the host, with what the file lacks as it was drawn.
-    params = system.load_weights(jax.device_get(state.params), c.weights)
-    logging.info("weights of %s", c.weights)
-    return _with_weights(state, params)
-  return state
-
-
-def _items_of(c, system, state: game.State) -> dict[str, Any]:
-  """Reads the nets of chosen items; their optimisers start afresh."""
-  directory = pathlib.Path(c.workdir) / "checkpoints"
-  if not c.checkpoint_items:
-    raise ValueError("init_from names a workdir, but no checkpoint_items")
-  unknown = set(c.checkpoint_items) - set(system.checkpoint_items)
-  if unknown:
-    raise ValueError(
-      f"init_from.checkpoint_items names {sorted(unknown)}; this system has "
-      f"{sorted(system.checkpoint_items)}"
-    )
-  (step,) = checkpoints.pick_steps(directory, c.step, best="J")
-  wanted = {
-    item: {"params": tree["params"]}
-    for item, tree in game.split(system, state).items()
-    if item in c.checkpoint_items
-  }
-  loaded = checkpoints.load_items(
-    directory,
-    step,
-    wanted,
-    unread=checkpoints.ALL_BUT_WEIGHTS,
-  )
-  logging.info(
-    "weights of %s from step %d of %s", c.checkpoint_items, step, directory
-  )
-  return {
-    net: params
-    for tree in loaded.values()
-    for net, params in tree["params"].items()
-  }
-
-
-def _with_weights(state: game.State, params: dict[str, Any]) -> game.State:
-  """Puts nets into a state and into its averages, where it stands."""
-  place = lambda old, new: jax.tree.map(
-    lambda o, n: jax.device_put(n, o.sharding), old, new
-  )
-  mine = {net: place(state.params[net], new) for net, new in params.items()}
-  # Donated buffers must be distinct.
-  ema = {
-    net: jax.tree.map(jnp.copy, new)
-    for net, new in mine.items()
-    if net in state.ema
-  }
-  return state.replace(
-    params={**state.params, **mine}, ema={**state.ema, **ema}
-  )
+def _close(*resources) -> None:
+  for resource in resources:
+    resource.close()

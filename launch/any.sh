@@ -1,15 +1,27 @@
 #!/usr/bin/env bash
-# Several processes by explicit addresses, without any scheduler.
+# Start several processes of one run without a scheduler.
 #
-# One machine, N processes over the loopback; N divides its GPUs among them:
+#   launch/any.sh NUMBER_OF_PROCESSES_HERE [flags of foregan_jax.main]
+#
+# One machine, here with two processes. They share its GPUs evenly, so the
+# number of processes must divide the number of GPUs:
 #   launch/any.sh 2 --config=configs/davis.py
 #
-# Several machines, the same line on each with the number of its first process
-# (the workdir must be on storage that all of them see):
+# Several machines: run the same command on each, with these variables:
+#   FOREGAN_COORDINATOR    HOST:PORT of the first machine, any free port
+#   FOREGAN_NUM_PROCESSES  number of processes on all machines together
+#   FIRST_PROCESS          index of the first process of this machine, from 0
+# The workdir must be on storage that all machines share. The first of two
+# machines, and then the second:
 #   FOREGAN_COORDINATOR=host0:9876 FOREGAN_NUM_PROCESSES=2 FIRST_PROCESS=0 \
 #     launch/any.sh 1 --config=configs/davis.py --workdir=/shared/run
+#   FOREGAN_COORDINATOR=host0:9876 FOREGAN_NUM_PROCESSES=2 FIRST_PROCESS=1 \
+#     launch/any.sh 1 --config=configs/davis.py --workdir=/shared/run
 #
-# One process needs none of this: python -m foregan_jax.main --config=...
+# PYTHON sets the interpreter (default: python). If JAX_LOCAL_DEVICE_IDS is set,
+# every process uses these GPUs and the script does not divide them.
+# A single process that uses all GPUs of its machine does not need this script:
+#   python -m foregan_jax.main --config=configs/davis.py
 set -euo pipefail
 
 if [[ ! ${1:-} =~ ^[1-9][0-9]*$ ]]; then
@@ -39,7 +51,7 @@ if ((gpus > 0 && gpus % count != 0)); then
 fi
 
 pids=()
-# Ctrl-C and SIGTERM reach every process, which save and exit 0.
+# Forward Ctrl-C and SIGTERM to every process: they save and exit with status 0.
 trap 'kill -TERM "${pids[@]}" 2>/dev/null || true' INT TERM
 for ((i = 0; i < count; i++)); do
   (
@@ -54,16 +66,16 @@ for ((i = 0; i < count; i++)); do
   pids+=($!)
 done
 
-# The first failure ends the others, which would wait for it in vain.
+# If one process fails, stop the others, which would wait for it.
 status=0
-left=$count
-while ((left > 0)); do
+running=$count
+while ((running > 0)); do
   code=0
   wait -n || code=$?
-  # A trapped signal also ends `wait`, while the processes go on to save.
+  # A trapped signal also ends `wait`, although the processes are still saving.
   alive=$(jobs -pr | wc -l)
-  if ((alive < left)); then
-    left=$alive
+  if ((alive < running)); then
+    running=$alive
     if ((code != 0 && status == 0)); then
       status=$code
       kill -TERM "${pids[@]}" 2>/dev/null || true

@@ -1,10 +1,18 @@
 #!/usr/bin/env bash
-# Open MPI starts one process per slot; JAX finds the others through it:
+# Start the processes of one run with Open MPI.
+#
+#   launch/mpi.sh [options of mpirun] -- [flags of foregan_jax.main]
+#
+# Open MPI starts one process per slot, and JAX reads the number and the index
+# of the process from the environment. Examples:
 #   launch/mpi.sh -np 2 -- --config=configs/davis.py
-#   launch/mpi.sh --hostfile hosts -np 4 -- --config=configs/davis.py
-# Options of mpirun stand before the `--`, flags of the program after it. On
-# several machines Open MPI 5 does not tell JAX its head node: add
-# --coordinator=FIRST_HOST:PORT after the `--`.
+#   launch/mpi.sh --hostfile hosts -np 4 -- --config=configs/davis.py \
+#     --workdir=/shared/run
+# On several machines the workdir must be on storage that all of them share.
+# Open MPI 5 does not provide the address of its head node. With it, on several
+# machines, add --coordinator=FIRST_HOST:PORT after the `--`.
+# SIGTERM and Ctrl-C to this script let all processes save and exit with status
+# 0. PYTHON sets the interpreter (default: python).
 set -euo pipefail
 
 options=()
@@ -18,9 +26,9 @@ if (($# == 0)); then
 fi
 shift
 
-# On SIGTERM mpirun itself would kill the processes a second later, in the
-# middle of saving. SIGUSR1 it only passes on, and they take it for the same
-# notice. A session of its own keeps a terminal's Ctrl-C away from it.
+# On SIGTERM mpirun would kill the processes after a second, while they save. It
+# only forwards SIGUSR1, which the processes handle like SIGTERM. With setsid,
+# a terminal's Ctrl-C reaches this script only, not mpirun.
 setsid mpirun "${options[@]}" "${PYTHON:-python}" -m foregan_jax.main "$@" &
 mpirun=$!
 trap 'kill -USR1 "$mpirun" 2>/dev/null || true' INT TERM

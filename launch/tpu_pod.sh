@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
-# The same command on every host of a Cloud TPU slice; JAX finds the others by
-# itself. The package must be installed on each host, and the workdir on
-# storage that all of them see, such as gs://BUCKET/run:
+# Run the same command on every host of a Cloud TPU slice.
+#
+#   launch/tpu_pod.sh TPU_NAME ZONE [flags of foregan_jax.main]
+#
+# JAX detects the hosts of the slice. Each host needs this repository in
+# ~/foregan_jax and the package installed for python3. The workdir must be on a
+# file system that all hosts mount, such as NFS; gs:// is not supported:
 #   launch/tpu_pod.sh TPU_NAME ZONE --config=configs/davis.py \
-#     --workdir=gs://BUCKET/run
+#     --workdir=/shared/run
+# Not tested on a TPU.
 set -euo pipefail
 
 if (($# < 2)); then

@@ -74,4 +74,4 @@ def test_killed_runs_go_on(tmp_path):
   process.send_signal(signal.SIGTERM)
   _, said = process.communicate(timeout=_PATIENCE)
   assert process.returncode == 0, said[-3000:]
-  assert "run again to go on" in said
+  assert "run again to continue" in said

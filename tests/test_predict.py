@@ -40,7 +40,9 @@ def test_cut_outs_have_the_size_of_their_pictures(run, tmp_path):
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), rng.integers(0, 255, (*size, 3), np.uint8))
   (folder / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
-  done = _predict(f"--workdir={run}", f"--images={folder}", f"--out={out}")
+  done = _predict(
+    "cutout", f"--workdir={run}", f"--images={folder}", f"--out={out}"
+  )
   assert done.returncode == 1
   assert f"{folder}/broken.jpg: picture is truncated" in done.stderr
   for name, (height, width) in sizes.items():
@@ -56,7 +58,7 @@ def test_cut_outs_have_the_size_of_their_pictures(run, tmp_path):
 
 def test_drawn_data_set_is_in_order_and_trains(run, tmp_path):
   out = tmp_path / "drawn"
-  done = _predict(f"--workdir={run}", "--make-dataset=70", f"--out={out}")
+  done = _predict("dataset", f"--workdir={run}", "--count=70", f"--out={out}")
   assert done.returncode == 0, done.stderr
   assert check.check(out) == []
   found = {s: stills.Stills(out, split=s, size=16) for s in ("train", "val")}
@@ -65,20 +67,36 @@ def test_drawn_data_set_is_in_order_and_trains(run, tmp_path):
   config = layered_gan.get_config(f"data={out},smoke")
   config.num_steps = 1
   train.train_and_evaluate(config, tmp_path / "again")
-  again = _predict(f"--workdir={run}", "--make-dataset=5", f"--out={out}")
+  again = _predict("dataset", f"--workdir={run}", "--count=5", f"--out={out}")
   assert again.returncode == 2
-  assert "holds a data set already" in again.stderr
+  assert "has a data set already" in again.stderr
 
 
 def test_sheet_of_drawn_pictures(run, tmp_path):
-  done = _predict(f"--workdir={run}", "--sample=5", f"--out={tmp_path}")
+  done = _predict(
+    "sample", f"--workdir={run}", "--count=5", f"--out={tmp_path}"
+  )
   assert done.returncode == 0, done.stderr
   with Image.open(tmp_path / "samples.png") as sheet:
     # Two rows of up to four samples, four pictures of 64 pixels each.
     assert sheet.width >= 16 * 64 and sheet.height >= 2 * 64
 
 
-def test_one_thing_at_a_time(run):
-  done = _predict(f"--workdir={run}")
+def test_verbs_have_their_own_help():
+  done = _predict("sample", "--help")
+  assert done.returncode == 0
+  assert "--count" in done.stdout and "--video" not in done.stdout
+
+
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    ((), "the following arguments are required: VERB"),
+    (("sample",), "the following arguments are required: --workdir"),
+    (("paint",), "invalid choice: 'paint'"),
+  ],
+)
+def test_missing_arguments_are_named(arguments, message):
+  done = _predict(*arguments)
   assert done.returncode == 2
-  assert "give one of --images" in done.stderr
+  assert message in done.stderr

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax import game, systems, train
+from foregan_jax import items, runs, stepper, systems
 from foregan_jax.media import images, pictures
 from foregan_jax.runtime import checkpoints, platform, settings
 from foregan_jax.runtime import mesh as mesh_lib
@@ -25,15 +25,15 @@ def run(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("run")
   config = importlib.import_module("configs.davis").get_config("smoke")
   system = systems.build(config)
-  train._claim(workdir, config)
+  runs.claim(workdir, config)
   place = mesh_lib.replicated(mesh_lib.make_mesh(jax.devices()[:1]))
-  tx = train.make_optimizers(config, system)
-  state = train.state_maker(config, system, tx, place)(platform.key(0))
+  tx = stepper.make_optimizers(config, system)
+  state = stepper.make_init(config, system, tx, place)(platform.key(0))
   with checkpoints.Checkpoints(
     workdir / "checkpoints", tuple(system.checkpoint_items), keep=1, best="J"
   ) as saver:
-    items = game.split(system, state)
-    saver.save(1, items, {}, settings.to_json(config), None)
+    trees = items.split(system, state)
+    saver.save(1, trees, {}, settings.to_json(config), None)
   return workdir
 
 
@@ -57,7 +57,13 @@ def world(tmp_path_factory):
 
 def _predict(*arguments):
   return subprocess.run(
-    [sys.executable, "-m", "foregan_jax.predict", *map(str, arguments)],
+    [
+      sys.executable,
+      "-m",
+      "foregan_jax.predict",
+      "track",
+      *map(str, arguments),
+    ],
     capture_output=True,
     text=True,
     check=False,
@@ -109,7 +115,7 @@ def test_layers_of_a_video(run, world, tmp_path):
   assert segmenter.keys() == average.keys()
   assert any(average[name] != segmenter[name] for name in segmenter)
   # Without layers those of before go; the default head is the average.
-  done = _predict(*common, "--nolayers", f"--out={tmp_path}")
+  done = _predict(*common, "--no-layers", f"--out={tmp_path}")
   assert done.returncode == 0, done.stderr
   assert _contents(tmp_path) == {
     name: content
@@ -122,10 +128,10 @@ def test_layers_of_a_video(run, world, tmp_path):
 @pytest.mark.parametrize(
   ("arguments", "said"),
   [
-    ("--head=segmentor", "it has generator.* Did you mean 'segmenter'"),
-    ("--scales=1", "--scales=1: .*run of foregan.*in one size"),
-    ("--mask=2:{}/first.png", r"given for 2 frames \(0:.*takes several"),
-    ("--mask={}/two.png", "two.png holds the objects 3, 5, but.*0 and 255"),
+    ("--head=segmentor", "heads are generator.* Did you mean 'segmenter'"),
+    ("--scales=1", "--scales=1.0: .*run of foregan.*at one size"),
+    ("--mask=2:{}/first.png", r"given for 2 frames \(0:.*accept several"),
+    ("--mask={}/two.png", "two.png has the objects 3, 5, but.*0 and 255"),
   ],
 )
 def test_mistakes_are_one_sentence(run, world, arguments, said, tmp_path):

@@ -11,15 +11,15 @@ import pytest
 from foregan_jax.media import images, pictures
 
 _SIZE = (16, 20)
-# A run whose tracker believes that nothing moves.
+# A run whose tracker repeats the mask.
 _STAND_IN = """
 import pathlib, runpy, sys, types
 import numpy as np
-from foregan_jax import runs
+from foregan_jax import game, runs
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
 
-class Still:
+class Repeat:
   draws = False
   def __init__(self, tracker, params, side):
     assert (params, side) == ("of prop", 64)
@@ -36,26 +36,34 @@ class Run:
   def __init__(self, workdir):
     self.workdir = pathlib.Path(workdir)
     self.config = types.SimpleNamespace(
-      system="stand_in", data=types.SimpleNamespace(height=64, width=112)
+      system="stand_in",
+      data=types.SimpleNamespace(height=64, width=112, still_size=8),
     )
-    self.system = types.SimpleNamespace(task="stills")
-    if self.workdir.name == "still":
-      self.system.task, self.system.heads = "videos", ("propagator",)
-      self.system.tracker = tracker_lib.Tracker(None)
-  def steps(self, which):
-    return [7]
-  def params(self, step):
-    return {"prop": "of prop"}
+    self.system = types.SimpleNamespace(
+      name="stand_in", task="stills", heads=("segmenter",),
+      predict=lambda *_: 0,
+      sample=lambda *_: None,
+    )
+    if self.workdir.name == "repeat":
+      self.system = types.SimpleNamespace(
+        task="videos", tracking="objects", heads=("propagator",),
+        default_head="propagator", tracker=tracker_lib.Tracker(None),
+      )
+  def one_step(self, which):
+    return 7
+  def nets(self, step):
+    params = {"prop": "of prop"} if self.workdir.name == "repeat" else {}
+    return game.Nets(params)
 
 runs.Run = Run
-mask_tracker.MaskTracker = Still
+mask_tracker.MaskTracker = Repeat
 runpy.run_module("foregan_jax.predict", run_name="__main__", alter_sys=True)
 """
 
 
 def _predict(*arguments):
   return subprocess.run(
-    [sys.executable, "-c", _STAND_IN, *map(str, arguments)],
+    [sys.executable, "-c", _STAND_IN, "track", *map(str, arguments)],
     capture_output=True,
     text=True,
     check=False,
@@ -79,9 +87,9 @@ def test_video_with_masks_of_two_frames(tmp_path, layers):
   (video / "3.png").write_bytes(b"broken")
   first = _mask(tmp_path / "first.png", slice(2, 6))
   later = _mask(tmp_path / "later.png", slice(9, 12))
-  (tmp_path / "still" / "checkpoints" / "7").mkdir(parents=True)
+  (tmp_path / "repeat" / "checkpoints" / "7").mkdir(parents=True)
   done = _predict(
-    f"--workdir={tmp_path}/still",
+    f"--workdir={tmp_path}/repeat",
     f"--video={video}",
     f"--mask={tmp_path}/first.png",
     f"--mask=2:{tmp_path}/later.png",
@@ -91,7 +99,7 @@ def test_video_with_masks_of_two_frames(tmp_path, layers):
   assert done.returncode == 1, done.stderr
   assert "clip.v2/3.png: cannot be decoded" in done.stderr
   assert "1 frames could not be read; the rest is done" in done.stderr
-  (out,) = (tmp_path / "still" / "predict").glob("clip_v2-*")
+  (out,) = (tmp_path / "repeat" / "predict").glob("clip_v2-*")
   found = {p.stem: images.read_labels(p) for p in out.glob("masks/*.png")}
   assert found.keys() == {"0", "1", "2", "4"}
   np.testing.assert_array_equal(found["1"], first)
@@ -105,41 +113,38 @@ def test_video_with_masks_of_two_frames(tmp_path, layers):
 
 
 @pytest.mark.parametrize(
-  ("arguments", "said"),
+  ("arguments", "message"),
   [
-    ("--workdir=a --video=b --mask=c --sample=3", "give one of --images"),
-    ("--workdir=a --video=b", "--video and --mask go together"),
     ("--video=b --mask=c", "one of --workdir=RUN and --weights=FILE"),
+    ("--weights=a --video=b --mask=c", "--weights needs --out"),
     (
-      "--workdir=still --video=b --mask=c --mask=0:d",
+      "--workdir=repeat --video=b --mask=c --mask=0:d",
       "--mask=0:d: frame 0 has the mask c already",
     ),
-    ("--workdir=still --video=gone --mask=c", "gone: video is missing"),
-    ("--workdir=a --video={} --mask=c", "a run of stand_in, which does not"),
+    ("--workdir=repeat --video=gone --mask=c", "gone: video is missing"),
+    ("--workdir=picture --video={} --mask=c", "use `predict cutout`"),
     (
-      "--workdir=still --video={} --mask=c --scales=1,0",
+      "--workdir=repeat --video={} --mask=c --scales=1,0",
       "--scales=1,0: expected numbers above 0",
     ),
     ("--weights=odd.pth --video={} --mask=c --out=d", "weight file odd.pth is"),
     (
-      "--workdir=still --video={} --mask=c --head=propagater",
-      "--head=propagater: still has no such head, it has propagator. Did you",
+      "--workdir=repeat --video={} --mask=c --head=propagater",
+      "no such head; its heads are propagator. Did you",
     ),
     (
       "--weights=a.pth --video={} --mask=c --out=d --head=average",
-      "--head=average: a.pth has no such head, it has propagator",
-    ),
-    ("--workdir=a --images=b --head=segmenter", "--head and --layers go with"),
-    (
-      "--workdir=a --sample=2 --nolayers",
-      "--head and --layers go with --video",
+      "--head=average: a.pth has no such head; its heads are propagator",
     ),
   ],
 )
-def test_mistakes_are_one_sentence(tmp_path, arguments, said):
+def test_mistakes_are_one_sentence(tmp_path, monkeypatch, arguments, message):
+  monkeypatch.chdir(tmp_path)
+  for name in ("repeat", "picture"):
+    (tmp_path / name).mkdir()
   for name in ("0.png", "1.png"):
     cv2.imwrite(str(tmp_path / name), np.zeros((*_SIZE, 3), np.uint8))
   done = _predict(*arguments.format(tmp_path).split())
   assert done.returncode == 2
-  assert re.search(said, done.stderr)
+  assert re.search(message, done.stderr)
   assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

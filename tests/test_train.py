@@ -1,4 +1,4 @@
-"""The loop: it resumes to the bit, on any devices, and refuses bad input."""
+"""The loop: bitwise resume, init_from, results, and bad input."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import davis
-from foregan_jax import game, systems, train
+from foregan_jax import game, items, stepper, systems, train
 from foregan_jax.runtime import checkpoints, pending, platform
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -19,30 +19,30 @@ def _config(**changes):
   config = davis.get_config("smoke")
   config.checkpoint_every = 3
   config.eval_every = config.sample_every = 0
-  config.eval.pictures = False
+  config.eval.write_pictures = False
   config.update_from_flattened_dict(changes)
   return config
 
 
 def _saved(workdir, step):
-  """Reads everything a checkpoint holds."""
+  """Read all items of a checkpoint."""
   config = _config()
   system = systems.build(config)
-  tx = train.make_optimizers(config, system)
+  tx = stepper.make_optimizers(config, system)
   state = jax.eval_shape(
     lambda key: game.init_state(
-      system, tx, key, {}, averaged=tuple(config.ema_nets)
+      system, tx, key, averaged=tuple(config.ema_nets)
     ),
     platform.key(0),
   )
   folder = workdir / "checkpoints"
-  trees = checkpoints.load_items(folder, step, game.split(system, state))
+  trees = checkpoints.load_items(folder, step, items.split(system, state))
   return trees, checkpoints.load_json(folder, step, "data")
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-  """Six steps without a break, on four devices."""
+  """Six steps without interruption, on four devices."""
   workdir = tmp_path_factory.mktemp("straight")
   train.train_and_evaluate(_config(num_steps=6), workdir)
   return workdir
@@ -121,9 +121,9 @@ class _Spy:
 
 
 def test_what_is_not_finite_is_named():
-  held = pending.Pending(_Spy(), _Spy(), every=1)
-  held.swap(4, {"generator/rec": jnp.float32(1.0)})
-  held.swap(
+  held = pending.PendingMetrics(_Spy(), _Spy(), every=1)
+  held.add(4, {"generator/rec": jnp.float32(1.0)})
+  held.add(
     5,
     {"generator/rec": jnp.float32("nan"), "generator/loss": jnp.float32("nan")},
   )
@@ -133,8 +133,8 @@ def test_what_is_not_finite_is_named():
 
 def test_lines_are_means_since_the_last():
   spy = _Spy()
-  held = pending.Pending(spy, spy, every=2)
+  held = pending.PendingMetrics(spy, spy, every=2)
   for step, value in enumerate((1.0, 3.0, 5.0, 9.0), start=1):
-    held.swap(step, {"critic/loss": jnp.float32(value)})
+    held.add(step, {"critic/loss": jnp.float32(value)})
   held.flush()
   assert [(s, x["critic/loss"]) for s, x in spy.lines] == [(2, 2.0), (4, 7.0)]

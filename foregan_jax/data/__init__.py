@@ -1,1 +1,1 @@
-"""Sources on disk, the input pipeline, the embedded demo world."""
+"""Data sources on disk, the input pipeline, and checks of data sets."""

@@ -1,9 +1,9 @@
-"""Find every problem of a data set at once, before a run finds one.
+"""Find all problems of a data set at once, before a run stops at the first.
 
   python -m foregan_jax.data.check ROOT
 
-ROOT is a DAVIS data set, a VOCdevkit, or holds both. Prints one line per
-problem, `file: what is wrong`, and exits with status 1 if there is any.
+ROOT is a DAVIS data set, a VOCdevkit, or holds both. The command prints one
+line per problem, `file: reason`, and exits with status 1 if there is any.
 """
 
 import argparse
@@ -25,21 +25,21 @@ from foregan_jax.data import folders
 from foregan_jax.media import images
 
 Problem = files.Problem
-# A piece of work for the pool: one sequence, or some stills.
+# A unit of work for the thread pool: one sequence, or a group of pictures.
 Task = Callable[[], Iterator[Problem]]
 
-# Reading waits for the disk, so more threads than cores.
+# Threads often wait for the disk, so use more threads than cores.
 _MIN_THREADS = 8
 # FlowNet2 crops 854x480 to 832x448 (VOS-ForeGAN sec. 2.4): 4 % off.
 _ASPECT_TOLERANCE = 0.05
-_STILLS_PER_TASK = 32
+_PICTURES_PER_TASK = 32
 _VOC_MASKS = ("SegmentationObject", "SegmentationClass")
 
 
 def check(
   root: str | os.PathLike, *, show_progress: bool = False
 ) -> list[Problem]:
-  """List all problems of the data sets under `root`, ordered by file."""
+  """Return all problems of the data sets under `root`, sorted by file."""
   root = pathlib.Path(root)
   if not root.is_dir():
     return [Problem(root, "folder does not exist")]
@@ -52,8 +52,8 @@ def check(
     return [
       Problem(
         root,
-        "neither a DAVIS data set (JPEGImages/<resolution>/<video>) nor a "
-        "VOCdevkit (<year>/SegmentationObject) is here",
+        "holds neither a DAVIS data set (JPEGImages/<resolution>/<video>) nor "
+        "a VOCdevkit (<year>/SegmentationObject)",
       )
     ]
   run = lambda task: list(task())
@@ -74,16 +74,16 @@ def check(
 def _is_davis(root: pathlib.Path) -> bool:
   frames = root / folders.FRAMES
   if _is_voc(root):
-    return False  # A year folder of VOC, whose JPEGImages holds files.
+    return False  # A year folder of VOC has JPEGImages too, with files.
   return frames.is_dir() or (root / folders.MASKS).is_dir()
 
 
 def _davis_tasks(root: pathlib.Path) -> Iterator[Task]:
-  """Yield the checks of lists, then of each sequence."""
+  """Yield the checks of the lists, then of each sequence."""
   frames, masks = root / folders.FRAMES, root / folders.MASKS
   resolutions = files.subfolders(frames) | files.subfolders(masks)
   if not resolutions:
-    yield lambda: iter([Problem(frames, "no folder of a resolution here")])
+    yield lambda: iter([Problem(frames, "holds no resolution folder")])
   yield functools.partial(_check_lists, root)
   for resolution in sorted(resolutions):
     names = files.subfolders(frames / resolution)
@@ -101,7 +101,7 @@ def _orphan(folder: pathlib.Path) -> Iterator[Problem]:
 
 
 def _check_lists(root: pathlib.Path) -> Iterator[Problem]:
-  """Compare the lists of sequences with the folders on disk."""
+  """Check that every listed sequence has frames."""
   lists = sorted((root / folders.LISTS).glob("*/*.txt"))
   lists = [path for path in lists if path.parent.name != "Segmentation"]
   if not lists:
@@ -125,7 +125,7 @@ def _check_sequence(
 ) -> Iterator[Problem]:
   folder = root / folders.FRAMES / resolution / name
   frames = {}
-  for path in files.listing(folder):
+  for path in files.list_files(folder):
     if path.suffix.lower() not in images.SUFFIXES:
       continue
     if not path.stem.isdigit():
@@ -152,7 +152,7 @@ def _check_sequence(
       )
   masks = root / folders.MASKS / resolution / name
   yield from _check_masks(masks, frames, usual)
-  # The loader takes other folders too, such as OpticalFlows/training.
+  # The loader accepts other folders too, such as OpticalFlows/training.
   others = files.subfolders(root / folders.FRAMES) - {resolution}
   for flow in sorted(root.glob(f"OpticalFlow*/*/{name}")):
     if flow.parent.name not in others:
@@ -169,19 +169,19 @@ def _check_masks(
   frames: dict[str, pathlib.Path],
   frame_size: tuple[int, int] | None,
 ) -> Iterator[Problem]:
-  """Check that masks fit their frames; the first one must hold an object."""
+  """Check that masks match their frames and the first one has an object."""
   first = min(frames, key=int)
   masks = {}
-  for path in files.listing(folder):
+  for path in files.list_files(folder):
     if path.suffix.lower() == ".png":
       masks[path.stem] = path
     elif path.suffix.lower() in images.SUFFIXES:
-      yield Problem(path, "mask is a JPEG, which blurs ids; expected a PNG")
+      yield Problem(path, "mask is a JPEG, which corrupts ids; expected a PNG")
   if first not in masks:
     yield Problem(folder / f"{first}.png", "mask of the first frame is missing")
   numbers = sorted(int(stem) for stem in masks if stem in frames)
   if len(numbers) > 1:
-    # Masks may exist for every fifth frame only: their closest spacing tells.
+    # Masks may exist for every fifth frame only: use their smallest spacing.
     yield from files.missing_numbers(
       [path for stem, path in masks.items() if stem.isdigit()],
       "mask",
@@ -199,7 +199,7 @@ def _check_flows(
   frames: dict[str, pathlib.Path],
   frame_size: tuple[int, int] | None,
 ) -> Iterator[Problem]:
-  """Check .flo files: one per transition, one size, finite values."""
+  """Check .flo files: one per transition, equal sizes, finite values."""
   flows = {int(p.stem): p for p in folder.glob("*.flo") if p.stem.isdigit()}
   if not flows:
     return
@@ -227,8 +227,8 @@ def _check_flows(
     if not problems and frame_size and not _same_aspect(size, frame_size):
       yield Problem(
         flows[number],
-        f"flow of {size[1]}x{size[0]} has not the shape of its frames, "
-        f"{frame_size[1]}x{frame_size[0]}",
+        f"flow of {size[1]}x{size[0]} has another aspect ratio than its frames "
+        f"of {frame_size[1]}x{frame_size[0]}",
       )
 
 
@@ -238,7 +238,7 @@ def _same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _voc_folders(root: pathlib.Path) -> list[pathlib.Path]:
-  """Find year folders at `root`, in it, and in its VOCdevkit."""
+  """Find the year folders: `root`, or those in it or in its VOCdevkit."""
   places = [root, *root.glob("*"), *root.glob("VOCdevkit/*")]
   return sorted(place for place in places if _is_voc(place))
 
@@ -249,9 +249,11 @@ def _is_voc(folder: pathlib.Path) -> bool:
 
 
 def _voc_tasks(root: pathlib.Path) -> Iterator[Task]:
-  """Yield the checks of a VOC year folder: its lists, then its stills."""
-  pictures = {p.stem: p for p in files.listing(root / folders.FRAMES)}
-  masked = {p.stem for kind in _VOC_MASKS for p in files.listing(root / kind)}
+  """Yield the checks of a VOC year folder: its lists, then its pictures."""
+  pictures = {p.stem: p for p in files.list_files(root / folders.FRAMES)}
+  masked = {
+    p.stem for kind in _VOC_MASKS for p in files.list_files(root / kind)
+  }
   listed = {}
   lists = sorted((root / "ImageSets" / "Segmentation").glob("*.txt"))
   if not lists:
@@ -261,30 +263,32 @@ def _voc_tasks(root: pathlib.Path) -> Iterator[Task]:
     for name in path.read_text(errors="replace").split():
       listed.setdefault(name, path)
   names = sorted(set(pictures) | masked | set(listed))
-  for start in range(0, len(names), _STILLS_PER_TASK):
-    some = names[start : start + _STILLS_PER_TASK]
+  for start in range(0, len(names), _PICTURES_PER_TASK):
+    group = names[start : start + _PICTURES_PER_TASK]
     yield functools.partial(
-      _check_stills, root, some, pictures, masked | set(listed), listed
+      _check_pictures, root, group, pictures, masked | set(listed), listed
     )
 
 
-def _check_stills(
+def _check_pictures(
   root: pathlib.Path,
   names: list[str],
   pictures: dict[str, pathlib.Path],
   needs_masks: set[str],
   listed: dict[str, pathlib.Path],
 ) -> Iterator[Problem]:
-  """Check pictures and, where a list or one mask asks for them, masks."""
+  """Check pictures, and the masks of those in a list or with one mask."""
   for name in names:
     size = None
     if name in pictures:
       size, problems = files.try_image(pictures[name])
       yield from problems
     else:
-      why = f" ({listed[name]} names it)" if name in listed else ""
+      origin = f" ({listed[name]} names it)" if name in listed else ""
       path = root / folders.FRAMES / f"{name}.jpg"
-      yield Problem(path, f"picture is missing, a mask or list needs it{why}")
+      yield Problem(
+        path, f"picture is missing, a mask or list needs it{origin}"
+      )
     if name in needs_masks:
       for kind in _VOC_MASKS:
         path = root / kind / f"{name}.png"
@@ -292,7 +296,7 @@ def _check_stills(
 
 
 def main(arguments: list[str] | None = None) -> int:
-  """Run the command line; return its exit status."""
+  """Run the command line and return its exit status."""
   parser = argparse.ArgumentParser(
     prog="python -m foregan_jax.data.check",
     description="List every problem of a DAVIS or VOC data set.",
@@ -305,7 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
   if problems:
     print(f"{len(problems)} problems in {root}")
     return 1
-  print(f"{root} is in order")
+  print(f"no problems in {root}")
   return 0
 
 

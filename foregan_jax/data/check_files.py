@@ -1,4 +1,4 @@
-"""Checks of single files, each yielding problems instead of raising."""
+"""Checks of single files; they yield problems instead of raising."""
 
 import os
 import pathlib
@@ -9,19 +9,24 @@ import numpy as np
 
 from foregan_jax.media import images
 
-# Palette masks hold a few objects; more ids mean grey levels of a soft mask.
+# Palette masks hold a few ids; more values are grey levels of a soft mask.
 _MAX_IDS = 64
 
 
 class Problem(NamedTuple):
-  """What is wrong with which file."""
+  """A problem of one file.
+
+  Attributes:
+    path: the file or folder.
+    reason: what is wrong with it.
+  """
 
   path: pathlib.Path
   reason: str
 
 
 def subfolders(folder: pathlib.Path) -> set[str]:
-  """Name the folders in a folder; none if it does not exist."""
+  """Return the names of the folders in a folder; none if it is missing."""
   if not folder.is_dir():
     return set()
   with os.scandir(folder) as entries:
@@ -30,8 +35,8 @@ def subfolders(folder: pathlib.Path) -> set[str]:
     }
 
 
-def listing(folder: pathlib.Path) -> list[pathlib.Path]:
-  """List the files in a folder by name; none if it does not exist."""
+def list_files(folder: pathlib.Path) -> list[pathlib.Path]:
+  """List the files in a folder by name; none if it is missing."""
   if not folder.is_dir():
     return []
   with os.scandir(folder) as entries:
@@ -40,22 +45,29 @@ def listing(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def missing_numbers(
-  paths: list[pathlib.Path], what: str, *, step: int, last: int
+  paths: list[pathlib.Path], kind: str, *, step: int, last: int
 ) -> Iterator[Problem]:
-  """Find gaps in a row of files numbered in steps of `step` up to `last`."""
+  """Yield a problem for each gap in a numbered series of files.
+
+  Args:
+    paths: the files; their stems are numbers.
+    kind: "frame" or "mask", for the message.
+    step: difference between neighbouring numbers.
+    last: the series ends at this number.
+  """
   numbers = {int(p.stem) for p in paths}
   for number in range(min(numbers), last + 1, step):
     if number not in numbers:
       name = f"{number:0{len(paths[0].stem)}d}{paths[0].suffix}"
       yield Problem(
-        paths[0].with_name(name), f"{what} is missing, its neighbours exist"
+        paths[0].with_name(name), f"{kind} is missing, its neighbours exist"
       )
 
 
 def try_image(
   path: pathlib.Path,
 ) -> tuple[tuple[int, int] | None, list[Problem]]:
-  """Decode a picture; return its size (h, w), or None and the problem."""
+  """Decode a picture and return its size (h, w), or None and the problem."""
   try:
     return images.read_image(path).shape[:2], []
   except images.DataError as error:
@@ -66,11 +78,11 @@ def compare_sizes(
   path: pathlib.Path,
   size: tuple[int, ...],
   expected: tuple[int, ...],
-  like: str,
+  reference: str,
 ) -> Iterator[Problem]:
-  """Yield a problem if two sizes (h, w) differ."""
+  """Yield a problem if a size (h, w) differs from that of `reference`."""
   try:
-    images.check_size(path, size, expected, like)
+    images.check_size(path, size, expected, reference)
   except images.DataError as error:
     yield Problem(error.path, error.reason)
 
@@ -81,7 +93,7 @@ def check_mask(
   *,
   needs_object: bool,
 ) -> Iterator[Problem]:
-  """Check that a mask can be read, has its frame's size, and holds ids."""
+  """Check that a mask is readable, has its frame's size, and holds ids."""
   try:
     labels = images.read_labels(path)
   except images.DataError as error:

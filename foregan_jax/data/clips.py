@@ -1,4 +1,4 @@
-"""Clips of annotated videos at random times, for propagators."""
+"""Clips of annotated videos at random times, to train propagators."""
 
 import dataclasses
 import os
@@ -11,53 +11,52 @@ from jaxtyping import UInt8
 
 from foregan_jax.data import video_folders
 from foregan_jax.data.prepared import records
-from foregan_jax.data.prepared import videos as prepared_videos
 from foregan_jax.media import images
 
 
 @runtime_checkable
-class Videos(Protocol):
-  """What `Clips` cuts from: a DAVIS folder, or prepared records.
+class Reader(Protocol):
+  """A reader of annotated frames: `video_folders.Folder` or `VideoRecords`.
 
   Attributes:
-    path: where the videos are listed.
-    known: by name, the times of the annotated frames.
+    path: the list of the videos, for error messages.
+    annotated: by video name, the times of the annotated frames.
   """
 
   path: pathlib.Path
-  known: dict[str, list[int]]
+  annotated: dict[str, list[int]]
 
   def read(
     self, name: str, time: int
   ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """Read an annotated frame and its labels, of one size."""
+    """Read an annotated frame as RGB, and its labels of the same size."""
 
 
-def find(
+def open_reader(
   root: str | os.PathLike, *, year: str, split: str, resolution: str
-) -> Videos:
-  """Opens a DAVIS folder, or what `prepared.videos` prepared from one.
+) -> Reader:
+  """Open a split of a DAVIS folder, original or prepared.
 
   Raises:
-    DataError: if it is neither, or the split is not there.
+    DataError: if the folder is neither, or has no such split.
   """
   lists = dict(year=year, split=split, resolution=resolution)
   if records.is_prepared(root):
-    return prepared_videos.Records(root, **lists)
+    return records.VideoRecords(root, **lists)
   return video_folders.Folder(pathlib.Path(root), **lists)
 
 
 @dataclasses.dataclass(frozen=True)
 class Skips:
-  """How many frames a clip leaves out between two of its own.
+  """The numbers of frames to skip between two frames of a clip.
 
-  From 0 to a bound that grows, so that motion gets faster as learning goes on
-  (RGMP; the numbers are STM's).
+  They are drawn from 0 to a bound. The bound grows during training, so that
+  motion gets faster (RGMP; the numbers are STM's).
 
   Attributes:
     most: the last bound.
-    raise_by: how much the bound grows at once.
-    every: steps from one rise to the next; 0: the last bound at once.
+    raise_by: increment of the bound.
+    every: steps between two increments; 0: the last bound from the start.
   """
 
   most: int
@@ -65,17 +64,17 @@ class Skips:
   every: int
 
   def bound(self, step: int) -> int:
-    """Returns the bound at a training step."""
+    """Return the bound at a training step."""
     if not self.every:
       return self.most
     return min(self.most, self.raise_by * (step // self.every))
 
 
 class Clips:
-  """A split of a DAVIS data set; `source.draw` is for training.
+  """A source of random clips from a split; `source.draw` is for training.
 
   Attributes:
-    names: of the videos with `clip_len` annotated frames or more.
+    names: names of the videos with at least `clip_len` annotated frames.
   """
 
   def __init__(
@@ -92,48 +91,50 @@ class Clips:
     """Find the videos; no picture is read yet.
 
     Args:
-      root: folder that holds JPEGImages, Annotations and ImageSets, or what
-        `prepared.videos` prepared from one.
-      year: "2016" or "2017", the folder of ImageSets to take the list from.
+      root: folder that holds JPEGImages, Annotations and ImageSets, or the
+        folder that `prepared.videos` made from it.
+      year: "2016" or "2017", the folder of ImageSets with the list.
       split: the list's name, such as "train".
       resolution: folder below JPEGImages; "" if there is exactly one.
       size: (h, w) of the frames.
       clip_len: frames of a clip.
-      skips: see there.
+      skips: numbers of frames to skip.
 
     Raises:
-      DataError: naming the list, folder or file that is missing or odd, or
-        the list of which no video has enough annotated frames.
+      DataError: naming the list, folder or file that is missing or invalid, or
+        the list in which no video has enough annotated frames.
     """
     self._size = (int(size[0]), int(size[1]))
     self._clip_len = clip_len
     self._skips = skips
-    self._source = find(root, year=year, split=split, resolution=resolution)
-    known = self._source.known
-    self.names = tuple(n for n in known if len(known[n]) >= clip_len)
+    self._reader = open_reader(
+      root, year=year, split=split, resolution=resolution
+    )
+    annotated = self._reader.annotated
+    self.names = tuple(n for n in annotated if len(annotated[n]) >= clip_len)
     if not self.names:
       raise images.DataError(
-        self._source.path,
+        self._reader.path,
         f"no video has {clip_len} annotated frames (data.clip_len)",
       )
 
   def __len__(self) -> int:
-    """Count the videos."""
+    """Return the number of videos."""
     return len(self.names)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    """Read a clip at a time that follows from the index."""
+    """Read a clip at a time that depends on the index only."""
     return self.draw(index, np.random.default_rng(int(index)), 0)
 
   def draw(
     self, index: int, rng: np.random.Generator, step: int
   ) -> dict[str, np.ndarray]:
-    """Read a clip of a video at a random time, half of them backwards.
+    """Read a clip of a video at a random time; half of the clips run backwards.
 
     Args:
-      index: of the video.
-      rng: the source of chance.
-      step: of training, on which the skips depend.
+      index: number of the video.
+      rng: random number generator.
+      step: training step; it determines the bound of the skips.
 
     Returns:
       `video` uint8 [t, h, w, 3], and `labels` uint8 [t, h, w, 1]: object ids
@@ -143,22 +144,22 @@ class Clips:
       DataError: naming the file that is broken.
     """
     name = self.names[int(index)]
-    known = self._source.known[name]
+    annotated = self._reader.annotated[name]
     steps = self._clip_len - 1
-    room = (len(known) - 1) // steps  # the longest stride that fits
-    most = min(self._skips.bound(step) + 1, room)
+    longest = (len(annotated) - 1) // steps  # the longest stride that fits
+    most = min(self._skips.bound(step) + 1, longest)
     strides = rng.integers(1, most + 1, steps)
     times = np.concatenate([[0], np.cumsum(strides)])
-    times += rng.integers(len(known) - times[-1])
+    times += rng.integers(len(annotated) - times[-1])
     if rng.random() < 0.5:
       times = times[::-1]
-    read = [self._read(name, known[t]) for t in times]
-    video, labels = (np.stack(x) for x in zip(*read, strict=True))
+    frames = [self._read(name, annotated[t]) for t in times]
+    video, labels = (np.stack(x) for x in zip(*frames, strict=True))
     return {"video": video, "labels": labels}
 
   def _read(self, name: str, time: int):
-    image, labels = self._source.read(name, time)
+    image, labels = self._reader.read(name, time)
     h, w = self._size
-    # Ids are names, not numbers: nothing lies between two of them.
+    # Ids must not be interpolated: a value between two ids has no meaning.
     labels = cv2.resize(labels, (w, h), interpolation=cv2.INTER_NEAREST_EXACT)
     return images.resize_image(image, self._size), labels[..., None]

@@ -1,6 +1,6 @@
 """DAVIS folders as an indexable source of clips and of whole sequences.
 
-Training follows VOS-ForeGAN sec. 2.1: one sample per video, always its first
+Training samples follow VOS-ForeGAN sec. 2.1: one per video, always its first
 `clip_len` frames, because only frame 0 needs a mask.
 """
 
@@ -24,7 +24,7 @@ FLOW_SOURCES = ("auto", "flo", "dis", "zeros")
 _NUM_THREADS = os.cpu_count() or 1
 
 Sample = dict[str, np.ndarray]
-# The built-in map, or a thread pool's.
+# The built-in `map`, or that of a thread pool.
 Mapper = Callable[..., Iterable]
 
 
@@ -35,8 +35,8 @@ class Davis:
   uint8 [h, w, 1] (coverage 0..255), `flow_fwd` float32 [t-1, h, w, 2].
 
   Attributes:
-    names: every sequence of the list, in its order.
-    clip_names: those with at least `clip_len` frames; `len` counts these.
+    names: all sequences of the list, in its order.
+    clip_names: sequences with at least `clip_len` frames: the training samples.
   """
 
   def __init__(
@@ -56,19 +56,19 @@ class Davis:
 
     Args:
       root: folder that holds JPEGImages, Annotations and ImageSets.
-      year: "2016" or "2017", the folder of ImageSets to take the list from.
+      year: "2016" or "2017", the folder of ImageSets with the list.
       split: the list's name, such as "train" or "val".
       resolution: folder below JPEGImages; "" if there is exactly one.
-      objects: "merged" (all objects become one), "all" (each by itself, in
+      objects: "merged" (all objects become one), "all" (separate objects, in
         `sequence` only) or one object id.
       size: network size (h, w).
       clip_len: frames of a training sample.
-      flow: "flo" (files beside the frames), "dis" (estimated and cached),
-        "auto" (files where a video has them, else dis) or "zeros".
+      flow: "flo" (.flo files), "dis" (estimated and cached), "auto" ("flo" for
+        videos with .flo files, else "dis") or "zeros".
       flow_cache: folder for estimated flows; `root` may be read-only.
 
     Raises:
-      DataError: naming the list, folder or file that is missing or odd.
+      DataError: naming the list, folder or file that is missing or invalid.
       ValueError: if `flow` or `objects` is not one of the above.
     """
     if flow not in FLOW_SOURCES:
@@ -95,7 +95,7 @@ class Davis:
     for name in self.names:
       if name not in self.clip_names:
         logging.info(
-          "%s has %d frames, fewer than a clip of %d: no sample of %s",
+          "%s has %d frames, fewer than clip_len (%d): no sample, list %s",
           name,
           self.num_frames(name),
           clip_len,
@@ -116,7 +116,7 @@ class Davis:
     }
 
   def num_frames(self, name: str) -> int:
-    """Count the frames of a sequence on disk."""
+    """Return the number of frames of a sequence on disk."""
     return len(self._videos[name].frames)
 
   def object_ids(self, name: str) -> tuple[int, ...]:
@@ -135,21 +135,24 @@ class Davis:
 
     Args:
       name: one of `names`.
-      num_frames: stop after so many frames; None for all.
-      objects: overrides the source's own choice; None keeps it.
+      num_frames: maximal number of frames; None: all.
+      objects: overrides `objects` of the source; None: no override.
 
     Returns:
-      name; frames uint8 [T, h, w, 3], ref_mask uint8 [h, w, n] of n objects,
-      flow_fwd and flow_bwd float32 [T-1, h, w, 2], all at network size;
-      labels, a list of T native uint8 [H, W] (0, 1..n = the objects, 255 void;
-      None where there is no mask); native_size (H, W); native_frame(t), RGB
-      uint8 [H, W, 3], read when called; background(t), RGB uint8 [h, w, 3] at
-      network size, what is behind the objects, read when called, None where
-      the data do not say; paths of the frames.
+      A dict with
+      name;
+      at network size: frames uint8 [T, h, w, 3], ref_mask uint8 [h, w, n] of n
+      objects, flow_fwd and flow_bwd float32 [T-1, h, w, 2], and background(t),
+      the true background as RGB uint8 [h, w, 3], None if it is unknown;
+      at native size: labels, a list of T uint8 [H, W] (0, 1..n = the objects,
+      255 void; None without a mask), native_size (H, W), and native_frame(t),
+      RGB uint8 [H, W, 3];
+      paths of the frames.
+      background and native_frame read the file when they are called.
 
     Raises:
-      DataError: naming the file that is broken, or the empty first mask; the
-        two that read when called raise it then.
+      DataError: naming the file that is broken, or the empty first mask;
+        background and native_frame raise it when they are called.
     """
     if name not in self._videos:
       raise ValueError(f"sequence {name!r} is not one of {list(self.names)}")
@@ -174,9 +177,9 @@ class Davis:
         "paths": list(video.frames[:count]),
       }
 
-  def prepare(self, *, show_progress: bool) -> None:
-    """Estimate the flows that training will ask for, in parallel, once."""
-    todo = [i for i in range(len(self)) if not self._is_prepared(i)]
+  def cache_flows(self, *, show_progress: bool) -> None:
+    """Estimate the missing flows of the training samples, in parallel."""
+    todo = [i for i in range(len(self)) if not self._has_flows(i)]
     if not todo:
       return
     with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
@@ -188,7 +191,7 @@ class Davis:
       )
       collections.deque(samples, maxlen=0)
 
-  def _is_prepared(self, index: int) -> bool:
+  def _has_flows(self, index: int) -> bool:
     video = self._videos[self.clip_names[index]]
     if self.flow == "zeros" or self._flo[video.name] is not None:
       return True
@@ -212,7 +215,7 @@ class Davis:
   def _frames(
     self, video: folders.Video, count: int, mapper: Mapper
   ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Read frames at network size; also return their native size."""
+    """Read frames at network size, and their native size."""
 
     def read(path):
       image = images.read_image(path)
@@ -256,7 +259,7 @@ class Davis:
   def _ref_mask(
     self, labels: np.ndarray, video: folders.Video, objects: str | int
   ) -> np.ndarray:
-    # The toolkit counts objects by the highest id of the first mask.
+    # As in the DAVIS toolkit, the highest id is the number of objects.
     count = int(np.where(labels == images.VOID, 0, labels).max())
     if not count:
       raise images.DataError(
@@ -276,9 +279,9 @@ class Davis:
     direction: str,
     mapper: Mapper,
   ) -> np.ndarray:
-    """Read or estimate the flows between neighbours of `frames`.
+    """Read or estimate the flows between neighbouring frames.
 
-    Files hold forward flows only, so backward ones are always estimated.
+    Files hold forward flows only, so backward flows are always estimated.
     """
     flo = self._flo[video.name]
 

@@ -1,7 +1,7 @@
 """Optical flow: .flo files, OpenCV's DIS estimator, and a cache on disk.
 
 A flow is float32 [h, w, 2], (dx, dy) in pixels of its own grid.
-`flow_fwd[t]` maps frame t to t+1 and lives on frame t.
+`flow_fwd[t]` maps frame t to t+1 and is defined on frame t.
 """
 
 import os
@@ -25,7 +25,7 @@ _FLOAT_BYTES = 4
 _PNG_SCALE = 64.0
 _PNG_ZERO = 2**15
 _PNG_MAX = 2**16 - 1
-# Level 1 writes 5 times faster than the default and is hardly larger.
+# Level 1 writes 5 times faster than the default; files are hardly larger.
 _PNG_OPTIONS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 DIRECTIONS = ("fwd", "bwd")
@@ -35,7 +35,8 @@ def read_flo(path: str | os.PathLike) -> Float32[np.ndarray, "h w 2"]:
   """Read a Middlebury .flo file.
 
   Raises:
-    DataError: wrong magic number, wrong length, or values that are not finite.
+    DataError: if the magic number or the length is wrong, or a value is not
+      finite.
   """
   content = images.read_bytes(path)
   height, width = _flo_size(path, content[: _FLO_HEADER.size])
@@ -77,7 +78,7 @@ def write_flo(
 
 
 def write_atomic(path: str | os.PathLike, content: bytes) -> None:
-  """Write a file so that no reader ever sees a part of it."""
+  """Write a file atomically: readers never see a partial file."""
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
@@ -91,7 +92,7 @@ def write_atomic(path: str | os.PathLike, content: bytes) -> None:
 def resize(
   flow: Float32[np.ndarray, "h w 2"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "H W 2"]:
-  """Scale a flow to the grid `size` = (h, w), and its vectors with it.
+  """Resize a flow to the grid `size` = (h, w), and scale its vectors.
 
   dx is multiplied by the ratio of widths, dy by the ratio of heights.
   """
@@ -113,14 +114,14 @@ def estimate(
   Source: Kroeger et al., "Fast optical flow using dense inverse search",
   ECCV 2016.
   """
-  # The estimator keeps buffers, so that threads cannot share one.
+  # One estimator per call: it has buffers, which threads cannot share.
   estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
   grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (frame0, frame1)]
   return estimator.calc(grey[0], grey[1], None)
 
 
 def encode_png(flow: Float32[np.ndarray, "h w 2"]) -> bytes:
-  """Encode a flow as KITTI's 16-bit PNG: steps of 1/64, at most 512 pixels."""
+  """Encode a flow as KITTI's 16-bit PNG: steps of 1/64, up to 512 pixels."""
   values = np.rint(flow * _PNG_SCALE) + _PNG_ZERO
   planes = np.ones((*flow.shape[:2], 3), np.uint16)
   # KITTI stores (u, v, valid) as RGB; OpenCV writes BGR.
@@ -138,20 +139,21 @@ def decode_png(content: bytes) -> Float32[np.ndarray, "h w 2"] | None:
 
 
 class FlowCache:
-  """DIS flows on disk, computed when first asked for.
+  """A cache of DIS flows on disk; each flow is computed on first access.
 
   Files are `<folder>/<h>x<w>/<video key>/<direction>/<frame>.png`. The key
   must change with the pictures. Several threads and processes may share one
-  folder: files appear atomically, at worst a flow is computed twice.
+  folder: files appear atomically, in the worst case a flow is computed twice.
   """
 
   def __init__(self, folder: str | os.PathLike):
+    """Set the folder; it need not exist yet."""
     self.folder = pathlib.Path(folder)
 
   def path(
     self, key: str, direction: str, index: int, size: tuple[int, int]
   ) -> pathlib.Path:
-    """Return where a flow lies, whether or not it exists yet."""
+    """Return the path of a flow; the file may not exist yet."""
     if direction not in DIRECTIONS:
       raise ValueError(f"direction {direction!r} is not one of {DIRECTIONS}")
     name = f"{size[0]}x{size[1]}"
@@ -163,22 +165,29 @@ class FlowCache:
     direction: str,
     index: int,
     size: tuple[int, int],
-    frames: Callable[[], tuple[np.ndarray, np.ndarray]],
+    read_frames: Callable[[], tuple[np.ndarray, np.ndarray]],
   ) -> Float32[np.ndarray, "h w 2"]:
-    """Return one flow; `frames()` gives the two pictures if it is not there.
+    """Read one flow, or compute it if it is missing or damaged.
 
-    The value is always the rounded one, so that a first run and a later one
-    see identical numbers.
+    The result always has the rounding of the PNG, so that the first run and
+    later runs get identical numbers.
+
+    Args:
+      key: identifies the video and its pictures.
+      direction: "fwd" or "bwd".
+      index: number of the transition.
+      size: (h, w) of the flow.
+      read_frames: returns the two pictures; called only to compute the flow.
 
     Raises:
-      DataError: if the folder cannot be written.
+      DataError: if the folder is not writable.
     """
     path = self.path(key, direction, index, size)
     if path.exists():
       flow = decode_png(path.read_bytes())
       if flow is not None and flow.shape[:2] == size:
         return flow
-    content = encode_png(estimate(*frames()))
+    content = encode_png(estimate(*read_frames()))
     try:
       write_atomic(path, content)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Where the files of a DAVIS data set lie: lists, frames, masks, flows.
+"""Paths of the files of a DAVIS data set: lists, frames, masks, flows.
 
-Nothing here opens a picture. The loader and the checker share it, so that
-both mean the same by "missing".
+This module opens no picture. The loader and the checker share it, so that both
+agree on which files are missing.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ _FLOWS = "OpticalFlow*"
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-  """Where the files of one sequence lie.
+  """The files of one sequence.
 
   Attributes:
     name: the folder's name.
-    frames: pictures in order of time.
-    masks: the mask of each frame, None where there is none.
+    frames: paths of the pictures in order of time.
+    masks: the path of each frame's mask, None without one.
   """
 
   name: str
@@ -35,13 +35,17 @@ class Video:
 
   @functools.cached_property
   def key(self) -> str:
-    """Name plus a fingerprint of the pictures, to key caches with."""
+    """Return the name plus a checksum of file names and sizes, for caches."""
     parts = [f"{path.name}:{path.stat().st_size}" for path in self.frames]
     return f"{self.name}-{zlib.crc32(';'.join(parts).encode()):08x}"
 
 
 def find_resolution(root: pathlib.Path, resolution: str) -> str:
-  """Return `resolution`, or the only folder of JPEGImages if it is empty."""
+  """Return `resolution`, or the only folder of JPEGImages if it is "".
+
+  Raises:
+    DataError: if there is no such folder, or the choice is ambiguous.
+  """
   folder = root / FRAMES
   if not folder.is_dir():
     raise images.DataError(
@@ -53,18 +57,18 @@ def find_resolution(root: pathlib.Path, resolution: str) -> str:
   if resolution:
     if resolution not in found:
       raise images.DataError(
-        folder, f"no resolution {resolution!r} here, there is {found}"
+        folder, f"no resolution {resolution!r} here, only {found}"
       )
     return resolution
   if len(found) != 1:
     raise images.DataError(
-      folder, f"name the resolution to use, there are {len(found)}: {found}"
+      folder, f"set the resolution, there are {len(found)}: {found}"
     )
   return found[0]
 
 
 def _suggestion(root: pathlib.Path) -> str:
-  """Say so if the data set lies one folder further down."""
+  """Return a hint if the data set lies one folder below."""
   if not root.is_dir():
     return " (the folder does not exist)"
   for name in sorted(_folders(root)):
@@ -83,23 +87,27 @@ def _folders(path: pathlib.Path) -> list[str]:
 def find_list(
   root: pathlib.Path, year: str, split: str, resolution: str
 ) -> pathlib.Path:
-  """Find the list of a split, in the releases' two customary places."""
+  """Find the list of a split, in one of the two places of the releases.
+
+  Raises:
+    DataError: if there is no such list.
+  """
   places = [root / LISTS / year / f"{split}.txt"]
-  if year == "2016":  # The 2016 release named the folder by resolution.
+  if year == "2016":  # The 2016 release names the folder by resolution.
     places.append(root / LISTS / resolution / f"{split}.txt")
   for place in places:
     if place.is_file():
       return place
-  there = sorted(
+  present = sorted(
     str(path.relative_to(root)) for path in (root / LISTS).glob("*/*.txt")
   )
   raise images.DataError(
-    places[0], f"list of split {split!r} is missing, there is {there}"
+    places[0], f"list of split {split!r} is missing, there are only {present}"
   )
 
 
 def read_list(path: pathlib.Path) -> list[str]:
-  """Read a list's sequence names, each once, in order.
+  """Read the sequence names of a list in order, without duplicates.
 
   A line is a name, or as in 2016 `/JPEGImages/480p/bear/00000.jpg ...`.
 
@@ -114,7 +122,7 @@ def read_list(path: pathlib.Path) -> list[str]:
     parts = [part for part in fields[0].split("/") if part]
     names[parts[-2] if len(parts) > 1 else parts[0]] = None
   if not names:
-    raise images.DataError(path, "the list names no sequence")
+    raise images.DataError(path, "list is empty, expected sequence names")
   return list(names)
 
 
@@ -122,7 +130,7 @@ def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
   """List a sequence's pictures in order of time.
 
   Raises:
-    DataError: if there is none, or the numbering is not without gaps.
+    DataError: if there is no picture, or the numbering has gaps.
   """
   frames = sorted(
     path
@@ -151,7 +159,7 @@ def _files(folder: pathlib.Path) -> list[str]:
 
 
 def scan(root: pathlib.Path, resolution: str, name: str) -> Video:
-  """Find one sequence's files.
+  """Find the files of one sequence.
 
   Raises:
     DataError: if the folder, all its frames, or its first mask is missing.
@@ -177,10 +185,10 @@ def scan(root: pathlib.Path, resolution: str, name: str) -> Video:
 def find_background(
   root: pathlib.Path, resolution: str, video: Video, t: int
 ) -> pathlib.Path | None:
-  """Find the picture of what is behind the objects of frame t, if there is one.
+  """Find the picture of the true background of frame t; None without one.
 
-  It lies where the demo data has it, `Background/<res>/<video>`, and is named
-  like the frame; DAVIS itself has none.
+  The demo data have it in `Background/<res>/<video>`, under the frame's name.
+  DAVIS has no true backgrounds.
   """
   folder = root / BACKGROUNDS / resolution / video.name
   stem = video.frames[t].stem
@@ -191,16 +199,16 @@ def find_background(
 def find_flo(
   root: pathlib.Path, resolution: str, video: Video
 ) -> tuple[pathlib.Path, ...] | None:
-  """Find a sequence's .flo files: file k = flow from frame k to k+1.
+  """Find the .flo files of a sequence: file k = flow from frame k to k+1.
 
-  They lie in `OpticalFlow*/<res>/<video>`, or in any other folder there
-  (VOS-ForeGAN has `OpticalFlows/training`), with five digits or six.
+  They lie in `OpticalFlow*/<res>/<video>`, or in `OpticalFlow*/*/<video>`
+  (VOS-ForeGAN has `OpticalFlows/training`). Names have five or six digits.
 
   Returns:
-    one file per transition, or None if the sequence has no such folder.
+    One path per transition, or None if the sequence has no such folder.
 
   Raises:
-    DataError: if there are some, but one of them is missing.
+    DataError: if the folder exists, but a file is missing.
   """
   folder = find_flow_folder(root, resolution, video.name)
   if folder is None:
@@ -221,7 +229,7 @@ def find_flo(
 def find_flow_folder(
   root: pathlib.Path, resolution: str, name: str
 ) -> pathlib.Path | None:
-  """Find the folder with a sequence's .flo files, None if there is none."""
+  """Find the folder with the .flo files of a sequence; None without one."""
   for pattern in (f"{_FLOWS}/{resolution}/{name}", f"{_FLOWS}/*/{name}"):
     for folder in sorted(root.glob(pattern)):
       if next(folder.glob("*.flo"), None) is not None:

@@ -1,9 +1,8 @@
-"""Folders of stills whose objects are told apart.
+"""Folders of pictures with instance masks.
 
-Two layouts are known. VOC: a folder with `JPEGImages`, `SegmentationObject`
-and `ImageSets/Segmentation`, or a devkit whose folders (one per year) are
-such. DAVIS: the first frame of every video, whose mask is the one that test
-sets give away too.
+Two layouts are supported. VOC: a folder with `JPEGImages`, `SegmentationObject`
+and `ImageSets/Segmentation`, or a devkit with such folders (one per year).
+DAVIS: the first frame of every video, whose mask the test sets include too.
 """
 
 import pathlib
@@ -16,37 +15,37 @@ from foregan_jax.media import images
 
 _VOC_MASKS = "SegmentationObject"
 _VOC_LISTS = pathlib.Path("ImageSets", "Segmentation")
-_DAVIS_YEARS = ("2017", "2016")  # 2017 tells the objects apart
+_DAVIS_YEARS = ("2017", "2016")  # only 2017 separates the objects
 
 
 class Folder:
-  """The stills of one split of a folder; see `instances.Stills`.
+  """The pictures of one split of a folder; an `instances.Reader`.
 
   Attributes:
-    names: of the stills.
-    paths: of each still's picture and mask.
+    names: names of the pictures.
+    paths: the paths of each picture and its mask.
   """
 
   def __init__(self, root: pathlib.Path, split: str, resolution: str):
-    """Find the stills; none is opened yet.
+    """Find the pictures; none is opened yet.
 
     Raises:
       DataError: naming the list, picture or mask that is missing, or the
-        folder that has neither layout or no still at all.
+        folder that has neither layout or no picture.
     """
     years = _voc_folders(root)
     found = {} if years else _scan_davis(root, split, resolution)
     for year in years:
       found |= _scan_voc(year, split, prefix="" if year == root else year.name)
     if not found:
-      raise images.DataError(root, f"split {split!r} holds no still")
+      raise images.DataError(root, f"split {split!r} holds no picture")
     self.names = tuple(found)
     self.paths = tuple(found.values())
 
   def read(
     self, index: int
   ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """Read a picture and its labels.
+    """Read a picture as RGB, and its labels.
 
     Raises:
       DataError: naming the file that is broken or of another size.
@@ -66,7 +65,7 @@ def find_resolution(root: pathlib.Path, resolution: str) -> str:
 
 
 def _voc_folders(root: pathlib.Path) -> list[pathlib.Path]:
-  """List the folders in the layout of VOC: the root, or those below it."""
+  """List the folders in the layout of VOC: the root, or those in it."""
   if (root / _VOC_MASKS).is_dir():
     return [root]
   return sorted(path.parent for path in root.glob(f"*/{_VOC_MASKS}"))
@@ -75,23 +74,23 @@ def _voc_folders(root: pathlib.Path) -> list[pathlib.Path]:
 def _scan_voc(
   root: pathlib.Path, split: str, prefix: str
 ) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
-  """Map the names of a list to picture and mask."""
+  """Map the names in a list to the paths of picture and mask."""
   path = root / _VOC_LISTS / f"{split}.txt"
   names = images.read_bytes(path).decode().split()
   pictures, masks = (
     {
       p.stem: p
       for p in (root / folder).glob("*")
-      if p.suffix.lower() in endings
+      if p.suffix.lower() in suffixes
     }
-    for folder, endings in (
+    for folder, suffixes in (
       (folders.FRAMES, images.SUFFIXES),
       (_VOC_MASKS, (".png",)),
     )
   )
   for name in names:
-    for there, folder in ((pictures, folders.FRAMES), (masks, _VOC_MASKS)):
-      if name not in there:
+    for present, folder in ((pictures, folders.FRAMES), (masks, _VOC_MASKS)):
+      if name not in present:
         raise images.DataError(
           root / folder / name, f"file is missing, {path} lists it"
         )
@@ -102,7 +101,7 @@ def _scan_voc(
 def _scan_davis(
   root: pathlib.Path, split: str, resolution: str
 ) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
-  """Map the names of videos to their first frame and its mask."""
+  """Map the names of videos to the paths of their first frame and its mask."""
   resolution = folders.find_resolution(root, resolution)
   if (root / folders.LISTS).is_dir():
     has_list = lambda y: (root / folders.LISTS / y / f"{split}.txt").is_file()

@@ -1,4 +1,4 @@
-"""Square stills with instance masks: what pseudo-videos are made from."""
+"""Square pictures with instance masks, from which pseudo-videos are made."""
 
 import os
 import pathlib
@@ -9,17 +9,16 @@ import numpy as np
 from jaxtyping import UInt8
 
 from foregan_jax.data import instance_folders
-from foregan_jax.data.prepared import instances as prepared_instances
 from foregan_jax.data.prepared import records
 from foregan_jax.media import images
 
 
 @runtime_checkable
-class Stills(Protocol):
-  """What `Instances` cuts its squares from: a folder, or prepared records.
+class Reader(Protocol):
+  """A reader of whole pictures: `instance_folders.Folder`, `InstanceRecords`.
 
   Attributes:
-    names: of the stills.
+    names: names of the pictures.
   """
 
   names: tuple[str, ...]
@@ -27,25 +26,25 @@ class Stills(Protocol):
   def read(
     self, index: int
   ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """Read a picture and its labels, of one size."""
+    """Read a picture as RGB, and its labels of the same size."""
 
 
-def find(root: os.PathLike | str, split: str, resolution: str) -> Stills:
-  """Opens a folder of stills, or what `prepared.instances` prepared from one.
+def open_reader(root: os.PathLike | str, split: str, resolution: str) -> Reader:
+  """Open a split of pictures with instance masks, original or prepared.
 
   Raises:
-    DataError: if it is neither, or the split is not there.
+    DataError: if the folder is neither, or has no such split.
   """
   if records.is_prepared(root):
-    return prepared_instances.Records(root, split, resolution)
+    return records.InstanceRecords(root, split, resolution)
   return instance_folders.Folder(pathlib.Path(root), split, resolution)
 
 
 class Instances:
-  """An indexable source of stills whose objects are told apart.
+  """An indexable source of square pictures with instance masks.
 
   Attributes:
-    names: of the stills.
+    names: names of the pictures.
   """
 
   def __init__(
@@ -56,29 +55,30 @@ class Instances:
     size: int,
     resolution: str = "",
   ):
-    """Find the stills of a split; none is opened yet.
+    """Find the pictures of a split; none is opened yet.
 
     Args:
-      root: a folder that `find` knows.
+      root: a folder for `open_reader`.
       split: the list's name, such as "train". DAVIS folders without any list
-        give all their videos with a mask, whatever the split.
+        give all their videos with a mask, for every split.
       size: side of the squares, pixels.
-      resolution: DAVIS only, folder below JPEGImages; "" if there is just one.
+      resolution: DAVIS only, folder below JPEGImages; "" if there is exactly
+        one.
 
     Raises:
       DataError: naming the list, picture or mask that is missing, or the
-        folder that has no known layout or no still at all.
+        folder that has no known layout or no picture.
     """
     self._size = size
-    self._stills = find(root, split, resolution)
-    self.names = self._stills.names
+    self._reader = open_reader(root, split, resolution)
+    self.names = self._reader.names
 
   def __len__(self) -> int:
-    """Count the stills."""
+    """Return the number of pictures."""
     return len(self.names)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    """Read a still: the largest square, as centred on its objects as can be.
+    """Read a picture: the largest square, centred on its objects if possible.
 
     Returns:
       `image`, uint8 [size, size, 3], and `labels`, uint8 [size, size, 1]:
@@ -87,7 +87,7 @@ class Instances:
     Raises:
       DataError: naming the file that is broken or of another size.
     """
-    picture, labels = self._stills.read(int(index))
+    picture, labels = self._reader.read(int(index))
     window = _window(labels)
     image = images.resize_image(picture[window], (self._size, self._size))
     return {
@@ -97,14 +97,16 @@ class Instances:
 
 
 def _window(labels: np.ndarray) -> tuple[slice, slice]:
-  """Return the largest square, slid to the middle of the objects' box."""
+  """Return the largest square, shifted to the centre of the objects' box."""
   objects = (labels > 0) & (labels < images.VOID)
   side = min(labels.shape)
   slices = []
   for axis, length in enumerate(labels.shape):
-    seen = np.flatnonzero(objects.any(axis=1 - axis))
-    middle = (seen[0] + seen[-1] + 1) / 2 if seen.size else length / 2
-    start = int(np.clip(round(middle - side / 2), 0, length - side))
+    occupied = np.flatnonzero(objects.any(axis=1 - axis))
+    centre = (
+      (occupied[0] + occupied[-1] + 1) / 2 if occupied.size else length / 2
+    )
+    start = int(np.clip(round(centre - side / 2), 0, length - side))
     slices.append(slice(start, start + side))
   return tuple(slices)
 

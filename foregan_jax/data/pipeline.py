@@ -1,4 +1,4 @@
-"""Grain pipelines: from an indexable source to an endless row of batches."""
+"""Grain pipelines: from an indexable source to endless batches."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
@@ -11,10 +11,10 @@ Batch = dict[str, Any]
 
 @runtime_checkable
 class Source(Protocol):
-  """Anything with a length and deterministic samples by index."""
+  """A source with a length and deterministic samples by index."""
 
   def __len__(self) -> int:
-    """Count the samples."""
+    """Return the number of samples."""
     ...
 
   def __getitem__(self, index: int) -> Batch:
@@ -23,16 +23,16 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Drawn(Protocol):
-  """A source whose samples are different each time."""
+class RandomSource(Protocol):
+  """A source whose samples also depend on random numbers and the step."""
 
   def draw(self, index: int, rng: np.random.Generator, step: int) -> Batch:
-    """Draw a sample for a training step; it follows from the arguments."""
+    """Draw a sample for a training step; it depends on the arguments only."""
     ...
 
 
 class Batches(Iterator[Batch]):
-  """Endless batches of this process; resumes exactly.
+  """Endless batches of this process; they resume exactly.
 
   The state is `{"next_index": n}`, the number of batches already taken. It is
   the same on every process, and for any number of them.
@@ -45,11 +45,11 @@ class Batches(Iterator[Batch]):
     return next(self._iterator)
 
   def get_state(self) -> dict[str, int]:
-    """Return where the next batch is, as plain JSON."""
+    """Return the position of the next batch, as plain JSON."""
     return {"next_index": int(self._iterator.get_state()["next_index"])}
 
   def set_state(self, state: dict[str, int]) -> None:
-    """Continue as `get_state` left off."""
+    """Continue from a state of `get_state`."""
     self._iterator.set_state({"next_index": int(state["next_index"])})
 
   def close(self) -> None:
@@ -69,20 +69,21 @@ def train_batches(
 ) -> Batches:
   """Shuffle, repeat and batch a source for one of several processes.
 
-  Every epoch has its own order. Process p of P gets the p-th of P equal
-  parts of each global batch, so that any P sees the same global batches.
+  Each epoch has its own order. Process p of P gets the p-th of P equal
+  parts of each global batch, so that every P gives the same global batches.
 
   Args:
-    source: the samples, numpy arrays of equal shapes; `Drawn` or not.
-    global_batch: samples of a batch over all processes.
-    seed: of the shuffling.
-    process_index: which process this is, from 0.
-    process_count: how many there are.
+    source: the samples, NumPy arrays of equal shapes; maybe a `RandomSource`.
+    global_batch: samples per batch over all processes.
+    seed: seed of the shuffling and of random samples.
+    process_index: index of this process, from 0.
+    process_count: number of processes.
     num_threads: threads that read samples.
-    prefetch: samples read ahead of need.
+    prefetch: samples to read ahead.
 
   Raises:
-    ValueError: if the source is empty, or processes do not divide the batch.
+    ValueError: if the source is empty, or the batch is not divisible by the
+      number of processes.
   """
   if len(source) == 0:
     raise ValueError(
@@ -92,22 +93,22 @@ def train_batches(
     raise ValueError(
       f"batch size {global_batch} is not divisible by {process_count} processes"
     )
-  drawn = isinstance(source, Drawn)
-  samples = range(len(source)) if drawn else source
+  is_random = isinstance(source, RandomSource)
+  samples = range(len(source)) if is_random else source
   dataset = grain.MapDataset.source(samples).seed(seed).shuffle().repeat()
-  if drawn:
-    # `place` counts on through the epochs: no two draws are alike, and what
-    # is drawn depends on nothing that a resumed run would have to remember.
+  if is_random:
+    # `position` counts over all epochs: each draw has its own seed, and no
+    # state must be saved for a resumed run.
     dataset = dataset.map_with_index(
-      lambda place, index: source.draw(
+      lambda position, index: source.draw(
         int(index),
-        np.random.default_rng([seed, place]),
-        place // global_batch,
+        np.random.default_rng([seed, position]),
+        position // global_batch,
       )
     )
-  # Sliced last: a slice before the shuffle would shuffle each part by itself.
-  # drop_remainder: there is none, but without it grain 0.2.18 divides the
-  # endless length as a float, which overflows for batches of one.
+  # Slice last: a slice before the shuffle would shuffle each part separately.
+  # drop_remainder: an endless row has no remainder, but without it grain 0.2.18
+  # divides the endless length as a float, which overflows for batches of one.
   dataset = dataset.batch(global_batch // process_count, drop_remainder=True)
   dataset = dataset[process_index::process_count]
   options = grain.ReadOptions(

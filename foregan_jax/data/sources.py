@@ -1,6 +1,8 @@
-"""Which data a config asks for."""
+"""The data sources of a config."""
 
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 
@@ -10,101 +12,106 @@ from foregan_jax.demo import render
 
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
 _FLOW = "auto"  # .flo files where a video has them, else estimated
+_PICTURES = "pictures"  # the only kind of sample that is evaluated as pictures
+# What is embedded, by the kind of sample: its folder beside the workdir, and
+# the arguments of `demo.dataset.prepare`.
+_DEMO: dict[str, tuple[str, dict[str, Any]]] = {
+  "videos": ("demo_data", {}),
+  "clips": ("demo_data", {}),
+  "instances": ("demo_data", {}),
+  _PICTURES: ("demo_stills", {"recipe": demo_dataset.SINGLES_RECIPE}),
+}
 
 
 def prepare(config, workdir: pathlib.Path) -> None:
-  """Makes what is made once: the demo world. Only process 0 calls it."""
+  """Render the demo data if the config uses them. Only process 0 calls it."""
   if config.data.kind == "demo":
-    demo_dataset.prepare(_root(config, workdir))
-  if config.data.kind == "demo_stills":
-    demo_dataset.prepare(_root(config, workdir), recipe=demo_dataset.SINGLES)
+    _, arguments = _DEMO[config.data.samples]
+    demo_dataset.prepare(_root(config, workdir), **arguments)
 
 
 def point_at(config, root: str) -> None:
-  """Changes a config so that it reads files of its layout below `root`."""
-  videos = "clip_len" in config.data
-  config.data.kind = "davis" if videos else "stills"
+  """Change a config in place to read files of its layout below `root`."""
+  config.data.kind = "files"
   config.data.root = root
-  if videos:
-    config.data.resolution = ""
+  config.data.resolution = ""
 
 
 def training(config, workdir: pathlib.Path, spec: dict):
-  """Returns the source of training samples: `len` and `[i]`.
+  """Return the source of training samples: `len(source)` and `source[i]`.
 
   Args:
     config: the run's config.
-    workdir: where flows are cached, and beside which the demo data lies.
+    workdir: flows are cached and demo data are rendered beside it.
     spec: shapes and dtypes of one batch, for random data.
+
+  Raises:
+    ValueError: for an unknown `data.samples` or `data.kind`.
   """
+  if config.data.samples not in _TRAINING:
+    raise ValueError(
+      f"data.samples is {config.data.samples!r}, but must be one of "
+      f"{', '.join(_TRAINING)}"
+    )
+  if config.data.kind not in ("files", "demo", "fake"):
+    raise ValueError(
+      f"data.kind is {config.data.kind!r}, but must be files, demo or fake"
+    )
   if config.data.kind == "fake":
     return fake.Fake(spec, seed=config.seed)
-  if "stills" in config.data.kind:
-    return _stills(config, workdir, config.data.train_split)
-  if "skips" in config.data:
-    return _clips(config, workdir)
-  if "still" in config.data:
-    return _instances(config, workdir)
-  source = _davis(config, workdir, config.data.train_split)
-  source.prepare(show_progress=jax.process_index() == 0)
-  if "stills" not in spec:
-    return source
-  d = config.data.stills
-  folder = d.root or _root(config, workdir) / render.STILLS
-  beside = instances.Instances(
-    folder, split=d.split, size=d.size, resolution=config.data.resolution
-  )
-  return streams.Streams(source, stills=beside)
+  return _TRAINING[config.data.samples](config, workdir, spec)
 
 
 def evaluation(config, workdir: pathlib.Path, split: str = ""):
-  """Returns whole sequences, or `stills.Stills`.
+  """Return the data to evaluate on: `davis.Davis` or `stills.Stills`.
 
   Args:
     config: the run's config.
-    workdir: as for `training`.
-    split: which; the one that is evaluated by default.
+    workdir: see `training`.
+    split: "" = `data.eval_split`.
   """
-  split = split or config.data.eval_split
-  if "stills" in config.data.kind:
-    return _stills(config, workdir, split)
-  if config.data.kind == "fake" and "clip_len" not in config.data:
-    return fake.FakeStills(size=config.data.size, seed=config.seed)
-  if config.data.kind == "fake":
+  d = config.data
+  split = split or d.eval_split
+  if d.samples == _PICTURES:
+    if d.kind == "fake":
+      return fake.FakeStills(size=d.still_size, seed=config.seed)
+    return _pictures(config, workdir, split)
+  if d.kind == "fake":
     return fake.FakeVideos(
-      size=(config.data.height, config.data.width),
-      num_frames=2 * config.data.clip_len,
-      seed=config.seed,
+      size=(d.height, d.width), num_frames=2 * d.clip_len, seed=config.seed
     )
-  return _davis(config, workdir, split)
+  return _sequences(config, workdir, split)
 
 
 def benchmark(config) -> str:
-  """Returns the name that results on the evaluation split go by."""
+  """Return the name of the evaluation data, for the folder of results."""
   d = config.data
-  if d.kind not in ("davis", "stills"):
-    return f"{d.kind}-{d.eval_split}"
-  # The folder's name, so that results on several data sets stand side by side.
+  if d.kind == "demo":
+    folder, _ = _DEMO[d.samples]
+    return f"{folder.removesuffix('_data')}-{d.eval_split}"
+  if d.kind == "fake":
+    return f"fake-{d.eval_split}"
+  # The folder's name, so that results of several data sets differ.
   name = pathlib.Path(d.root).resolve().name
-  year = f"-{d.year}" if d.kind == "davis" else ""
+  year = "" if d.samples == _PICTURES else f"-{d.year}"
   return f"{name}{year}-{d.eval_split}"
 
 
 def _root(config, workdir: pathlib.Path) -> pathlib.Path:
   if config.data.root:
     return pathlib.Path(config.data.root)
-  kind = config.data.kind
-  return workdir.parent / ("demo_data" if kind == "demo" else kind)
+  folder, _ = _DEMO[config.data.samples]
+  return workdir.parent / folder
 
 
-def _davis(config, workdir: pathlib.Path, split: str) -> davis.Davis:
+def _sequences(config, workdir: pathlib.Path, split: str) -> davis.Davis:
   d = config.data
   return davis.Davis(
     _root(config, workdir),
     year=d.year,
     split=split,
     resolution=d.resolution,
-    objects=_OBJECTS[d.objects] if d.objects in _OBJECTS else d.objects,
+    objects=_OBJECTS.get(d.objects, d.objects),
     size=(d.height, d.width),
     clip_len=d.clip_len,
     flow=_FLOW,
@@ -112,10 +119,31 @@ def _davis(config, workdir: pathlib.Path, split: str) -> davis.Davis:
   )
 
 
-def _clips(config, workdir: pathlib.Path) -> clips.Clips:
+def _pictures(config, workdir: pathlib.Path, split: str) -> stills.Stills:
+  d = config.data
+  root = _root(config, workdir)
+  if d.kind == "demo":
+    root = root / render.SINGLES
+  return stills.Stills(
+    root, split=split, size=d.still_size, slack=d.still_margin
+  )
+
+
+def _videos(config, workdir: pathlib.Path, spec: dict):
+  source = _sequences(config, workdir, config.data.train_split)
+  source.cache_flows(show_progress=jax.process_index() == 0)
+  if "instances" not in spec:
+    return source
+  d = config.data
+  second = _stills(config, workdir, d.stills_root, d.stills_split)
+  return streams.Streams(source, instances=second)
+
+
+def _clips(config, workdir: pathlib.Path, spec: dict) -> clips.Clips:
+  del spec
   d = config.data
   return clips.Clips(
-    # As it is written: what is prepared may lie in a cloud.
+    # Not a pathlib.Path: prepared data may be in a cloud.
     d.train_root or d.root or _root(config, workdir),
     year=d.year,
     split=d.train_split,
@@ -126,20 +154,27 @@ def _clips(config, workdir: pathlib.Path) -> clips.Clips:
   )
 
 
-def _instances(config, workdir: pathlib.Path) -> instances.Instances:
+def _instances(config, workdir: pathlib.Path, spec: dict):
+  del spec
   d = config.data
-  demo_stills = _root(config, workdir) / render.STILLS
+  return _stills(config, workdir, d.train_root, d.train_split)
+
+
+def _stills(config, workdir, root: str, split: str) -> instances.Instances:
+  """Return stills with instance masks; without a root those of the demo."""
   return instances.Instances(
-    d.train_root or demo_stills,
-    split=d.train_split,
-    size=d.still,
-    resolution=d.resolution,
+    root or _root(config, workdir) / render.STILLS,
+    split=split,
+    size=config.data.still_size,
+    resolution=config.data.resolution,
   )
 
 
-def _stills(config, workdir: pathlib.Path, split: str) -> stills.Stills:
-  d = config.data
-  root = _root(config, workdir)
-  if d.kind == "demo_stills":
-    root = root / render.SINGLES
-  return stills.Stills(root, split=split, size=d.size, slack=d.slack)
+_TRAINING: dict[str, Callable[[Any, pathlib.Path, dict], Any]] = {
+  "videos": _videos,
+  "clips": _clips,
+  "instances": _instances,
+  _PICTURES: lambda config, workdir, spec: _pictures(
+    config, workdir, config.data.train_split
+  ),
+}

@@ -1,15 +1,16 @@
-"""Folders of pictures of one object each, with masks and classes, if any.
+"""Folders of pictures of one object each, with optional masks and classes.
 
-Three layouts of a folder ROOT:
+Three layouts of a folder ROOT are supported. The plain one is:
 
     ROOT/images/**/NAME.jpg          or .png; the folder's name is the class
-    ROOT/segmentations/**/NAME.png   the same places; optional for training
-    ROOT/train.txt, val.txt          names without ending; optional
+    ROOT/segmentations/**/NAME.png   same subfolders; optional for training
+    ROOT/train.txt, val.txt          names without suffix; optional
 
-CUB-200-2011 as it comes (`images.txt` and `train_test_split.txt` beside both
-folders), and VOC (`JPEGImages`, `SegmentationObject`, `SegmentationClass`,
-`ImageSets/Segmentation`), whose objects count as one. Without lists, pictures
-with a mask are val and the others train.
+Without lists, pictures with a mask are val and the others train. The second
+layout is CUB-200-2011, unchanged (`images.txt` and `train_test_split.txt` next
+to both folders). The third is VOC (`JPEGImages`, `SegmentationObject`,
+`SegmentationClass`, `ImageSets/Segmentation`); all objects of a picture count
+as one.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from foregan_jax.media import images
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-  """Where things lie below the root."""
+  """Folders below the root."""
 
   pictures: str
   masks: str
@@ -36,10 +37,15 @@ _VOC_CLASSES = "SegmentationClass"
 
 
 class Folder:
-  """The pictures of one split of a folder; see `stills.Pictures`."""
+  """The pictures of one split of a folder; a `stills.Reader`.
+
+  Attributes:
+    names: names of the pictures.
+    paths: paths of the pictures.
+  """
 
   def __init__(self, root: pathlib.Path, split: str):
-    """Finds the pictures.
+    """Find the pictures.
 
     Args:
       root: the folder.
@@ -79,8 +85,8 @@ class Folder:
     elif self._layout is _VOC:
       raise images.DataError(path, f"there is no list of split {split!r}")
     else:
-      marked = lambda name: self._mask_path(name).is_file()
-      names = [n for n in sorted(found) if marked(n) == (split == "val")]
+      has_mask = lambda name: self._path_of_mask(name).is_file()
+      names = [n for n in sorted(found) if has_mask(n) == (split == "val")]
     for name in names:
       if name not in found:
         raise images.DataError(
@@ -99,31 +105,31 @@ class Folder:
       if is_train[i] == (split == "train")
     ]
 
-  def _mask_path(self, name: str) -> pathlib.Path:
-    # Not with_suffix: names may hold dots.
+  def _path_of_mask(self, name: str) -> pathlib.Path:
+    # Not with_suffix: names may contain dots.
     return self._root / self._layout.masks / f"{name}.png"
 
   def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture."""
+    """Read a picture as RGB."""
     return images.read_image(self.paths[index])
 
   def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
-    """Read how much of each pixel the object covers, 0..255, if known.
+    """Read the object's coverage of each pixel, 0..255; None without a mask.
 
     Raises:
       DataError: if the mask is broken.
     """
-    path = self.where(index)
+    path = self.mask_path(index)
     return images.read_coverage(path) if path.is_file() else None
 
-  def where(self, index: int) -> pathlib.Path:
-    """Return the mask's path, whether there is one or not."""
-    return self._mask_path(self.names[index])
+  def mask_path(self, index: int) -> pathlib.Path:
+    """Return the mask's path; the file may not exist."""
+    return self._path_of_mask(self.names[index])
 
-  def label(self, index: int) -> str | None:
-    """Read what the picture shows: its folder, or VOC's commonest class.
+  def class_name(self, index: int) -> str | None:
+    """Read the class: the name of the folder, or VOC's most frequent class.
 
-    None where there is neither.
+    None if a VOC picture has no class mask, or the mask has no class.
     """
     name = self.names[index]
     if self._layout is _PLAIN:

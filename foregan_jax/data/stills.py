@@ -1,4 +1,4 @@
-"""Square pictures of one object each; masks and classes only for scoring."""
+"""Square pictures of one object each; masks and classes only for evaluation."""
 
 import os
 import pathlib
@@ -9,43 +9,42 @@ from jaxtyping import Bool, UInt8
 
 from foregan_jax.data import still_folders
 from foregan_jax.data.prepared import records
-from foregan_jax.data.prepared import stills as prepared_stills
 from foregan_jax.media import images
 
 _COVERED = 128  # a grey mask holds coverage (CUB: the annotators' votes)
 
 
 @runtime_checkable
-class Pictures(Protocol):
-  """What `Stills` cuts its squares from: a folder, or prepared records.
+class Reader(Protocol):
+  """A reader of whole pictures: `still_folders.Folder` or `StillRecords`.
 
   Attributes:
-    names: of the pictures.
+    names: names of the pictures.
   """
 
   names: tuple[str, ...]
 
   def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture."""
+    """Read a picture as RGB."""
 
   def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
-    """Read how much of each pixel the object covers, 0..255, if known."""
+    """Read the object's coverage of each pixel, 0..255; None without a mask."""
 
-  def label(self, index: int) -> str | None:
-    """Read what the picture shows, if known."""
+  def class_name(self, index: int) -> str | None:
+    """Read the class of the object; None if it is unknown."""
 
-  def where(self, index: int) -> pathlib.Path:
-    """Return where the mask lies, for error messages."""
+  def mask_path(self, index: int) -> pathlib.Path:
+    """Return the path of the mask, for error messages."""
 
 
-def find(root: os.PathLike | str, split: str) -> Pictures:
-  """Opens a folder of pictures, or what `prepared.stills` prepared from one.
+def open_reader(root: os.PathLike | str, split: str) -> Reader:
+  """Open a split of a folder of pictures, original or prepared.
 
   Raises:
-    DataError: if it is neither, or the split is not there.
+    DataError: if the folder is neither, or has no such split.
   """
   if records.is_prepared(root):
-    return prepared_stills.Records(root, split)
+    return records.StillRecords(root, split)
   return still_folders.Folder(pathlib.Path(root), split)
 
 
@@ -53,29 +52,30 @@ class Stills:
   """An indexable source of square pictures; `source[i]` is for training.
 
   Attributes:
-    names: of the pictures.
+    names: names of the pictures.
   """
 
   def __init__(
     self, root: os.PathLike | str, *, split: str, size: int, slack: int = 0
   ):
-    """Finds the pictures of a split.
+    """Find the pictures of a split.
 
     Args:
-      root: a folder that `find` knows.
+      root: a folder for `open_reader`.
       split: "train", "val" or the name of another list.
-      size: side of what networks see.
-      slack: how much larger training pictures come, to cut windows from.
+      size: side of the networks' input, pixels.
+      slack: training pictures are larger by this many pixels, so that the
+        device can crop random windows.
 
     Raises:
       DataError: if there is no such folder, list or picture.
     """
-    self._pictures = find(root, split)
+    self._reader = open_reader(root, split)
     self._size, self._slack = size, slack
-    self.names = self._pictures.names
+    self.names = self._reader.names
 
   def __len__(self) -> int:
-    """Count the pictures."""
+    """Return the number of pictures."""
     return len(self.names)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
@@ -83,36 +83,36 @@ class Stills:
     return {"image": self._square(index, self._size + self._slack)}
 
   def picture(self, index: int) -> UInt8[np.ndarray, "s s 3"]:
-    """Read the picture at the networks' size: its centre, no slack."""
+    """Read the centre square of a picture, at the networks' size."""
     return self._square(index, self._size)
 
   def mask(self, index: int) -> Bool[np.ndarray, "s s"] | None:
-    """Read the mask that goes with `picture`; None where there is none.
+    """Read the mask of `picture(index)`; None if there is no mask.
 
     Raises:
       DataError: if the mask is broken or differs in size from its picture.
     """
-    coverage = self._pictures.coverage(index)
+    coverage = self._reader.coverage(index)
     if coverage is None:
       return None
-    native = self._pictures.image(index).shape[:2]
-    where = self._pictures.where(index)
-    images.check_size(where, coverage.shape, native, "its picture")
+    native = self._reader.image(index).shape[:2]
+    path = self._reader.mask_path(index)
+    images.check_size(path, coverage.shape, native, "its picture")
     covered = (_centre(coverage) >= _COVERED).astype(np.uint8)
     resized = images.resize_mask(covered, (self._size, self._size))
     return resized[..., 0] >= _COVERED
 
-  def label(self, index: int) -> str | None:
-    """Read what the picture shows; None where nobody says."""
-    return self._pictures.label(index)
+  def class_name(self, index: int) -> str | None:
+    """Read the class of the object; None if it is unknown."""
+    return self._reader.class_name(index)
 
   def _square(self, index: int, side: int) -> np.ndarray:
-    picture = self._pictures.image(index)
+    picture = self._reader.image(index)
     return images.resize_image(_centre(picture), (side, side))
 
 
 def _centre(image: np.ndarray) -> np.ndarray:
-  """Cut the largest square out of the middle."""
+  """Crop the largest square at the centre."""
   h, w = image.shape[:2]
   side = min(h, w)
   y, x = (h - side) // 2, (w - side) // 2

@@ -1,4 +1,4 @@
-"""Two sources side by side: every sample of one with one of the other."""
+"""Several sources in one batch: a main source and companions by name."""
 
 import numpy as np
 
@@ -6,37 +6,37 @@ from foregan_jax.data import pipeline
 
 
 class Streams:
-  """Adds to each sample of a source a sample of another, under a name."""
+  """A source that adds samples of other sources to each sample."""
 
-  def __init__(self, main: pipeline.Source, **beside: pipeline.Source):
-    """Remember the sources.
+  def __init__(self, main: pipeline.Source, **companions: pipeline.Source):
+    """Combine the sources.
 
     Args:
-      main: says how many samples there are.
-      **beside: by the name that its samples get.
+      main: determines the number of samples.
+      **companions: other sources, by the name of their sample.
     """
     self._main = main
-    self._beside = beside
+    self._companions = companions
 
   def __len__(self) -> int:
-    """Count the samples of the main source."""
+    """Return the number of samples of the main source."""
     return len(self._main)
 
   def __getitem__(self, index: int) -> pipeline.Batch:
-    """Read a sample, with companions that follow from the index."""
+    """Read a sample; its companions depend on the index only."""
     return self.draw(index, np.random.default_rng(int(index)), 0)
 
   def draw(
     self, index: int, rng: np.random.Generator, step: int
   ) -> pipeline.Batch:
-    """Read a sample with random companions (see `pipeline.Drawn`)."""
+    """Read a sample with random companions; see `pipeline.RandomSource`."""
     sample = dict(_read(self._main, int(index), rng, step))
-    for name, source in self._beside.items():
+    for name, source in self._companions.items():
       sample[name] = _read(source, int(rng.integers(len(source))), rng, step)
     return sample
 
 
 def _read(source, index: int, rng: np.random.Generator, step: int):
-  if isinstance(source, pipeline.Drawn):
+  if isinstance(source, pipeline.RandomSource):
     return source.draw(index, rng, step)
   return source[index]

@@ -1,1 +1,1 @@
-"""The embedded world: videos and stills, rendered into ordinary folders."""
+"""The demo data: videos and stills, rendered into ordinary folders."""

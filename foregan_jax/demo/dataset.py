@@ -1,12 +1,16 @@
-"""The embedded demo data: the procedural world, written as DAVIS and VOC.
+"""The demo data: procedural videos and stills in DAVIS and VOC layout.
 
-Rendered on first use into the folders the real data sets have, so that a run
-without any data goes through the very same loaders:
-`JPEGImages`, `Annotations` and `ImageSets` as DAVIS has them (every frame has a
-mask), `Background` with what is behind the creatures of val,
-`VOCdevkit/DEMO` with stills, and, by a recipe of their own, `VOCdevkit/SINGLE`
-with squares around one creature each. `python -m foregan_jax.demo.dataset ROOT`
-does it by hand.
+They are rendered on first use into the folders of the real data sets, so that
+a run without data uses the same loaders:
+
+- `JPEGImages`, `Annotations` and `ImageSets` as in DAVIS; every frame has a
+  mask;
+- `Background`: the val frames without creatures;
+- `VOCdevkit/DEMO`: stills;
+- `VOCdevkit/SINGLE`: square crops around one creature each, rendered by
+  `SINGLES_RECIPE` only.
+
+`python -m foregan_jax.demo.dataset ROOT` renders them from the command line.
 """
 
 import argparse
@@ -30,8 +34,8 @@ from foregan_jax.demo import render
 
 _MARKER, _LOCK = "demo.json", ".demo.lock"
 _VOC_LISTS = pathlib.Path("ImageSets", "Segmentation")
-_TICK = ".\n"  # what a worker says after each job
-_OURS = (
+_DONE_LINE = ".\n"  # a worker prints it after each job
+_OUTPUTS = (
   "JPEGImages",
   "Annotations",
   "Background",
@@ -42,8 +46,8 @@ _OURS = (
 
 
 RECIPE = render.Recipe()
-# Pictures of one creature each, for systems that learn from such.
-SINGLES = render.Recipe(
+# Pictures of one creature each, for systems that train on such pictures.
+SINGLES_RECIPE = render.Recipe(
   train_videos=0,
   val_videos=0,
   train_stills=0,
@@ -55,27 +59,27 @@ SINGLES = render.Recipe(
 
 
 def _write_lists(root: pathlib.Path, recipe: render.Recipe) -> None:
-  """Write the official lists: 2016 by frames, 2017 and VOC by names."""
+  """Write the lists of each split: 2016 by frame, 2017 and VOC by name."""
   lists = []
   for split in render.SPLITS:
-    videos, frames, stills = render.count(recipe, split)
-    names = [render.video_name(split, i) for i in range(videos)]
-    top, masks = (
+    num_videos, num_frames, num_stills = render.count_pieces(recipe, split)
+    names = [render.video_name(split, i) for i in range(num_videos)]
+    images, masks = (
       f"/{top}/{render.RESOLUTION}" for top in ("JPEGImages", "Annotations")
     )
     lines = [
-      f"{top}/{name}/{i:05d}.jpg {masks}/{name}/{i:05d}.png"
+      f"{images}/{name}/{i:05d}.jpg {masks}/{name}/{i:05d}.png"
       for name in names
-      for i in range(frames)
+      for i in range(num_frames)
     ]
-    stills = [render.still_name(split, i) for i in range(stills)]
+    stills = [render.still_name(split, i) for i in range(num_stills)]
     lists += [
       (pathlib.Path("ImageSets", "2016"), split, lines),
       (pathlib.Path("ImageSets", "2017"), split, names),
       (render.STILLS / _VOC_LISTS, split, stills),
     ]
-  for split, singles in render.count_singles(recipe).items():
-    names = [render.single_name(split, i) for i in range(singles)]
+  for split, num_singles in render.count_singles(recipe).items():
+    names = [render.single_name(split, i) for i in range(num_singles)]
     lists.append((render.SINGLES / _VOC_LISTS, split, names))
   for folder, split, content in lists:
     if content:
@@ -87,25 +91,26 @@ def _write_lists(root: pathlib.Path, recipe: render.Recipe) -> None:
 def _jobs(
   root: pathlib.Path, recipe: render.Recipe
 ) -> list[Callable[[], None]]:
-  wanted = []
+  """Return one function per piece of the recipe."""
+  groups = []
   # Long videos first, so that the workers finish together.
   for split in reversed(render.SPLITS):
-    videos, _, stills = render.count(recipe, split)
-    wanted += [
-      (render.video, split, videos),
-      (render.still, split, stills),
+    num_videos, _, num_stills = render.count_pieces(recipe, split)
+    groups += [
+      (render.render_video, split, num_videos),
+      (render.render_still, split, num_stills),
     ]
-  for split, singles in render.count_singles(recipe).items():
-    wanted.append((render.single, split, singles))
+  for split, num_singles in render.count_singles(recipe).items():
+    groups.append((render.render_single, split, num_singles))
   return [
-    functools.partial(render, root, recipe, split, i)
-    for render, split, number in wanted
+    functools.partial(function, root, recipe, split, i)
+    for function, split, number in groups
     for i in range(number)
   ]
 
 
 def _folders(recipe: render.Recipe) -> Iterator[pathlib.Path]:
-  """Yield the folders that are filled."""
+  """Yield the folders that a recipe fills."""
   yield pathlib.Path(render.SCRATCH)
   if recipe.train_videos or recipe.val_videos:
     for top in ("JPEGImages", "Annotations", "Background"):
@@ -135,77 +140,85 @@ def _render_all(
     console=console, disable=not console.is_terminal
   ) as progress:
     task = progress.add_task("rendering the demo data", total=total)
-    tick = lambda: progress.advance(task)
+    on_done = lambda: progress.advance(task)
     if num_workers == 1:
-      _work(root, recipe, 0, 1, tick)
+      _run_jobs(root, recipe, 0, 1, on_done)
     else:
       with concurrent.futures.ThreadPoolExecutor(num_workers) as pool:
-        drive = lambda k: _drive(root, recipe, k, num_workers, tick)
-        list(pool.map(drive, range(num_workers)))
+        run_worker = lambda k: _run_worker(
+          root, recipe, k, num_workers, on_done
+        )
+        list(pool.map(run_worker, range(num_workers)))
   shutil.rmtree(root / render.SCRATCH)
 
 
-def _work(
+def _run_jobs(
   root: pathlib.Path,
   recipe: render.Recipe,
   worker: int,
   num_workers: int,
-  tick: Callable[[], None],
+  on_done: Callable[[], None],
 ) -> None:
-  """Do one worker's share of the jobs."""
+  """Run one worker's share of the jobs; call `on_done` after each."""
   for job in _jobs(root, recipe)[worker::num_workers]:
     job()
-    tick()
+    on_done()
 
 
-def _drive(
+def _run_worker(
   root: pathlib.Path,
   recipe: render.Recipe,
   worker: int,
   num_workers: int,
-  tick: Callable[[], None],
+  on_done: Callable[[], None],
 ) -> None:
-  """Run one worker as a process of its own and count its ticks.
+  """Run one worker in its own process; call `on_done` after each job.
 
-  Threads would share Python's lock and a forked JAX may hang; a fresh
-  interpreter (not multiprocessing's, which imports the caller's main module
-  and with it JAX) costs a third of a second.
+  Threads would share Python's global lock, and a forked JAX may hang. A fresh
+  interpreter starts in a third of a second. multiprocessing's would import the
+  caller's main module, and JAX with it.
+
+  Raises:
+    RuntimeError: if the worker fails, with the last line of its output.
   """
-  order = [str(root), recipe.to_json(), worker, num_workers]
+  arguments = [str(root), recipe.to_json(), worker, num_workers]
   package = pathlib.Path(__file__).resolve().parents[2]
   paths = [str(package), *filter(None, [os.environ.get("PYTHONPATH")])]
   process = subprocess.Popen(
-    [sys.executable, "-m", __spec__.name, "--worker", json.dumps(order)],
+    [sys.executable, "-m", __spec__.name, "--worker", json.dumps(arguments)],
     env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     stdout=subprocess.PIPE,
     stderr=subprocess.STDOUT,
     text=True,
   )
-  said = ""
+  last_line = ""
   try:
     for line in process.stdout:
-      if line == _TICK:
-        tick()
+      if line == _DONE_LINE:
+        on_done()
       else:
-        said = line.strip()
+        last_line = line.strip()
   except BaseException:
     process.terminate()
     raise
   finally:
     process.wait()
   if process.returncode:
-    raise RuntimeError(f"rendering the demo data into {root} failed: {said}")
+    raise RuntimeError(
+      f"rendering the demo data into {root} failed: {last_line}"
+    )
 
 
 @contextlib.contextmanager
 def _locked(root: pathlib.Path) -> Iterator[None]:
-  """Let one process at a time render; the others wait and find it done."""
+  """Hold the lock of a folder, so that only one process renders into it."""
   with open(root / _LOCK, "w") as file:
     fcntl.flock(file, fcntl.LOCK_EX)
     yield
 
 
 def _read_marker(root: pathlib.Path) -> dict | None:
+  """Read the version and state of a folder; None without a marker file."""
   try:
     return json.loads((root / _MARKER).read_text())
   except FileNotFoundError:
@@ -227,22 +240,24 @@ def prepare(
   recipe: render.Recipe = RECIPE,
   num_workers: int | None = None,
 ) -> pathlib.Path:
-  """Render the demo data under a folder unless it is there already.
+  """Render the demo data into a folder unless they are complete there.
 
-  A killed run is completed by the next call; a run of an older version is
-  replaced. The bytes depend on the recipe only, not on the workers.
+  A call after a killed run renders the missing pieces. Data of another version
+  are deleted and rendered again. The bytes depend on the recipe only, not on
+  the number of workers.
 
   Args:
-    root: A folder of its own; made if it is missing.
-    force: Render again even if it is complete.
-    recipe: How much to render.
-    num_workers: Processes; None means one per core this one may use.
+    root: A folder for the demo data only; created if it is missing.
+    force: If True, render again even if the data are complete.
+    recipe: The number of pieces and the seed.
+    num_workers: Number of processes; None: one per available core.
 
   Returns:
     root.
 
   Raises:
-    ValueError: If root holds files that are not the demo data.
+    ValueError: if root holds files that are not the demo data.
+    RuntimeError: if a worker fails.
   """
   version = recipe.version()
   done = {"version": version, "finished": True}
@@ -256,10 +271,10 @@ def prepare(
     if marker is None and any(p.name != _LOCK for p in root.iterdir()):
       raise ValueError(
         f"{root} is not empty and has no {_MARKER}: expected a new folder or "
-        "one that holds the demo data"
+        "a folder with the demo data"
       )
     if marker is not None and (force or marker["version"] != version):
-      for name in _OURS:
+      for name in _OUTPUTS:
         shutil.rmtree(root / name, ignore_errors=True)
     _write_marker(root, version, finished=False)
     _render_all(root, recipe, num_workers or len(os.sched_getaffinity(0)))
@@ -269,21 +284,21 @@ def prepare(
 
 
 def main() -> None:
-  """Run from the command line, or as one of its own workers."""
+  """Run the command line, or one worker of another process."""
   parser = argparse.ArgumentParser(description="Render the demo data.")
   parser.add_argument("root", type=pathlib.Path, nargs="?")
   parser.add_argument("--force", action="store_true", help="render again")
   parser.add_argument("--worker", help=argparse.SUPPRESS)
   args = parser.parse_args()
   if args.worker:
-    cv2.setNumThreads(1)  # there are as many workers as cores
+    cv2.setNumThreads(1)  # there is one worker per core
     root, recipe, worker, num_workers = json.loads(args.worker)
     recipe = render.Recipe(**json.loads(recipe))
-    tick = lambda: print(_TICK, end="", flush=True)
-    _work(pathlib.Path(root), recipe, worker, num_workers, tick)
+    on_done = lambda: print(_DONE_LINE, end="", flush=True)
+    _run_jobs(pathlib.Path(root), recipe, worker, num_workers, on_done)
     return
   if args.root is None:
-    parser.error("ROOT is missing: where to put the demo data")
+    parser.error("ROOT, the folder for the demo data, is missing")
   try:
     prepare(args.root, force=args.force)
   except ValueError as error:

@@ -1,7 +1,8 @@
-"""What the demo data consists of, piece by piece: videos, stills, squares.
+"""Rendering of the pieces of the demo data: videos, stills and singles.
 
-Every piece is drawn from a seed of its own, so the bytes do not depend on who
-renders what, and appears last and complete under its final name.
+A single is a square crop around one creature. Each piece has its own seed, so
+the bytes do not depend on the worker that renders it. A piece appears under its
+final name as the last step, when it is complete.
 """
 
 import dataclasses
@@ -24,23 +25,25 @@ VOID = 255
 STILLS = pathlib.Path("VOCdevkit", "DEMO")
 SINGLES = pathlib.Path("VOCdevkit", "SINGLE")
 SCRATCH = ".demo.tmp"
-# Singles of `val` are other creatures of the kinds of `train`, in its places;
-# those of `new` are of the kinds, coats and places of the videos of `val`.
+# Singles of `val` are other creatures with the kinds and places of `train`.
+# Singles of `new` have the kinds, coats and places of the videos of `val`.
 SPLITS = ("train", "val")
 SINGLE_SPLITS = {"train": "train", "val": "train", "new": "val"}
 _QUALITY = 90  # of the JPEG files
-_DEFLATE = 1  # of the masks: they are small and flat anyway
+_DEFLATE = 1  # of the masks: they are small and flat at any level
+# The last item of a piece's seed.
+_VIDEO, _STILL, _SINGLE = range(3)
 
-_SIDE = 64  # of a single's square
-_MARGIN = (1.15, 1.7)  # of the creature's longer side
-_OFF_CENTRE = 0.1  # of the square's side
-_LEAST = 0.06  # of the square that the creature covers
-_TRIES = 20
+_SINGLE_SIZE = 64  # side of a single, in pixels
+_CROP_SCALE = (1.15, 1.7)  # side of the crop / longer side of the creature
+_MAX_SHIFT = 0.1  # of the crop off the creature, as a share of its side
+_MIN_COVERAGE = 0.06  # of the creature, as a share of the crop
+_MAX_TRIES = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """How much of the world is rendered, and from which seed."""
+  """The number of pieces to render, and the seed."""
 
   train_videos: int = 96
   train_frames: int = 10
@@ -54,11 +57,11 @@ class Recipe:
   seed: int = 2016
 
   def to_json(self) -> str:
-    """Return the recipe as text."""
+    """Return the recipe as JSON."""
     return json.dumps(dataclasses.asdict(self))
 
   def version(self) -> str:
-    """Return a hash that changes with the recipe or the world's code."""
+    """Return a hash of the recipe and of the source files of the renderer."""
     digest = hashlib.sha256(self.to_json().encode())
     for module in (actors, creatures, scenery, species, world):
       digest.update(pathlib.Path(module.__file__).read_bytes())
@@ -79,16 +82,16 @@ def _save_jpeg(path: pathlib.Path, image: np.ndarray) -> None:
 
 
 def _rng(
-  recipe: Recipe, split: str, index: int, what: int
+  recipe: Recipe, split: str, index: int, piece: int
 ) -> np.random.Generator:
-  """Return the generator of one video (0), still (1) or single (2)."""
-  place = (list(SINGLE_SPLITS).index(split), index, what)
-  sequence = np.random.SeedSequence(recipe.seed, spawn_key=place)
+  """Return the random generator of one video, still or single."""
+  spawn_key = (list(SINGLE_SPLITS).index(split), index, piece)
+  sequence = np.random.SeedSequence(recipe.seed, spawn_key=spawn_key)
   return np.random.default_rng(sequence)
 
 
 def count_singles(recipe: Recipe) -> dict[str, int]:
-  """Return how many singles each split has."""
+  """Return the number of singles of each split."""
   return {
     "train": recipe.train_singles,
     "val": recipe.val_singles,
@@ -96,8 +99,8 @@ def count_singles(recipe: Recipe) -> dict[str, int]:
   }
 
 
-def count(recipe: Recipe, split: str) -> tuple[int, int, int]:
-  """Return how many videos, frames of each, and stills a split has."""
+def count_pieces(recipe: Recipe, split: str) -> tuple[int, int, int]:
+  """Return a split's numbers of videos, frames per video, and stills."""
   if split == "train":
     return recipe.train_videos, recipe.train_frames, recipe.train_stills
   return recipe.val_videos, recipe.val_frames, recipe.val_stills
@@ -119,14 +122,19 @@ def single_name(split: str, index: int) -> str:
   return f"{split}_{index:06d}"
 
 
-def video(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
-  """Render one video; its folder of frames appears last and complete."""
+def render_video(
+  root: pathlib.Path, recipe: Recipe, split: str, index: int
+) -> None:
+  """Render one video unless it exists.
+
+  Its folder of frames appears last.
+  """
   name = video_name(split, index)
   if (root / "JPEGImages" / RESOLUTION / name).is_dir():
     return
-  _, num_frames, _ = count(recipe, split)
+  _, num_frames, _ = count_pieces(recipe, split)
   plates = split == "val"
-  rng = _rng(recipe, split, index, what=0)
+  rng = _rng(recipe, split, index, _VIDEO)
   views = world.render(rng, split, num_frames, [index], plates=plates)
   tops = ["Annotations", "JPEGImages"]
   if plates:
@@ -144,29 +152,35 @@ def video(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
         _save_jpeg(folders["Background"] / f"{i:05d}.jpg", view.plate)
     for top, folder in folders.items():
       final = root / top / RESOLUTION / name
-      shutil.rmtree(final, ignore_errors=True)  # half of a killed run
+      shutil.rmtree(final, ignore_errors=True)  # incomplete, of a killed run
       folder.rename(final)
 
 
-def still(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
-  """Render one still with one to three creatures; its JPEG appears last."""
+def render_still(
+  root: pathlib.Path, recipe: Recipe, split: str, index: int
+) -> None:
+  """Render one still with one to three creatures unless it exists.
+
+  The JPEG appears last.
+  """
   name = still_name(split, index)
   final = root / STILLS / "JPEGImages" / f"{name}.jpg"
   if final.is_file():
     return
-  rng = _rng(recipe, split, index, what=1)
+  rng = _rng(recipe, split, index, _STILL)
   others = rng.integers(0, len(species.KINDS[split]), rng.integers(0, 3))
   kinds = [index, *others.tolist()]
-  # A path needs two frames to have a direction; the first one is kept.
+  # A path needs two frames to have a direction; only the first is used.
   view = next(world.render(rng, split, 2, kinds, plates=False))
+  # Tables from a label of the view to a class and to an object number.
   classes, objects = np.zeros((2, VOID + 1), np.uint8)
-  square = np.ones((3, 3), np.uint8)
-  border = cv2.dilate(view.labels, square) != cv2.erode(view.labels, square)
-  # Objects of which nothing but border is left get no number.
-  seen = set(np.unique(view.labels[~border]).tolist()) - {0}
+  kernel = np.ones((3, 3), np.uint8)
+  border = cv2.dilate(view.labels, kernel) != cv2.erode(view.labels, kernel)
+  # An object that consists of border only gets no number.
+  visible = set(np.unique(view.labels[~border]).tolist()) - {0}
   num_kinds = len(species.KINDS[split])
   first = _first_class(split)
-  for number, k in enumerate(sorted(seen)):
+  for number, k in enumerate(sorted(visible)):
     objects[k] = number + 1
     classes[k] = first + kinds[k - 1] % num_kinds
   masks = [
@@ -176,32 +190,44 @@ def still(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
   _save_still(root, final, view.frame, *masks)
 
 
-def single(root: pathlib.Path, recipe: Recipe, split: str, index: int) -> None:
-  """Render a square around one creature in the open; its JPEG appears last."""
+def render_single(
+  root: pathlib.Path, recipe: Recipe, split: str, index: int
+) -> None:
+  """Render one single without occluders unless it exists.
+
+  The JPEG appears last.
+
+  Raises:
+    RuntimeError: if no try shows enough of a creature.
+  """
   name = single_name(split, index)
   final = root / SINGLES / "JPEGImages" / f"{name}.jpg"
   if final.is_file():
     return
-  rng = _rng(recipe, split, index, what=2)
-  kinds = SINGLE_SPLITS[split]
-  for _ in range(_TRIES):
-    views = world.render(rng, kinds, 2, [index], plates=False, bare=True)
+  rng = _rng(recipe, split, index, _SINGLE)
+  world_split = SINGLE_SPLITS[split]
+  for _ in range(_MAX_TRIES):
+    views = world.render(rng, world_split, 2, [index], plates=False, bare=True)
     view = next(views)
-    window = _square(rng, view.labels > 0)
-    if window and (view.labels[window] > 0).mean() >= _LEAST:
+    window = _square_crop(rng, view.labels > 0)
+    if window and (view.labels[window] > 0).mean() >= _MIN_COVERAGE:
       break
   else:
-    raise RuntimeError(f"{name}: no creature in sight in {_TRIES} tries")
-  resize = lambda a: cv2.resize(a, (_SIDE,) * 2, interpolation=cv2.INTER_AREA)
-  covered = resize((view.labels[window] > 0).astype(np.uint8) * VOID)
-  labels = (covered > VOID // 2).astype(np.uint8)
-  number = _first_class(kinds) + index % len(species.KINDS[kinds])
+    raise RuntimeError(
+      f"{name}: no try of {_MAX_TRIES} shows enough of a creature"
+    )
+  resize = lambda a: cv2.resize(
+    a, (_SINGLE_SIZE,) * 2, interpolation=cv2.INTER_AREA
+  )
+  coverage = resize((view.labels[window] > 0).astype(np.uint8) * 255)
+  labels = (coverage > 255 // 2).astype(np.uint8)
+  number = _first_class(world_split) + index % len(species.KINDS[world_split])
   masks = OBJECT_ID * labels, number * labels
   _save_still(root, final, resize(view.frame[window]), *masks)
 
 
 def _first_class(split: str) -> int:
-  """Return the class of a split's first kind of creature."""
+  """Return the class number of the first kind of a split."""
   return 1 + SPLITS.index(split) * len(species.KINDS["train"])
 
 
@@ -212,7 +238,7 @@ def _save_still(
   objects: np.ndarray,
   classes: np.ndarray,
 ) -> None:
-  """Write a still's masks beside the folder of `final`, then its picture."""
+  """Write the masks of a still, then its JPEG to `final`."""
   devkit = final.parent.parent
   _save_labels(devkit / "SegmentationObject" / f"{final.stem}.png", objects)
   _save_labels(devkit / "SegmentationClass" / f"{final.stem}.png", classes)
@@ -221,15 +247,15 @@ def _save_still(
   scratch.rename(final)
 
 
-def _square(rng: np.random.Generator, mask: np.ndarray):
-  """Return the slices of a square around an object; None without one."""
+def _square_crop(rng: np.random.Generator, mask: np.ndarray):
+  """Sample a square crop around an object; None if the mask is empty."""
   y, x = np.nonzero(mask)
   if not len(y):
     return None
   low, high = np.array([y.min(), x.min()]), np.array([y.max(), x.max()]) + 1
-  side = min((high - low).max() * rng.uniform(*_MARGIN), min(mask.shape))
-  centre = (low + high) / 2 + rng.uniform(-1, 1, 2) * _OFF_CENTRE * side
-  # The square stays inside the picture.
+  side = min((high - low).max() * rng.uniform(*_CROP_SCALE), min(mask.shape))
+  centre = (low + high) / 2 + rng.uniform(-1, 1, 2) * _MAX_SHIFT * side
+  # Keep the square inside the frame.
   corner = np.clip(centre - side / 2, 0, np.array(mask.shape) - side)
   side, (top, left) = int(side), corner.astype(int)
   return np.s_[top : top + side, left : left + side]

@@ -1,9 +1,9 @@
-"""The places of the demo world: what lies behind and before the creature.
+"""Backgrounds and occluders of the demo data.
 
-A scene is three flat canvases that a camera moves over at different speeds.
-Nothing here is shaded like a solid or has an outline: the scenery is flat and
-textured by construction, which is what makes a creature a thing. Train and val
-use disjoint sets of textures. The numbers are the recipe, tuned by eye.
+A scene is three flat canvases that move at different speeds under the camera.
+The scenery is flat and textured: nothing in it has solid shading or an
+outline, so that these two distinguish a creature. Train and val use disjoint
+sets of textures. The constants are tuned by eye.
 """
 
 import dataclasses
@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 FRAME = (128, 224)  # height, width
-MARGIN = (40, 96)  # how far the camera may wander
+MARGIN = (40, 96)  # canvas beyond the frame, for camera motion
 CANVAS = (FRAME[0] + 2 * MARGIN[0], FRAME[1] + 2 * MARGIN[1])
-# Movement relative to the ground under the creature, far to near.
+# Speed relative to the ground under the creature: far, near, front.
 PARALLAX = (0.6, 1.0, 1.5)
 
 Pattern = Callable[[np.random.Generator, int, int], np.ndarray]
@@ -24,7 +24,7 @@ Pattern = Callable[[np.random.Generator, int, int], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """Canvases of one place; RGBA ones hold colour premultiplied by alpha."""
+  """The canvases of one scene; RGBA colours are premultiplied by alpha."""
 
   far: UInt8[np.ndarray, "h w 3"]
   near: UInt8[np.ndarray, "h w 4"]
@@ -34,7 +34,7 @@ class Scene:
 def clouds(
   rng: np.random.Generator, h: int, w: int, cell: float = 48.0, octaves: int = 4
 ) -> np.ndarray:
-  """Sum octaves of smoothed noise, in [0, 1]."""
+  """Sample a sum of octaves of smooth noise, in [0, 1]."""
   total = np.zeros((h, w), np.float32)
   for i in range(octaves):
     size = max(cell / 2**i, 1)
@@ -46,14 +46,14 @@ def clouds(
 
 
 def grass(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Draw upright streaks."""
+  """Sample vertical streaks."""
   noise = rng.random((h // 7 + 2, w), np.float32)
   streaks = cv2.resize(noise, (w, h), interpolation=cv2.INTER_LINEAR)
   return 0.5 * streaks + 0.5 * clouds(rng, h, w, 30.0, 3)
 
 
 def bricks(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Lay courses of bricks with bright joints."""
+  """Sample rows of bricks with bright joints."""
   bh, bw = int(rng.integers(9, 14)), int(rng.integers(20, 34))
   y, x = np.mgrid[:h, :w]
   row = y // bh
@@ -65,7 +65,7 @@ def bricks(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def planks(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Nail upright boards of different tones."""
+  """Sample vertical boards of different tones."""
   width = int(rng.integers(12, 24))
   x = np.arange(w)
   tone = rng.random(w // width + 1, np.float32)[x // width]
@@ -74,7 +74,7 @@ def planks(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def waves(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Ripple like sand or water."""
+  """Sample ripples as of sand or water."""
   y, _ = np.mgrid[:h, :w]
   bent = y + 26 * clouds(rng, h, w, 60.0, 3)
   ripple = 0.5 + 0.5 * np.sin(bent * 2 * np.pi / rng.uniform(8, 15))
@@ -82,7 +82,7 @@ def waves(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def tiles(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Pave with two tones of square tiles."""
+  """Sample a chequered pattern of square tiles."""
   size = int(rng.integers(14, 24))
   y, x = np.mgrid[:h, :w]
   turned = rng.random() < 0.5
@@ -94,7 +94,7 @@ def tiles(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def cells(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Pile stones: Voronoi cells with dark gaps."""
+  """Sample Voronoi cells with dark gaps, like a stone wall."""
   size = rng.uniform(11, 18)
   seeds = np.full((h, w), 255, np.uint8)
   n = int(h * w / size**2)
@@ -109,7 +109,7 @@ def cells(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
 
 
 def windows(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-  """Build house fronts with rows of windows."""
+  """Sample house fronts with rows of windows."""
   size = int(rng.integers(9, 14))
   y, x = np.mgrid[:h, :w]
   lit = rng.random((h // size + 1, w // size + 1), np.float32)
@@ -119,7 +119,7 @@ def windows(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
   return 0.85 * value + 0.15 * rng.random((h, w), np.float32)
 
 
-# (far, ground) pairs; disjoint between the splits, clouds and sky apart.
+# (far, ground) pairs. Only clouds and the sky occur in both splits.
 PLACES: dict[str, tuple[tuple[Pattern, Pattern], ...]] = {
   "train": (
     (clouds, grass),
@@ -132,80 +132,91 @@ PLACES: dict[str, tuple[tuple[Pattern, Pattern], ...]] = {
 }
 
 
-def colour(
+def sample_colour(
   rng: np.random.Generator, value: tuple[float, float], chroma: float
 ) -> np.ndarray:
-  """Draw an RGB colour in [0, 255] of bounded brightness and saturation."""
+  """Sample an RGB colour in [0, 255].
+
+  Args:
+    rng: Source of randomness.
+    value: Range of the largest channel, in [0, 1].
+    chroma: Saturation, in [0, 1].
+  """
   hue, top = rng.uniform(0, 1), rng.uniform(*value)
   ramp = np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1
   full = np.clip(ramp, 0, 1)
   return (255 * top * (1 - chroma + chroma * full)).astype(np.float32)
 
 
-def paint(
+def colour_field(
   rng: np.random.Generator, field: np.ndarray, chroma: float, gain: float = 1.0
 ) -> UInt8[np.ndarray, "h w 3"]:
-  """Colour a field in [0, 1] along a ramp of two muted colours."""
-  low = colour(rng, (0.2, 0.5), chroma)
-  high = 0.5 * low + 0.5 * colour(rng, (0.55, 0.95), chroma)
+  """Map a field in [0, 1] to a ramp between two sampled, muted colours."""
+  low = sample_colour(rng, (0.2, 0.5), chroma)
+  high = 0.5 * low + 0.5 * sample_colour(rng, (0.55, 0.95), chroma)
   ramp = low + np.linspace(0, 1, 256)[:, None, None] * (high - low)
   table = np.clip(gain * ramp, 0, 255).astype(np.uint8)
   level = cv2.convertScaleAbs(field, alpha=255)
   return cv2.applyColorMap(level, table)
 
 
-def opaque(
+def add_alpha(
   image: UInt8[np.ndarray, "h w 3"], alpha: UInt8[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 4"]:
-  """Give a picture an alpha channel, premultiplied."""
+  """Return the image with an alpha channel, premultiplied."""
   weight = cv2.merge([alpha, alpha, alpha])
-  colour_ = cv2.multiply(image, weight, scale=1 / 255)
-  return cv2.merge([*cv2.split(colour_), alpha])
+  premultiplied = cv2.multiply(image, weight, scale=1 / 255)
+  return cv2.merge([*cv2.split(premultiplied), alpha])
 
 
-def over(
+def composite_over(
   below: UInt8[np.ndarray, "h w 3"], layer: UInt8[np.ndarray, "h w 4"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-  """Lay a premultiplied RGBA layer over a picture."""
+  """Composite a premultiplied RGBA layer over an image."""
   *image, alpha = cv2.split(layer)
   clear = cv2.bitwise_not(alpha)
   clear = cv2.multiply(below, cv2.merge([clear] * 3), scale=1 / 255)
   return cv2.add(clear, cv2.merge(image))
 
 
-def _edge(rng: np.random.Generator, w: int, rough: float) -> np.ndarray:
-  """Draw a skyline: a smooth random curve around 0."""
-  knots = rng.normal(0, rough, (1, max(w // 50, 2))).astype(np.float32)
+def _sample_skyline(
+  rng: np.random.Generator, w: int, deviation: float
+) -> np.ndarray:
+  """Sample a smooth random curve around 0, in pixels [w]."""
+  knots = rng.normal(0, deviation, (1, max(w // 50, 2))).astype(np.float32)
   return cv2.resize(knots, (w, 1), interpolation=cv2.INTER_CUBIC)[0]
 
 
-def _far(rng: np.random.Generator, pattern: Pattern) -> np.ndarray:
+def _far_canvas(rng: np.random.Generator, pattern: Pattern) -> np.ndarray:
+  """Sample the far canvas: a full-height pattern, or a sky above one."""
   h, w = CANVAS
-  canvas = paint(rng, pattern(rng, h, w), rng.uniform(0.15, 0.5))
+  canvas = colour_field(rng, pattern(rng, h, w), rng.uniform(0.15, 0.5))
   if pattern in (bricks, planks, cells):
     return canvas
   y = np.arange(h, dtype=np.float32)[:, None]
-  sky = paint(rng, clouds(rng, h, w, 70.0, 4) * (1.2 - 0.5 * y / h), 0.3, 1.1)
-  skyline = h * rng.uniform(0.3, 0.42) + _edge(rng, w, 14.0)
+  sky = colour_field(
+    rng, clouds(rng, h, w, 70.0, 4) * (1.2 - 0.5 * y / h), 0.3, 1.1
+  )
+  skyline = h * rng.uniform(0.3, 0.42) + _sample_skyline(rng, w, 14.0)
   if pattern is windows:
     block = np.arange(w) // 26
     skyline = h * 0.36 + 30 * (rng.random(w // 26 + 1)[block] - 0.5)
   below = cv2.convertScaleAbs(np.clip(y - skyline, 0, 1), alpha=255)
-  return over(sky, opaque(canvas, below))
+  return composite_over(sky, add_alpha(canvas, below))
 
 
-def _stand(canvas: np.ndarray, x: int, y: int, thing: np.ndarray) -> None:
-  """Lay a small RGBA picture over an RGBA canvas, in place, clipped."""
-  (h, w), (th, tw) = canvas.shape[:2], thing.shape[:2]
-  y0, y1, x0, x1 = max(y, 0), min(y + th, h), max(x, 0), min(x + tw, w)
+def _paste(canvas: np.ndarray, x: int, y: int, sprite: np.ndarray) -> None:
+  """Composite an RGBA sprite over an RGBA canvas, in place and clipped."""
+  (h, w), (sh, sw) = canvas.shape[:2], sprite.shape[:2]
+  y0, y1, x0, x1 = max(y, 0), min(y + sh, h), max(x, 0), min(x + sw, w)
   if y0 < y1 and x0 < x1:
-    piece = thing[y0 - y : y1 - y, x0 - x : x1 - x]
+    piece = sprite[y0 - y : y1 - y, x0 - x : x1 - x]
     clear = 1 - piece[..., 3:] / np.float32(255)
     canvas[y0:y1, x0:x1] = clear * canvas[y0:y1, x0:x1] + piece
 
 
-def _block(rng: np.random.Generator, pattern: Pattern) -> np.ndarray:
-  """Draw a flat textured post, slab or bush, RGBA."""
+def _sample_block(rng: np.random.Generator, pattern: Pattern) -> np.ndarray:
+  """Sample a flat textured post, slab or bush as RGBA."""
   width, height = (int(v) for v in rng.uniform((7, 16), (34, 58)))
   pad = width // 3 + 3
   mask = np.zeros((height + 2 * pad, width + 2 * pad), np.uint8)
@@ -213,82 +224,93 @@ def _block(rng: np.random.Generator, pattern: Pattern) -> np.ndarray:
     cv2.rectangle(mask, (pad, pad), (pad + width, pad + height), 255, -1)
   else:
     for x, y in rng.integers(0, (width, height), (12, 2)):
-      at = (int(x) + pad, int(y) + pad)
-      cv2.circle(mask, at, width // 3 + 2, 255, -1, cv2.LINE_AA)
+      centre = (int(x) + pad, int(y) + pad)
+      cv2.circle(mask, centre, width // 3 + 2, 255, -1, cv2.LINE_AA)
   mask[pad + height :] = 0
-  skin = paint(rng, pattern(rng, *mask.shape), rng.uniform(0.1, 0.6))
-  return opaque(skin, mask)[: pad + height]
+  skin = colour_field(rng, pattern(rng, *mask.shape), rng.uniform(0.1, 0.6))
+  return add_alpha(skin, mask)[: pad + height]
 
 
-def _near(
-  rng: np.random.Generator, pattern: Pattern, other: Pattern, horizon: float
+def _near_canvas(
+  rng: np.random.Generator,
+  pattern: Pattern,
+  block_pattern: Pattern,
+  horizon: float,
 ) -> np.ndarray:
+  """Sample the near canvas: the ground below the horizon and its blocks."""
   h, w = CANVAS
   y = np.arange(h, dtype=np.float32)[:, None]
   depth = np.clip((y - horizon) / (h - horizon), 0, 1)
   field = pattern(rng, h, w) * (0.7 + 0.3 * depth)
-  skin = paint(rng, field, rng.uniform(0.15, 0.5))
-  line = horizon + _edge(rng, w, rng.choice([0.0, 3.0]))
+  skin = colour_field(rng, field, rng.uniform(0.15, 0.5))
+  line = horizon + _sample_skyline(rng, w, rng.choice([0.0, 3.0]))
   alpha = cv2.convertScaleAbs(np.clip(y - line, 0, 1), alpha=255)
-  canvas = opaque(skin, alpha)
+  canvas = add_alpha(skin, alpha)
   for _ in range(rng.integers(3, 8)):
-    block = _block(rng, other)
+    block = _sample_block(rng, block_pattern)
     x, foot = rng.uniform(0, w), horizon + rng.uniform(1, 16)
-    _stand(canvas, int(x), int(foot) - block.shape[0], block)
+    _paste(canvas, int(x), int(foot) - block.shape[0], block)
   return canvas
 
 
-def trunk(
+def draw_trunk(
   rng: np.random.Generator, canvas: np.ndarray, x: float, width: float
 ) -> None:
-  """Put a textured trunk or pillar in front, over the whole height."""
+  """Draw a textured trunk of the canvas's full height, in place."""
   h, w = canvas.shape[0], int(width) + 48
   lean = rng.uniform(-0.12, 0.12) * (np.arange(h) - h / 2)
   sides = 0.5 * width + 2 * clouds(rng, h, 4, 30.0, 2)[:, 0] + 0.5
   away = np.abs(np.arange(w) - w / 2 - lean[:, None])
   inside = np.clip(sides[:, None] - away, 0, 1)
   alpha = cv2.convertScaleAbs(inside, alpha=255)
-  skin = paint(rng, grass(rng, h, w), rng.uniform(0.1, 0.4), 0.7)
-  _stand(canvas, int(x - w / 2), 0, opaque(skin, alpha))
+  skin = colour_field(rng, grass(rng, h, w), rng.uniform(0.1, 0.4), 0.7)
+  _paste(canvas, int(x - w / 2), 0, add_alpha(skin, alpha))
 
 
-def reeds(
+def draw_reeds(
   rng: np.random.Generator, canvas: np.ndarray, x: float, width: float
 ) -> None:
-  """Let blades of grass grow in front, from below the frame."""
+  """Draw blades of grass that start below the frame, in place."""
   foot = MARGIN[0] + FRAME[0] + 12
-  base = colour(rng, (0.3, 0.55), 0.5)
+  base = sample_colour(rng, (0.3, 0.55), 0.5)
   s = np.linspace(0, 1, 8)
   for _ in range(int(6 + 0.5 * width)):
     root = x + rng.uniform(-1, 1) * width
-    tall, lean = FRAME[0] * rng.uniform(0.35, 0.75), rng.normal(0, 14)
+    height, lean = FRAME[0] * rng.uniform(0.35, 0.75), rng.normal(0, 14)
     half = rng.uniform(1.5, 3) * (1 - s)
-    spine_x, spine_y = root + lean * s**2, foot - tall * s
+    spine_x, spine_y = root + lean * s**2, foot - height * s
     left = np.stack([spine_x - half, spine_y], 1)
     right = np.stack([spine_x + half, spine_y], 1)[::-1]
     blade = np.round(16 * np.concatenate([left, right])).astype(np.int32)
     ink = (*(float(v) for v in base * rng.uniform(0.6, 1.3)), 255.0)
-    # Antialiasing over nothing leaves colours premultiplied, as wanted.
+    # Antialiasing over an empty canvas leaves the colours premultiplied.
     cv2.fillPoly(canvas, [blade], ink, cv2.LINE_AA, 4)
 
 
-def build(
+def sample_scene(
   rng: np.random.Generator, split: str, occluders: list[tuple[float, float]]
 ) -> Scene:
-  """Draw one place of a split; occluders are (x, width) on the front canvas.
+  """Sample one scene of a split.
+
+  Args:
+    rng: Source of randomness.
+    split: "train" or "val": the set of textures.
+    occluders: (x, width) of each occluder, in pixels of the front canvas.
 
   Returns:
-    The canvases of `CANVAS` size; far is opaque.
+    The canvases, of size `CANVAS`.
   """
   places = PLACES[split]
   back, ground = places[rng.integers(len(places))]
   horizon = MARGIN[0] + FRAME[0] * rng.uniform(0.42, 0.6)
-  far = _far(rng, back)
-  near = _near(rng, ground, back if back is not clouds else ground, horizon)
+  far = _far_canvas(rng, back)
+  near = _near_canvas(
+    rng, ground, back if back is not clouds else ground, horizon
+  )
   front = np.zeros((*CANVAS, 4), np.uint8)
   for x, width in occluders:
     if rng.random() < 0.65:
-      trunk(rng, front, x, width)
+      draw_trunk(rng, front, x, width)
     else:
-      reeds(rng, front, x, width)
+      draw_reeds(rng, front, x, width)
   return Scene(far, near, front)

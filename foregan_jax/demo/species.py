@@ -1,7 +1,8 @@
-"""The kinds of things that live in the demo world.
+"""The kinds of creatures in the demo data.
 
-Two disjoint sets, so that what is learnt on one can be tested on the other.
-The proportions and angles are the recipe: drawn at random, ranges set by eye.
+Train and val use disjoint kinds, so that val tests generalisation to new
+shapes. Proportions and angles are sampled; their ranges are set by eye. The
+name of a function is part of the names of its videos' folders.
 """
 
 import functools
@@ -16,11 +17,13 @@ _blob = functools.partial(creatures.Part, "blob")
 
 
 def quadruped(rng: np.random.Generator) -> creatures.Creature:
-  """A four-legged animal."""
+  """Sample a four-legged animal."""
   u = rng.uniform
-  tall = u(0.2, 0.3)
-  fat = (u(-0.08, 0.08), u(-0.06, 0.06))
-  body = _blob((0.5, tall), lobes=fat, square=2.4, pulse=0.05, bob=0.03)
+  half_height = u(0.2, 0.3)
+  lobes = (u(-0.08, 0.08), u(-0.06, 0.06))
+  body = _blob(
+    (0.5, half_height), lobes=lobes, square=2.4, pulse=0.05, bob=0.03
+  )
   parts = [body]
   neck = _limb(
     (u(0.2, 0.4), u(0.1, 0.15)),
@@ -43,10 +46,10 @@ def quadruped(rng: np.random.Generator) -> creatures.Creature:
   parts.append(
     _limb(ear, 2, (-0.08, -0.08), -1.9, 0.25, depth=3, paint=creatures.DARK)
   )
-  parts += creatures.eye(2, 0.05, -0.04, 0.042)
+  parts += creatures.eye_parts(2, 0.05, -0.04, 0.042)
   legs = [u(0.28, 0.36), u(-0.36, -0.3)]
-  parts += creatures.legs(
-    legs, tall * 0.55, u(0.36, 0.55), u(0.075, 0.11), u(0.4, 0.65), 0.4
+  parts += creatures.leg_parts(
+    legs, half_height * 0.55, u(0.36, 0.55), u(0.075, 0.11), u(0.4, 0.65), 0.4
   )
   tail = (u(0.25, 0.5), u(0.05, 0.1))
   curl = u(-0.6, 0.9)
@@ -66,7 +69,7 @@ def quadruped(rng: np.random.Generator) -> creatures.Creature:
 
 
 def bird(rng: np.random.Generator) -> creatures.Creature:
-  """A bird that beats its wings."""
+  """Sample a bird that beats its wings."""
   u = rng.uniform
   body = _blob((0.45, u(0.2, 0.27)), rest=-0.1, lobes=(0, 0.1), bob=0.03)
   wing = (u(0.55, 0.75), u(0.17, 0.24))
@@ -96,13 +99,13 @@ def bird(rng: np.random.Generator) -> creatures.Creature:
     tail,
     head,
     beak,
-    *creatures.eye(4, 0.05, -0.03, 0.045),
+    *creatures.eye_parts(4, 0.05, -0.03, 0.045),
   ]
   return creatures.Creature(tuple(parts), False, u(0.072, 0.112))
 
 
 def fish(rng: np.random.Generator) -> creatures.Creature:
-  """A fish that swims through the air."""
+  """Sample a fish that swims through the air."""
   u = rng.uniform
   body = _blob((0.5, u(0.22, 0.33)), lobes=(0.05, u(-0.1, 0)), pulse=0.05)
   tail = _limb(
@@ -132,15 +135,22 @@ def fish(rng: np.random.Generator) -> creatures.Creature:
     paint=creatures.PLAIN,
   )
   lip = _blob((0.08, 0.06), 0, (0.47, 0.06), depth=-1, paint=creatures.LIGHT)
-  parts = [body, tail, back, fin, lip, *creatures.eye(0, 0.3, -0.06, 0.06)]
+  parts = [
+    body,
+    tail,
+    back,
+    fin,
+    lip,
+    *creatures.eye_parts(0, 0.3, -0.06, 0.06),
+  ]
   return creatures.Creature(tuple(parts), False, u(0.064, 0.104))
 
 
 def beetle(rng: np.random.Generator) -> creatures.Creature:
-  """A domed insect on six legs."""
+  """Sample a domed insect on six legs."""
   u = rng.uniform
-  tall = u(0.26, 0.36)
-  body = _blob((0.5, tall), square=u(2, 2.6), pulse=0.03, bob=0.02)
+  half_height = u(0.26, 0.36)
+  body = _blob((0.5, half_height), square=u(2, 2.6), pulse=0.03, bob=0.02)
   head = _blob(
     (u(0.16, 0.22), 0.16), 0, (0.5, 0.05), paint=creatures.DARK, depth=-1
   )
@@ -149,17 +159,26 @@ def beetle(rng: np.random.Generator) -> creatures.Creature:
   )
   seam = (0.46, 0.05)
   belt = _blob(seam, 0, (0, 0.12), depth=1, paint=creatures.LIGHT)
-  legs = creatures.legs([0.34, 0.02, -0.3], 0.16, u(0.3, 0.42), 0.055, 0.5, 0.6)
-  parts = [body, head, horn, belt, *creatures.eye(1, 0.06, -0.04, 0.05), *legs]
+  legs = creatures.leg_parts(
+    [0.34, 0.02, -0.3], 0.16, u(0.3, 0.42), 0.055, 0.5, 0.6
+  )
+  parts = [
+    body,
+    head,
+    horn,
+    belt,
+    *creatures.eye_parts(1, 0.06, -0.04, 0.05),
+    *legs,
+  ]
   return creatures.Creature(tuple(parts), True, u(0.08, 0.128))
 
 
 def car(rng: np.random.Generator) -> creatures.Creature:
-  """A car."""
+  """Sample a car."""
   u = rng.uniform
-  tall, top = u(0.15, 0.2), u(0.22, 0.32)
-  body = _blob((0.58, tall), square=u(3, 5), bob=0.015)
-  at = (u(-0.14, 0.02), -tall - 0.04)
+  half_height, top = u(0.15, 0.2), u(0.22, 0.32)
+  body = _blob((0.58, half_height), square=u(3, 5), bob=0.015)
+  at = (u(-0.14, 0.02), -half_height - 0.04)
   cabin = _blob((top, 0.17), 0, at, square=3, depth=-1, paint=creatures.PLAIN)
   pane = _blob(
     (0.34 * top, 0.09), 1, (0.5 * top, -0.01), square=4, paint=creatures.GLASS
@@ -170,15 +189,15 @@ def car(rng: np.random.Generator) -> creatures.Creature:
   lamp = _blob(
     (0.05, 0.05), 0, (0.53, -0.04), depth=1, paint=creatures.WHITE, bob=0.0
   )
-  wheels = creatures.wheels(
-    [u(0.28, 0.36), u(-0.38, -0.3)], tall * 0.85, u(0.13, 0.17)
+  wheels = creatures.wheel_parts(
+    [u(0.28, 0.36), u(-0.38, -0.3)], half_height * 0.85, u(0.13, 0.17)
   )
   parts = [body, cabin, pane, rear, lamp, *wheels]
   return creatures.Creature(tuple(parts), True, u(0.072, 0.12))
 
 
 def biped(rng: np.random.Generator) -> creatures.Creature:
-  """A robot or a person that walks."""
+  """Sample a robot or a person that walks."""
   u = rng.uniform
   box = u(2, 4)
   body = _blob((u(0.2, 0.27), 0.33), square=box, bob=0.02, swing=0.04)
@@ -192,7 +211,7 @@ def biped(rng: np.random.Generator) -> creatures.Creature:
     paint=creatures.PLAIN,
   )
   cap = _blob((0.17, 0.06), 1, (0, -0.14), depth=2, paint=creatures.DARK)
-  parts = [body, head, cap, *creatures.eye(1, 0.08, -0.02, 0.045)]
+  parts = [body, head, cap, *creatures.eye_parts(1, 0.08, -0.02, 0.045)]
   for far in (False, True):
     parts.append(
       _limb(
@@ -209,12 +228,14 @@ def biped(rng: np.random.Generator) -> creatures.Creature:
         paint=creatures.LIGHT,
       )
     )
-  parts += creatures.legs([0.0], 0.24, u(0.45, 0.55), 0.1, u(0.5, 0.7), 0.4)
+  parts += creatures.leg_parts(
+    [0.0], 0.24, u(0.45, 0.55), 0.1, u(0.5, 0.7), 0.4
+  )
   return creatures.Creature(tuple(parts), True, u(0.056, 0.088))
 
 
 def saurian(rng: np.random.Generator) -> creatures.Creature:
-  """A long-necked, thick-tailed reptile with plates on its back."""
+  """Sample a long-necked, thick-tailed reptile with plates on its back."""
   u = rng.uniform
   body = _blob((0.4, u(0.22, 0.27)), lobes=(0, 0.06), bob=0.02)
   neck = _limb(
@@ -240,7 +261,7 @@ def saurian(rng: np.random.Generator) -> creatures.Creature:
     taper=0.15,
     depth=-1,
   )
-  parts = [body, neck, head, tail, *creatures.eye(2, 0.03, -0.03, 0.035)]
+  parts = [body, neck, head, tail, *creatures.eye_parts(2, 0.03, -0.03, 0.035)]
   for x in (-0.25, -0.05, 0.15):
     parts.append(
       _limb(
@@ -254,12 +275,14 @@ def saurian(rng: np.random.Generator) -> creatures.Creature:
         paint=creatures.LIGHT,
       )
     )
-  parts += creatures.legs([0.2, -0.2], 0.12, u(0.3, 0.4), 0.1, u(0.4, 0.6), 0.3)
+  parts += creatures.leg_parts(
+    [0.2, -0.2], 0.12, u(0.3, 0.4), 0.1, u(0.4, 0.6), 0.3
+  )
   return creatures.Creature(tuple(parts), True, u(0.048, 0.08))
 
 
 def caterpillar(rng: np.random.Generator) -> creatures.Creature:
-  """A chain of segments with a wave running through it."""
+  """Sample a chain of segments with a wave running through it."""
   u = rng.uniform
   count, size = int(rng.integers(5, 7)), u(0.15, 0.19)
   parts = []
@@ -290,7 +313,7 @@ def caterpillar(rng: np.random.Generator) -> creatures.Creature:
           paint=creatures.DARK,
         )
       )
-  parts += creatures.eye(0, 0.06, -0.04, 0.055)
+  parts += creatures.eye_parts(0, 0.06, -0.04, 0.055)
   for rest in (-1.7, -1.0):
     parts.append(
       _limb(
@@ -308,13 +331,13 @@ def caterpillar(rng: np.random.Generator) -> creatures.Creature:
 
 
 def octopus(rng: np.random.Generator) -> creatures.Creature:
-  """A floating head with waving arms."""
+  """Sample a floating head with waving arms."""
   u = rng.uniform
   head = _blob((u(0.3, 0.38), u(0.32, 0.4)), lobes=(0, 0.07), pulse=0.1)
   parts = [
     head,
-    *creatures.eye(0, 0.1, 0.02, 0.07),
-    *creatures.eye(0, 0.27, 0.02, 0.055),
+    *creatures.eye_parts(0, 0.1, 0.02, 0.07),
+    *creatures.eye_parts(0, 0.27, 0.02, 0.055),
   ]
   count = int(rng.integers(5, 7))
   for i in range(count):
@@ -338,10 +361,12 @@ def octopus(rng: np.random.Generator) -> creatures.Creature:
 
 
 def truck(rng: np.random.Generator) -> creatures.Creature:
-  """A lorry: cab and load on three axles."""
+  """Sample a lorry: cab and load on three axles."""
   u = rng.uniform
-  tall = u(0.22, 0.3)
-  load = _blob((0.4, tall), joint=(-0.18, -tall), square=7, bob=0.015)
+  half_height = u(0.22, 0.3)
+  load = _blob(
+    (0.4, half_height), joint=(-0.18, -half_height), square=7, bob=0.015
+  )
   cab = _blob(
     (0.17, 0.2),
     joint=(0.43, -0.18),
@@ -355,12 +380,12 @@ def truck(rng: np.random.Generator) -> creatures.Creature:
     (0.08, 0.08), 1, (0.07, -0.05), square=4, depth=1, paint=creatures.GLASS
   )
   lamp = _blob((0.035, 0.04), 1, (0.16, 0.12), depth=1, paint=creatures.WHITE)
-  wheels = creatures.wheels([0.42, -0.2, -0.44], 0.04, u(0.12, 0.14))
+  wheels = creatures.wheel_parts([0.42, -0.2, -0.44], 0.04, u(0.12, 0.14))
   parts = [load, cab, bed, pane, lamp, *wheels]
   return creatures.Creature(tuple(parts), True, u(0.072, 0.12))
 
 
-# Disjoint kinds: what val shows, train has never shown.
+# The splits are disjoint: val shows kinds that train does not contain.
 KINDS = {
   "train": (quadruped, bird, fish, beetle, car),
   "val": (biped, saurian, caterpillar, octopus, truck),

@@ -1,52 +1,52 @@
-"""How systems are judged, and what one looks at while they train."""
+"""One evaluator per task: scores, and pictures to look at during training."""
 
 import pathlib
-from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from foregan_jax import game, tasks
 from foregan_jax.evaluators import result, stills, videos
 
 
 @runtime_checkable
 class Evaluator(Protocol):
-  """Judges parameters on the evaluation data of a run."""
+  """Evaluates networks on the evaluation data of a run."""
 
   def assess(
     self,
-    params: Mapping[str, Any],
+    nets: game.Nets,
     *,
     folder: pathlib.Path,
     whole: bool,
     write: bool,
   ) -> result.Result:
-    """Scores heads and baselines; every process calls it together.
+    """Score heads and baselines; all processes must call it together.
 
     Args:
-      params: by net, on the host.
-      folder: where everything is written.
-      whole: on all the data, not the part that is used while training.
-      write: whether to write masks and pictures beside the scores.
+      nets: on the host.
+      folder: folder of all results.
+      whole: use all data, not the part for evaluation during training.
+      write: also write masks and pictures.
     """
 
   def prepare_samples(self) -> None:
-    """Reads what `samples` shows.
+    """Read the data that `samples` shows.
 
     Raises:
-      ValueError: if the data hold nothing to show.
+      ValueError: if there are no such data.
     """
 
-  def samples(self, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns sheets to look at, RGB uint8, by name; always of the same."""
+  def samples(self, nets: game.Nets) -> dict[str, np.ndarray]:
+    """Return RGB uint8 sheets by name, always of the same inputs."""
 
 
-_OF_TASK = {
-  "videos": videos.VideoEvaluator,
-  "stills": stills.StillEvaluator,
+_EVALUATORS = {
+  tasks.VIDEOS: videos.VideoEvaluator,
+  tasks.STILLS: stills.StillEvaluator,
 }
 
 
 def build(system, config, workdir: pathlib.Path) -> Evaluator:
-  """Returns the evaluator for the system's task."""
-  return _OF_TASK[system.task](system, config, workdir)
+  """Return the evaluator of the system's task."""
+  return _EVALUATORS[system.task](system, config, workdir)

@@ -1,12 +1,11 @@
-"""The background that a system draws behind an object, beside the true one.
+"""Error of generated backgrounds, where the true background is known.
 
-Data whose makers know what is behind the objects (`Background/`, as the demo
-has it) tell how well a hole is filled. Measured is the mean absolute error in
-the hole, which is every pixel at network size that the true mask covers at
-all. Beside the generator's background stand two that need no learning: the
-frame itself with the hole filled row by row, for which it is told the mask of
-that very frame, and the first frame, filled likewise and repeated. The system's
-plate, too, is measured, which remembers what earlier frames have shown.
+Data with a folder `Background/`, such as the demo, have the true background
+behind the objects. The score is the mean absolute error in the hole: all pixels
+at network size that the true mask covers, even partly. Two baselines need no
+learning: the frame with its hole filled row by row, which uses the true mask of
+that frame, and the first frame, filled in the same way and repeated. The
+system's plate is scored, too; it uses background seen in earlier frames.
 """
 
 import dataclasses
@@ -29,31 +28,31 @@ from foregan_jax.metrics import davis
 PLATE, GENERATOR = "plate", "generator"
 ROWS, FIRST_ROWS = "rows", "first_rows"
 _MEANING = {
-  PLATE: "remembered from the frames before, drawn where nothing is",
-  GENERATOR: "drawn, from the first frame on",
-  ROWS: "each frame filled row by row, told its true mask",
+  PLATE: "seen in earlier frames, generated elsewhere",
+  GENERATOR: "generated, from the first frame on",
+  ROWS: "each frame filled row by row, with its true mask",
   FIRST_ROWS: "the first frame filled row by row, repeated",
 }
 _HEADER = ("background", "error", "")
-_CAPTION = "Mean absolute error, of 255, where the object is in truth."
-_BATCH = 16  # frames filled at once, so that one program does for any length
+_CAPTION = "Mean absolute error, of 255, inside the true mask."
+_BATCH = 16  # frames per call: one compiled program for any length
 
 Video = UInt8[np.ndarray, "_ _ _ 3"]
-# Grey levels by background and video.
+# Errors in grey levels by background and video.
 Errors = Mapping[str, Mapping[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-  """What is known of a video in n of its frames.
+  """Ground truth of a video in n of its frames.
 
   Attributes:
     frames: their numbers.
     real: uint8 [n, h, w, 3].
-    holes: where the true mask is, boolean [n, h, w]; none is empty.
-    truth: what is behind, uint8 [n, h, w, 3].
+    holes: the true mask, boolean [n, h, w]; none is empty.
+    truth: the true background, uint8 [n, h, w, 3].
     first: the video's first frame, uint8 [h, w, 3].
-    first_hole: where its mask is, boolean [h, w].
+    first_hole: its mask, boolean [h, w].
   """
 
   frames: tuple[int, ...]
@@ -65,17 +64,17 @@ class Known:
 
 
 def read(sequence: Mapping[str, Any]) -> Known | None:
-  """Reads the true backgrounds of the scored frames.
+  """Read the true backgrounds of the scored frames.
 
   Args:
-    sequence: as `data.davis.Davis.sequence` gives it.
+    sequence: from `data.davis.Davis.sequence`.
 
   Returns:
-    What is known of the scored frames that have an annotation, an object and
-    a background; None if there is no such frame.
+    Ground truth of the scored frames that have an annotation, an object and a
+    background; None if there is no such frame.
 
   Raises:
-    DataError: naming the background that is broken.
+    DataError: naming the broken background.
   """
   frames, labels = sequence["frames"], sequence["labels"]
   holes, truth = {}, {}
@@ -84,8 +83,8 @@ def read(sequence: Mapping[str, Any]) -> Known | None:
       continue
     covered = (labels[t] > 0) & (labels[t] != images.VOID)
     hole = images.resize_mask(covered.astype(np.uint8), frames.shape[1:3])
-    if hole.any() and (behind := sequence["background"](t)) is not None:
-      holes[t], truth[t] = hole[..., 0] > 0, behind
+    if hole.any() and (background := sequence["background"](t)) is not None:
+      holes[t], truth[t] = hole[..., 0] > 0, background
   if not truth:
     return None
   return Known(
@@ -99,15 +98,15 @@ def read(sequence: Mapping[str, Any]) -> Known | None:
 
 
 def of(layers) -> dict[str, Video]:
-  """Returns a system's backgrounds of one video, uint8 [t, h, w, 3], by name.
+  """Return a system's backgrounds of one video, uint8 [t, h, w, 3], by name.
 
   Args:
-    layers: as `advance` returns them for one video, with `bg` and `plate`.
+    layers: from `advance`, of one video, with `bg` and `plate`.
   """
-  made = {PLATE: layers.plate, GENERATOR: layers.bg}
+  videos = {PLATE: layers.plate, GENERATOR: layers.bg}
   return {
     name: pictures.to_uint8(video[0])
-    for name, video in made.items()
+    for name, video in videos.items()
     if video is not None
   }
 
@@ -115,12 +114,12 @@ def of(layers) -> dict[str, Video]:
 def measure(
   known: Known, drawn: Mapping[str, Video], path: pathlib.Path | None = None
 ) -> dict[str, float]:
-  """Returns the error of every background, by name.
+  """Return the error of every background, by name.
 
   Args:
-    known: of the video.
+    known: ground truth of the video.
     drawn: the system's, of frames 1, 2, ..., uint8 [T-1, h, w, 3], by name.
-    path: gets a PNG to look at.
+    path: for a PNG to look at; None writes none.
   """
   made = backgrounds(known, drawn)
   if path is not None:
@@ -129,10 +128,10 @@ def measure(
 
 
 def backgrounds(known: Known, drawn: Mapping[str, Video]) -> dict[str, Video]:
-  """Returns the backgrounds to compare, uint8 [n, h, w, 3], by name.
+  """Return the backgrounds to compare, uint8 [n, h, w, 3], by name.
 
   Args:
-    known: of the video.
+    known: ground truth of the video.
     drawn: the system's, of frames 1, 2, ..., uint8 [T-1, h, w, 3], by name.
   """
   first, *rows = _fill_rows(
@@ -148,25 +147,25 @@ def backgrounds(known: Known, drawn: Mapping[str, Video]) -> dict[str, Video]:
 
 
 def error(known: Known, background: Video) -> float:
-  """Returns the mean absolute error in the holes, in 8-bit grey levels.
+  """Return the mean absolute error in the holes, in 8-bit grey levels.
 
-  Mean over a hole's pixels and three channels, then over the frames.
+  The mean is over pixels and channels of a hole, then over frames.
   """
-  off = np.abs(background.astype(np.float64) - known.truth).mean(axis=-1)
-  each = [o[hole].mean() for o, hole in zip(off, known.holes, strict=True)]
+  errors = np.abs(background.astype(np.float64) - known.truth).mean(axis=-1)
+  each = [e[hole].mean() for e, hole in zip(errors, known.holes, strict=True)]
   return float(np.mean(each))
 
 
 def sheet(known: Known, made: Mapping[str, Video]) -> np.ndarray:
-  """Returns the first, the middle and the last of the frames, to look at.
+  """Return a sheet of the first, the middle and the last frame.
 
   Args:
-    known: of the video.
-    made: what `backgrounds` gave.
+    known: ground truth of the video.
+    made: from `backgrounds`.
 
   Returns:
-    uint8 [h, w, 3]: a row per frame; the frame, the frame under its mask, the
-    backgrounds but the repeated one, and the true one.
+    uint8 [h, w, 3]: a row per frame with the frame, its true mask, the
+    backgrounds except the repeated one, and the true background.
   """
   shown = sorted({0, len(known.frames) // 2, len(known.frames) - 1})
   names = [name for name in made if name != FIRST_ROWS]
@@ -188,12 +187,12 @@ def sheet(known: Known, made: Mapping[str, Video]) -> np.ndarray:
 
 
 def scalars(errors: Errors) -> dict[str, float]:
-  """Returns `background/<name>_mae`, the means over videos."""
+  """Return `background/<name>_mae`, the means over videos."""
   return {f"background/{name}_mae": _mean(e) for name, e in errors.items()}
 
 
 def show(errors: Errors) -> None:
-  """Prints a table, the best row highlighted; nothing if there are none."""
+  """Print a table with the best row highlighted; nothing without errors."""
   if not errors:
     return
   best = min(errors, key=lambda name: _mean(errors[name]))
@@ -233,8 +232,8 @@ def _fill_rows(frames: Video, holes: Bool[np.ndarray, "_ _ _"]) -> Video:
 
 @jax.jit
 def _fill(frames: jax.Array, holes: jax.Array) -> jax.Array:
-  """Fills holes [b, h, w] of frames uint8 [b, h, w, 3] row by row."""
-  filled = inpaint.rows(
+  """Fill holes [b, h, w] of frames uint8 [b, h, w, 3] row by row."""
+  filled = inpaint.fill_rows(
     ranges.image_to_float(frames), holes[..., None].astype(np.float32)
   )
   return ranges.image_to_uint8(filled)

@@ -1,7 +1,7 @@
-"""How real drawn pictures look: FID and KID by a network the user supplies.
+"""FID and KID of generated pictures, with a weight file of the user.
 
-The features are those of the Inception-v3 that FID is defined by; its weights
-are not shipped. A file that works: pytorch-fid's
+The features are those of the Inception-v3 network of FID. Its weights are not
+part of this package. The file of pytorch-fid fits:
 `pt_inception-2015-12-05-6726825d.pth`.
 """
 
@@ -27,51 +27,53 @@ NOT_MEASURED = (
 
 
 class Realism:
-  """Compares drawn pictures with real ones."""
+  """Compares generated pictures with real ones."""
 
   def __init__(self, weights: str, num_drawn: int):
-    """Reads the weights.
+    """Read the weights.
 
     Args:
       weights: a file for `runtime.state_dicts`.
-      num_drawn: pictures to draw; 10,000 are usual.
+      num_drawn: number of generated pictures; 10,000 are usual.
 
     Raises:
-      ValueError: if the file is not the network's.
+      ValueError: if the file does not fit the network.
     """
     path = pathlib.Path(weights)
     tensors = state_dicts.read(path)
     shapes = inception.names_and_shapes()
-    state_dicts.expect(
+    state_dicts.check_shapes(
       tensors,
       shapes,
       path,
       ignore=("num_batches_tracked", "fc.weight", "fc.bias"),
     )
-    # An argument, not a constant: XLA would fold 87 MB of constants.
+    # As an argument: XLA folds constants, and these are 87 MB.
     self._params = jax.device_put(inception.from_state_dict(tensors))
     self._features = jax.jit(inception.features)
     self._num_drawn = num_drawn
 
-  def scores(self, system, params, source) -> dict[str, float]:
-    """Returns fid, kid and kid_std of pictures drawn as the source's.
+  def scores(self, system, nets, source) -> dict[str, float]:
+    """Return fid, kid and kid_std of generated against real pictures.
 
     Args:
-      system: has `sample`.
-      params: of its nets.
-      source: of real pictures; all of them are looked at.
+      system: a `tasks.StillSystem`.
+      nets: all nets.
+      source: of real pictures; all of them are used.
     """
     real = (source.picture(i) for i in range(len(source)))
-    drawn = self._of(_drawn(system, params), self._num_drawn, "drawn pictures")
-    known = self._of(real, len(source), "real pictures")
-    kid, kid_std = frechet.kid(drawn, known)
-    fid = frechet.fid(drawn, known)
+    drawn = self._of(
+      _generate(system, nets), self._num_drawn, "generated pictures"
+    )
+    expected = self._of(real, len(source), "real pictures")
+    kid, kid_std = frechet.kid(drawn, expected)
+    fid = frechet.fid(drawn, expected)
     return {"fid": fid, "kid": kid, "kid_std": kid_std}
 
   def _of(
     self, images: Iterable[np.ndarray], count: int, what: str
   ) -> Float[np.ndarray, "n d"]:
-    """Returns the features of the first `count` pictures."""
+    """Return the features of the first `count` pictures."""
     images = iter(images)
     made = []
     quiet = not distributed.is_first_process()
@@ -85,10 +87,10 @@ class Realism:
     return np.concatenate(made)
 
 
-def _drawn(system, params) -> Iterator[np.ndarray]:
-  """Yields drawn pictures without end."""
+def _generate(system, nets) -> Iterator[np.ndarray]:
+  """Yield generated pictures without end."""
   sample = jax.jit(lambda *args: system.sample(*args, _BATCH)[0].frame)
   key = platform.key(0)
   for i in itertools.count():
-    frames = sample(params, jax.random.fold_in(key, i))
+    frames = sample(nets, jax.random.fold_in(key, i))
     yield from pictures.to_uint8(jax.device_get(frames))

@@ -1,4 +1,4 @@
-"""What an evaluation gives, whatever was evaluated."""
+"""The result of an evaluation, for every task."""
 
 import dataclasses
 import pathlib
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """The outcome of one evaluation.
+  """The result of one evaluation.
 
   Attributes:
     scalars: every number, as `head/metric`.
-    best: the number by which the best checkpoint is kept; higher is better.
-    show: prints the table under a title.
+    best: the value of the system's `best` metric.
+    show: prints the table below a title.
   """
 
   scalars: dict[str, float]
@@ -21,5 +21,5 @@ class Result:
 
 
 def folder(workdir: pathlib.Path, benchmark: str, step: int) -> pathlib.Path:
-  """Returns where the results of one step on one benchmark lie."""
+  """Return the folder of the results of one step on one benchmark."""
   return workdir / "eval" / benchmark / f"step-{step}"

@@ -1,19 +1,19 @@
-"""Pictures of one object each: scores of the segmenter, sheets of samples.
+"""Evaluation on pictures of one object: scores, and sheets of samples.
 
-The segmenter stands beside masks that need no learning. Written below the
-result's folder: `scores.json`, and per picture the mask and an overlay.
+The tables compare the segmenter with baselines that need no learning. The
+result's folder gets `scores.json`, and a mask and an overlay per picture.
 """
 
 import functools
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 import rich.progress
 
+from foregan_jax import game
 from foregan_jax.data import sources
 from foregan_jax.evaluators import realism
 from foregan_jax.evaluators import result as result_lib
@@ -22,25 +22,24 @@ from foregan_jax.media import pictures
 from foregan_jax.metrics import clusters, simple_masks, stills
 from foregan_jax.runtime import distributed, platform
 
-# The batch norms of critics and generators look at the batch: it must not be
-# small.
+# The batch norms of critics and generators use batch statistics: the batch must
+# not be small.
 _BATCH = 64
-_TUNED_ON = 200  # training pictures at most on which the cut is chosen
+_TUNED_ON = 200  # at most so many training pictures for the border threshold
 _NUM_SHOWN = 12
 _THRESHOLD = 0.5  # of a soft mask
 _COLUMNS = ("acc", "iou", "miou", "iou_each", "dice_each")
-_BEST = "iou"
 
 
 class StillEvaluator:
-  """Judges a system's segmenter on pictures with masks."""
+  """Evaluates a system's segmenter on pictures with masks."""
 
   def __init__(self, system, config, workdir: pathlib.Path):
-    """Remembers what to run on what.
+    """Open the data and compile the functions of the system.
 
     Args:
-      system: has `predict`, `cluster`, `sample` and `heads`.
-      config: of the run; its data says which pictures.
+      system: a `tasks.StillSystem`.
+      config: of the run.
       workdir: of the run.
     """
     self._system = system
@@ -49,8 +48,8 @@ class StillEvaluator:
       split = config.data.train_split
       self._training = sources.evaluation(config, workdir, split)
     except images_lib.DataError:
-      self._training = None  # other data than the run's may have none
-    self._often = config.eval.sequences
+      self._training = None  # other data than those of the run may lack it
+    self._limit = config.eval.limit
     self._realism = None
     if config.eval.inception:
       self._realism = realism.Realism(
@@ -62,29 +61,29 @@ class StillEvaluator:
 
   def assess(
     self,
-    params: Mapping[str, Any],
+    nets: game.Nets,
     *,
     folder: pathlib.Path,
     whole: bool,
     write: bool,
   ) -> result_lib.Result:
-    """See `evaluators.Evaluator`; every process does all of it."""
+    """See `evaluators.Evaluator`; every process evaluates all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     images, truth, names, classes = _annotated(
-      self._source, 0 if whole else self._often
+      self._source, 0 if whole else self._limit
     )
     if not truth:
-      raise ValueError("no picture to evaluate on has a mask")
+      raise ValueError("no picture of the evaluation split has a mask")
     predicted = {
       head: list(map(f, images)) for head, f in self._baselines.items()
     }
-    params = jax.device_put(params, jax.local_devices()[0])
-    predicted |= self._heads(params, images)
+    nets = jax.device_put(nets, jax.local_devices()[0])
+    predicted |= self._heads(nets, images)
     table = {head: stills.scores(p, truth) for head, p in predicted.items()}
-    added = {"codes": self._agreement(params, images, classes)}
+    added = {"codes": self._agreement(nets, images, classes)}
     if whole and self._realism:
       added["drawn"] = self._realism.scores(
-        self._system, params, self._training or self._source
+        self._system, nets, self._training or self._source
       )
     first = distributed.is_first_process()
     if first:
@@ -97,7 +96,7 @@ class StillEvaluator:
         for head, row in {**table, **added}.items()
         for name, value in row.items()
       },
-      best=table[self._system.heads[0]][_BEST],
+      best=table[self._system.heads[0]][self._system.best.name],
       show=lambda title: print(_plain(title, table, added, len(truth))),
     )
 
@@ -106,24 +105,24 @@ class StillEvaluator:
     shown = range(min(_NUM_SHOWN, len(self._source)))
     self._shown = np.stack([self._source.picture(i) for i in shown])
 
-  def samples(self, params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns drawn pictures with their layers, and segmented real ones."""
-    params = jax.device_put(params, jax.local_devices()[0])
-    made, _ = jax.device_get(self._sample(params, platform.key(0)))
+  def samples(self, nets: game.Nets) -> dict[str, np.ndarray]:
+    """Return generated pictures with their layers, and segmented real ones."""
+    nets = jax.device_put(nets, jax.local_devices()[0])
+    made, _ = jax.device_get(self._sample(nets, platform.key(0)))
     drawn = {
-      "drawn": pictures.to_uint8(made.frame),
+      "generated": pictures.to_uint8(made.frame),
       "foreground": pictures.to_uint8(made.fg),
       "background": pictures.to_uint8(made.bg),
-      "mask": pictures.grey(made.mask),
+      "mask": pictures.mask_to_rgb(made.mask),
     }
-    heads = jax.device_get(self._predict(params, {"image": self._shown}))
+    heads = jax.device_get(self._predict(nets, {"image": self._shown}))
     real = {"real": self._shown}
-    real |= {name: pictures.grey(mask) for name, mask in heads.items()}
+    real |= {name: pictures.mask_to_rgb(mask) for name, mask in heads.items()}
     return {"drawn": _sheet(drawn), "real": _sheet(real)}
 
   @functools.cached_property
   def _baselines(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Masks without learning; only the border's cut has seen any truth."""
+    """Baselines; only the threshold of `border_colour` uses ground truth."""
     images, truth = [], []
     if self._training:
       images, truth, *_ = _annotated(self._training, _TUNED_ON)
@@ -139,22 +138,22 @@ class StillEvaluator:
       )
     return baselines
 
-  def _heads(self, params, images) -> dict[str, list[np.ndarray]]:
-    soft = _in_batches(functools.partial(self._predict, params), images)
+  def _heads(self, nets, images) -> dict[str, list[np.ndarray]]:
+    soft = _in_batches(functools.partial(self._predict, nets), images)
     return {
       head: list(soft[head][..., 0] > _THRESHOLD) for head in self._system.heads
     }
 
-  def _agreement(self, params, images, classes) -> dict[str, float]:
-    """Returns how the codes of real pictures go with their classes, if any."""
+  def _agreement(self, nets, images, classes) -> dict[str, float]:
+    """Return the agreement of codes of real pictures with their classes."""
     if len(set(classes)) < 2:
       return {}
-    codes = _in_batches(functools.partial(self._cluster, params), images)
+    codes = _in_batches(functools.partial(self._cluster, nets), images)
     return clusters.nmi(codes.tolist(), classes)
 
 
 def _in_batches(compute: Callable, images: Sequence[np.ndarray]):
-  """Computes on all the pictures with one compiled program."""
+  """Process all pictures with one compiled program."""
   made = []
   for start in range(0, len(images), _BATCH):
     part = np.stack(images[start : start + _BATCH])
@@ -165,11 +164,11 @@ def _in_batches(compute: Callable, images: Sequence[np.ndarray]):
 
 
 def _annotated(source, limit: int):
-  """Returns pictures that have masks, the masks, names and classes.
+  """Return pictures with masks, their masks, names and classes.
 
   Args:
-    source: where from.
-    limit: pictures at most, from all over the source; 0: all.
+    source: of the pictures.
+    limit: at most so many pictures, evenly spaced; 0: all.
   """
   images, truth, names, classes = [], [], [], []
   every = -(-len(source) // limit) if limit else 1
@@ -182,7 +181,7 @@ def _annotated(source, limit: int):
       images.append(source.picture(i))
       truth.append(mask)
       names.append(source.names[i])
-      classes.append(source.label(i))
+      classes.append(source.class_name(i))
   return images, truth, names, classes
 
 
@@ -204,21 +203,21 @@ def _write(folder, names, images, truth, predicted) -> None:
       image,
       *(pictures.overlay(image, m.astype(np.uint8)) for m in (true, labels)),
     ]
-    sheet = pictures.contact_sheet([row], columns=("picture", "truth", "found"))
+    sheet = pictures.contact_sheet([row], columns=("picture", "truth", "mask"))
     pictures.save_png(folder / "overlays" / f"{name}.png", sheet)
 
 
 def _plain(
   title: str, table: Mapping[str, Mapping], added: Mapping, count: int
 ) -> str:
-  """Formats the scores; one pooled and one averaged reading of IoU."""
+  """Format the scores; IoU pooled and averaged over pictures."""
   lines = [title, f"{'head':16s}" + "".join(f"{c:>11s}" for c in _COLUMNS)]
   for head, row in table.items():
     cells = "".join(f"{row[c]:11.3f}" for c in _COLUMNS)
     lines.append(f"{head:16s}{cells}")
   lines.append(
     f"{count} pictures; iou, miou, acc: pooled; *_each: averaged over them; "
-    "border_colour is tuned on masks of train, which no head has seen."
+    "border_colour is tuned on masks of train, which no head uses."
   )
   if added["codes"]:
     lines.append(
@@ -227,7 +226,7 @@ def _plain(
     )
   if "drawn" in added:
     lines.append(
-      "drawn against real pictures: FID {fid:.2f}, KID {kid:.4f} "
+      "generated against real pictures: FID {fid:.2f}, KID {kid:.4f} "
       "(standard deviation over subsets {kid_std:.4f})".format(**added["drawn"])
     )
   else:

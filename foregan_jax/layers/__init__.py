@@ -1,1 +1,1 @@
-"""Linen blocks and array operations that methods share."""
+"""Linen blocks and array operations that several methods share."""

@@ -1,6 +1,6 @@
-"""Masks carried through a video without learning anything.
+"""Propagation of a mask through a video by optical flow, without training.
 
-They are the baselines that a propagator has to beat, and a target to distil.
+These are baselines for a trained propagator, and targets for distillation.
 """
 
 import jax
@@ -13,11 +13,11 @@ from foregan_jax.layers import warp
 def by_backward_warp(
   mask: Float[Array, "b h w n"], flow_bwd: Float[Array, "b t h w 2"]
 ) -> Float[Array, "b t h w n"]:
-  """Fetches every pixel of frame t+1 from where it was: m(x + flow_bwd(x)).
+  """Return the masks of frames 1..t by gathering: `m(x + flow_bwd(x))`.
 
   Args:
-    mask: of frame 0, [0, 1], a channel per object.
-    flow_bwd: `flow_bwd[:, t]` = frame t+1 to t, on frame t+1, pixels.
+    mask: frame 0 in [0, 1]; one channel per object.
+    flow_bwd: pixels; `flow_bwd[:, t]` goes from frame t+1 to t, on frame t+1.
   """
   return _scan(lambda m, f: warp.backward(m, f, outside="zero"), mask, flow_bwd)
 
@@ -25,16 +25,18 @@ def by_backward_warp(
 def by_forward_splat(
   mask: Float[Array, "b h w n"], flow_fwd: Float[Array, "b t h w 2"]
 ) -> Float[Array, "b t h w n"]:
-  """Pushes every pixel of frame t to where it goes.
+  """Return the masks of frames 1..t by splatting along `flow_fwd`.
 
   Args:
-    mask: of frame 0, [0, 1], a channel per object.
-    flow_fwd: `flow_fwd[:, t]` = frame t to t+1, on frame t, pixels.
+    mask: frame 0 in [0, 1]; one channel per object.
+    flow_fwd: pixels; `flow_fwd[:, t]` goes from frame t to t+1, on frame t.
   """
   return _scan(warp.splat_mask, mask, flow_fwd)
 
 
 def _scan(step, mask: jax.Array, flow: jax.Array) -> jax.Array:
+  """Apply `step(mask, flow)` to each frame in turn and stack the masks."""
+
   def body(mask, flow):
     mask = step(mask, flow)
     return mask, mask

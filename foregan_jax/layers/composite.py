@@ -1,4 +1,4 @@
-"""Putting layers together and taking them apart (VOS-ForeGAN sec. 4)."""
+"""Composition and separation of image layers (VOS-ForeGAN sec. 4)."""
 
 from jaxtyping import Array, Float
 
@@ -8,7 +8,7 @@ def alpha(
   bg: Float[Array, "*b h w 3"],
   mask: Float[Array, "*b h w 1"],
 ) -> Float[Array, "*b h w 3"]:
-  """Compose `mask fg + (1 - mask) bg`: images in [-1, 1] stay there."""
+  """Return `mask fg + (1 - mask) bg`, in [-1, 1] like both images."""
   return bg + mask * (fg - bg)
 
 
@@ -17,9 +17,10 @@ def additive(
   bg: Float[Array, "*b h w 3"],
   mask: Float[Array, "*b h w 1"],
 ) -> Float[Array, "*b h w 3"]:
-  """Compose `fg + (1 - mask) bg`, the original code's form.
+  """Return `fg + (1 - mask) bg`, the form in the original code.
 
-  It is a picture only where the foreground is 0 (mid-grey) outside the mask.
+  The result is a valid image only if the foreground is 0 (mid-grey) outside the
+  mask.
   """
   return fg + (1 - mask) * bg
 
@@ -27,12 +28,12 @@ def additive(
 def dark(
   fg: Float[Array, "*b h w 3"], mask: Float[Array, "*b h w 1"]
 ) -> Float[Array, "*b h w 3"]:
-  """Set the outside of the mask to black: `mask fg - (1 - mask)`."""
+  """Return `fg` on black: `mask fg - (1 - mask)`, in [-1, 1]."""
   return mask * (fg + 1) - 1
 
 
 def grey(
   fg: Float[Array, "*b h w 3"], mask: Float[Array, "*b h w 1"]
 ) -> Float[Array, "*b h w 3"]:
-  """Set the outside of the mask to mid-grey: `mask fg`."""
+  """Return `fg` on mid-grey: `mask fg`, in [-1, 1]."""
   return mask * fg

@@ -1,11 +1,11 @@
-"""Convolutions whose gradients are fast on every platform.
+"""Convolutions with fast gradients on every platform.
 
-XLA's CPU backend runs the weight gradient of a convolution 3 to 20 times
-slower than its forward pass (inside a loop up to 30 times, jax issue 12868),
-and the gradient of a strided one multiplies mostly zeros. A convolution is
-linear in both arguments, so three functions closed under differentiation
-suffice: `conv`, its adjoint in the image (`_image_grad`, the transposed
-convolution) and its adjoint in the kernel (`_kernel_grad`).
+On CPU, XLA computes the weight gradient of a convolution 3 to 20 times slower
+than the forward pass (up to 30 times inside a loop, jax issue 12868). The image
+gradient of a strided convolution multiplies mostly zeros. A convolution is
+linear in both arguments, so three functions are closed under differentiation:
+`conv`, its adjoint with respect to the image (`_image_grad`, the transposed
+convolution) and its adjoint with respect to the kernel (`_kernel_grad`).
 """
 
 import functools
@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 Pair = tuple[int, int]
 
-# N(0, .02): DCGAN's rule, kept by GANimation and VOS-ForeGAN.
+# N(0, .02): DCGAN's rule; GANimation and VOS-ForeGAN use it too.
 dcgan_init = nn.initializers.normal(0.02)
 
 
@@ -29,7 +29,7 @@ def conv(
   stride: int,
   padding: Pair,
 ) -> Float[Array, "b h2 w2 o"]:
-  """Convolve with zero padding of `padding` pixels on both sides."""
+  """Convolve; zero padding of `padding` = (y, x) pixels on both sides."""
   return _lax_conv(x, kernel, stride, padding)
 
 
@@ -37,7 +37,10 @@ def conv(
 def _image_grad(
   g: jax.Array, kernel: jax.Array, stride: int, padding: Pair, size: Pair
 ) -> jax.Array:
-  """Return the cotangent of an image of `size` that gave `conv`'s `g`."""
+  """Return the cotangent of an image of `size` that is input to `conv`.
+
+  The cotangent of the output is `g`.
+  """
   native = functools.partial(_lax_image_grad, stride, padding, size)
   h, w = g.shape[1:3]
   doubles = kernel.shape[:2] == (4, 4) and size == (2 * h, 2 * w)
@@ -79,10 +82,11 @@ _image_grad.defvjp(_image_grad_fwd, _image_grad_bwd)
 def transposed(
   x: Float[Array, "b h w i"], kernel: Float[Array, "4 4 i o"]
 ) -> Float[Array, "b h2 w2 o"]:
-  """Transposed convolution of kernel 4, stride 2, padding 1: twice the size.
+  """Apply a transposed convolution: kernel 4, stride 2, padding 1.
 
-  `y[2 i + k - 1] += x[i] kernel[k]` along each axis, as PyTorch's
-  ConvTranspose2d(4, 2, 1): the adjoint of a convolution.
+  The output has twice the size: `y[2 i + k - 1] += x[i] kernel[k]` along each
+  axis. It equals PyTorch's ConvTranspose2d(4, 2, 1), the adjoint of a
+  convolution.
   """
   size = (2 * x.shape[1], 2 * x.shape[2])
   return _image_grad(x, kernel.swapaxes(2, 3), 2, (1, 1), size)
@@ -93,10 +97,10 @@ def upsampled(
 ) -> Float[Array, "b h2 w2 o"]:
   """Repeat every pixel twice along each axis, then convolve (padding 1).
 
-  Computed as the transposed convolution that it is, at 4/9 of the products
-  and without the large picture in between.
+  It is computed as one transposed convolution. This takes 4/9 of the products
+  and no enlarged input.
   """
-  # Pixel i covers outputs 2i and 2i + 1; each meets the flipped kernel.
+  # Pixel i covers outputs 2i and 2i + 1; the flipped kernel applies to both.
   flipped = kernel[::-1, ::-1]
   for axis in (0, 1):
     before = [(1, 0) if a == axis else (0, 0) for a in range(4)]
@@ -124,8 +128,9 @@ def _lax_image_grad(stride, padding, size, g, kernel):
 def _image_grad_by_phases(g: jax.Array, kernel: jax.Array) -> jax.Array:
   """Return `_image_grad` for kernel 4, stride 2, padding 1.
 
-  An output pixel of each parity sees two inputs per axis, so one 2x2
-  convolution computes all four parities, without the zeros of a dilated input.
+  An output pixel depends on two inputs per axis, whatever its parity. So one
+  2x2 convolution computes all four parities, without the zeros of a dilated
+  input.
   """
   b, h, w, cin = g.shape
   cout = kernel.shape[2]
@@ -142,7 +147,10 @@ def _image_grad_by_phases(g: jax.Array, kernel: jax.Array) -> jax.Array:
 def _kernel_grad(
   x: jax.Array, g: jax.Array, kernel_size: Pair, stride: int, padding: Pair
 ) -> jax.Array:
-  """Return the cotangent of the kernel with which `x` gave `conv`'s `g`."""
+  """Return the cotangent of the kernel of `conv`.
+
+  `x` is its image and `g` the cotangent of its output.
+  """
   native = functools.partial(_lax_kernel_grad, kernel_size, stride, padding)
   matmul = functools.partial(
     _kernel_grad_by_matmul, kernel_size, stride, padding
@@ -160,13 +168,13 @@ def _lax_kernel_grad(kernel_size, stride, padding, x, g):
 def _kernel_grad_by_matmul(kernel_size, stride, padding, x, g):
   """Return `_kernel_grad` as one matrix product.
 
-  Shifts along x are stacked on the image's channels and shifts along y on
-  those of `g`: their product holds every tap, at kw + kh copies, not kw kh.
-  Where `g` has very few channels, it takes all the shifts.
+  Shifts along x are stacked on the channels of the image, shifts along y on
+  those of `g`. Their product holds every tap and needs kw + kh copies, not
+  kw kh. If `g` has very few channels, all shifts are stacked on `g`.
   """
   (b, h, w, ci), (_, oh, ow, co) = x.shape, g.shape
   kh, kw = kernel_size
-  # With a stride, blocks of stride^2 pixels become channels first.
+  # With a stride, first turn blocks of stride^2 pixels into channels.
   ky, kx = -(-kh // stride), -(-kw // stride)
   rows, cols = oh + ky - 1, ow + kx - 1
   pads = [
@@ -177,9 +185,9 @@ def _kernel_grad_by_matmul(kernel_size, stride, padding, x, g):
   x = jax.lax.pad(x, zero, [(0, 0, 0), *pads, (0, 0, 0)])
   x = x.reshape(b, rows, stride, cols, stride, ci).transpose(0, 1, 3, 2, 4, 5)
   x = x.reshape(b, rows, cols, -1)
-  few = kx * ky * co < kx * x.shape[-1] + ky * co
-  if few:
-    # Column c of the image meets column c - j of g through kernel column j.
+  shift_g_only = kx * ky * co < kx * x.shape[-1] + ky * co
+  if shift_g_only:
+    # Kernel column j connects column c of the image to column c - j of g.
     g = jnp.pad(g, [(0, 0), (0, 0), (kx - 1, kx - 1), (0, 0)])
     g = [g[:, :, kx - 1 - j : kx - 1 - j + cols] for j in range(kx)]
     g = jnp.concatenate(g, axis=-1)
@@ -201,7 +209,10 @@ def _kernel_grad_by_matmul(kernel_size, stride, padding, x, g):
 
 
 class Conv(nn.Module):
-  """Convolve with a learnt kernel; parameters float32, compute `dtype`."""
+  """A convolution with a trained kernel.
+
+  Parameters are float32; the convolution is computed in `dtype`.
+  """
 
   features: int
   kernel_size: Pair
@@ -226,7 +237,7 @@ class Conv(nn.Module):
 
 
 class UpConv(nn.Module):
-  """Double height and width: `upsampled` with a learnt kernel, no bias.
+  """Upsampling to twice the size: `upsampled`, a trained kernel, no bias.
 
   `literal` repeats the pixels and convolves, for comparisons.
   """
@@ -248,7 +259,7 @@ class UpConv(nn.Module):
 
 
 class TransposedConv(nn.Module):
-  """Double height and width: `transposed` with a learnt kernel, no bias."""
+  """Upsampling to twice the size: `transposed`, a trained kernel, no bias."""
 
   features: int
   dtype: Any = jnp.float32

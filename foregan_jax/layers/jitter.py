@@ -1,4 +1,4 @@
-"""Random changes of colour and place, drawn per sample, on the device."""
+"""Random changes of colours and geometry per sample, on the device."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,12 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import composite, warp
 
-# Rec. 601 luma, the grey that PIL (and so the source's jitter) blends with.
+# Rec. 601 luma: the grey that PIL, and so VOS-ForeGAN's jitter, blends with.
 _LUMA = (0.299, 0.587, 0.114)
-# VOS-ForeGAN sec. 2.6: what makes a real mask or foreground out of frame 0.
+# VOS-ForeGAN sec. 2.6: how a real mask or foreground is made from frame 0.
 _REAL = {"degrees": 8.0, "scale": (0.75, 1.25)}
 _REAL_MASK_SHIFT = 0.02
-_REAL_MASK_SHARE = 0.45
+_REAL_MASK_PROBABILITY = 0.45
 _REAL_FG_SHIFT = 0.025
 _REAL_FG_COLOUR = {
   "brightness": 0.3, "contrast": 0.3, "saturation": 0.5, "hue": 0.05,
@@ -27,16 +27,18 @@ def colour(
   saturation: float,
   hue: float,
 ) -> Float[Array, "b *t h w 3"]:
-  """Jitters brightness, contrast, saturation and hue of each sample.
+  """Return images with random brightness, contrast, saturation and hue.
 
   Args:
-    key: where the draw comes from.
-    image: [-1, 1]; frames of one sample are changed alike.
-    brightness: factors are drawn from [1 - b, 1 + b]; likewise contrast and
-      saturation.
-    contrast: see brightness.
-    saturation: see brightness.
-    hue: half-width of the hue's turn, as a share of the full circle.
+    key: random key.
+    image: images in [-1, 1]; all frames of a sample get the same change.
+    brightness: half-width b; factors are drawn from [1 - b, 1 + b].
+    contrast: as `brightness`.
+    saturation: as `brightness`.
+    hue: half-width of the hue's rotation, as a share of the full circle.
+
+  Returns:
+    Images in [-1, 1].
   """
   # One draw for all four: every draw costs compile time.
   shape = (4, image.shape[0]) + (1,) * (image.ndim - 1)
@@ -55,14 +57,14 @@ def colour(
 
 
 def _turn_hue(rgb: jax.Array, angle: jax.Array) -> jax.Array:
-  """Rotates colours about the grey axis (Rodrigues), a linear hue turn."""
+  """Rotate the hue: turn RGB about the grey axis (Rodrigues), by radians."""
   cos, sin = jnp.cos(angle), jnp.sin(angle)
   mean = rgb.mean(-1, keepdims=True)
   cross = (jnp.roll(rgb, 1, -1) - jnp.roll(rgb, -1, -1)) / jnp.sqrt(3.0)
   return rgb * cos + cross * sin + mean * (1.0 - cos)
 
 
-def place(
+def affine(
   key: jax.Array,
   image: Float[Array, "b h w c"],
   *,
@@ -71,16 +73,16 @@ def place(
   shift: tuple[float, float],
   share: float,
 ) -> Float[Array, "b h w c"]:
-  """Rotates, scales, shifts and mirrors each sample; outside becomes 0.
+  """Return randomly rotated, scaled, shifted and mirrored images.
 
   Args:
-    key: where the draw comes from.
-    image: any range; what comes in from outside is 0.
+    key: random key.
+    image: images of any range; pixels from outside are 0.
     degrees: half-width of the rotation.
     scale: bounds of the size factor.
     shift: half-widths of the shift, as shares of (height, width).
-    share: probability that a sample is moved at all; the mirror is drawn for
-      each sample by itself, with probability one half.
+    share: probability of rotation, scale and shift; each sample is mirrored
+      with probability 1/2, independently of them.
   """
   b, h, w, _ = image.shape
   drawn = jax.random.uniform(key, (6, b))
@@ -91,8 +93,8 @@ def place(
   down = jnp.where(moved, between(3, -shift[0], shift[0]), 0.0) * h
   right = jnp.where(moved, between(4, -shift[1], shift[1]), 0.0) * w
   side = jnp.where(drawn[5] < 0.5, -1.0, 1.0)
-  # Where a target pixel comes from: undo shift, rotation, size and mirror,
-  # about the picture's centre.
+  # The source of a target pixel: undo shift, rotation, scale and mirror, about
+  # the centre of the image.
   per_sample = lambda x: x[:, None, None]
   ys, xs = jnp.meshgrid(jnp.arange(h), jnp.arange(w), indexing="ij")
   dy = ys[None] - (h - 1) / 2.0 - per_sample(down)
@@ -109,7 +111,7 @@ def place(
 def crop_and_flip(
   key: jax.Array, image: Float[Array, "b h w c"], size: tuple[int, int]
 ) -> Float[Array, "b h2 w2 c"]:
-  """Cuts a window of `size` = (h, w) anywhere; half of them are mirrored."""
+  """Return random crops of `size` = (h, w), half of them mirrored."""
   b, h, w, c = image.shape
   key_place, key_side = jax.random.split(key)
   room = jnp.array([h - size[0] + 1, w - size[1] + 1])
@@ -123,9 +125,16 @@ def crop_and_flip(
 def real_mask(
   key: jax.Array, mask: Float[Array, "b h w 1"]
 ) -> Float[Array, "b h w 1"]:
-  """Returns a plausible mask made from that of frame 0 (sec. 2.6)."""
-  return place(
-    key, mask, shift=(_REAL_MASK_SHIFT, 0.0), share=_REAL_MASK_SHARE, **_REAL
+  """Return a plausible mask, made from that of frame 0.
+
+  Source: VOS-ForeGAN sec. 2.6.
+  """
+  return affine(
+    key,
+    mask,
+    shift=(_REAL_MASK_SHIFT, 0.0),
+    share=_REAL_MASK_PROBABILITY,
+    **_REAL,
   )
 
 
@@ -134,16 +143,18 @@ def real_foreground(
   frame: Float[Array, "b h w 3"],
   mask: Float[Array, "b h w 1"],
 ) -> Float[Array, "b h w 3"]:
-  """Returns a plausible foreground on black made from frame 0 (sec. 2.6).
+  """Return a plausible foreground on black, made from frame 0.
 
-  The mask is applied after the colours change: the source's contrast jitter
-  lifted the black around the object.
+  The mask is applied after the colour jitter, because the contrast jitter of
+  the original code brightens the black around the object.
+
+  Source: VOS-ForeGAN sec. 2.6.
   """
   key_colour, key_place = jax.random.split(key)
   changed = colour(key_colour, frame, **_REAL_FG_COLOUR)
   dark = composite.dark(changed, mask)
-  # Shifted so that what comes in from outside is black, not grey.
-  moved = place(
+  # `affine` fills with 0, so add 1 to make the fill black, not grey.
+  moved = affine(
     key_place, dark + 1.0, shift=(_REAL_FG_SHIFT, 0.0), share=1.0, **_REAL
   )
   return moved - 1.0

@@ -1,8 +1,8 @@
-"""Refining masks by the moments of the object's colours (sum of squares).
+"""Mask refinement by the moments of the object's colours (sum of squares).
 
-The inverse moment matrix defines a polynomial that is small where the
-colours of the object are and grows outside (Pauwels and Lasserre 2016);
-VOS-ForeGAN removes the pixels of its masks where it is large.
+The inverse moment matrix defines a polynomial in the colour. It is small at the
+colours of the object and grows away from them (Pauwels and Lasserre 2016).
+VOS-ForeGAN removes the mask pixels at which it is large.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ def monomials(
 ) -> Float[Array, "*p s"]:
   """Return all `s = C(d + n, n)` monomials of degree at most n = `degree`.
 
-  Ordered by degree: 1, x1, x2, x1^2, x1 x2, x2^2 for two variables.
+  They are ordered by degree: 1, x1, x2, x1^2, x1 x2, x2^2 for two variables.
   """
   variables = range(points.shape[-1])
   terms = {(): jnp.ones_like(points[..., 0])}
@@ -42,7 +42,7 @@ def fit(
   """
   v = monomials(points, degree)
   moments = jnp.matmul((v * weight[:, None]).T, v, precision=_EXACT)
-  # Without any weight M is the ridge alone: everything is an outlier.
+  # If all weights are 0, M is the ridge alone: every point is an outlier.
   moments = moments / jnp.maximum(weight.sum(), 1)
   return jnp.linalg.cholesky(moments + ridge * jnp.eye(v.shape[-1]))
 
@@ -50,7 +50,7 @@ def fit(
 def evaluate(
   factor: Float[Array, "s s"], points: Float[Array, "p d"], degree: int
 ) -> Float[Array, " p"]:
-  """Return `Q(x) = v(x)^T M^-1 v(x) >= 0`; small for inliers."""
+  """Return `Q(x) = v(x)^T M^-1 v(x) >= 0`, which is small for inliers."""
   v = monomials(points, degree)
   solved = jax.scipy.linalg.solve_triangular(factor, v.T, lower=True)
   return jnp.square(solved).sum(axis=0)
@@ -58,14 +58,15 @@ def evaluate(
 
 @dataclasses.dataclass(frozen=True)
 class Refinement:
-  """Removal of the pixels whose colour the object does not have.
+  """A filter that removes mask pixels with colours the object does not have.
 
   Attributes:
-    degree: Of the polynomial Q; 3 in VOS-ForeGAN (20 monomials).
-    ridge: Added to the moment matrix; 1e-4 there.
-    tau: Q above which a colour is foreign; 10 there, which is strict: the
-      mean of Q over the object itself is just below 20.
-    low_threshold: What of the mask is looked at; 25/254 and 50/254 there.
+    degree: degree of the polynomial Q; VOS-ForeGAN: 3 (20 monomials).
+    ridge: number added to the diagonal of the moment matrix; VOS-ForeGAN: 1e-4.
+    tau: upper bound of Q for the object's colours; VOS-ForeGAN: 10, which is
+      strict, because the mean of Q over the object itself is just below 20.
+    low_threshold: lower bound of the mask for pixels that may be kept;
+      VOS-ForeGAN: 25/254 and 50/254.
   """
 
   degree: int
@@ -76,11 +77,11 @@ class Refinement:
   def fit(
     self, frame: Float[Array, "b h w 3"], mask: Float[Array, "b h w 1"]
   ) -> Float[Array, "b s s"]:
-    """Learn the object's colours where the mask is positive.
+    """Fit the moments of the object's colours, where the mask is positive.
 
     Args:
-      frame: First frames, [-1, 1].
-      mask: Their masks, [0, 1].
+      frame: first frames in [-1, 1].
+      mask: masks of these frames in [0, 1].
 
     Returns:
       One Cholesky factor per sample, for `refine`.
@@ -98,11 +99,12 @@ class Refinement:
   ) -> Float[Array, "b t h w 1"]:
     """Return 1 where `mask > low_threshold` and `Q(frame) < tau`, else 0.
 
-    It can only remove pixels from the mask cut at the low threshold.
+    It only removes pixels from the mask cut at the low threshold.
     """
 
     def quality(factor, frames):
-      # Frame by frame: the monomials of a whole video would fill the memory.
+      # Frame by frame, because the monomials of a whole video need too much
+      # memory.
       return jax.lax.map(
         lambda frame: evaluate(factor, frame.reshape(-1, 3), self.degree),
         frames,

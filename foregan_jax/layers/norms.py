@@ -1,8 +1,8 @@
 """Normalisation without running statistics: instance, group and batch norm.
 
-Written by hand because, on CPU, the gradient of Linen's versions costs about
-three times as much. Instance and group norm have their own gradient: what XLA
-derives takes half as long again, to compile and to run.
+Linen's versions are not used, because their gradient costs about three times as
+much on CPU. Instance and group norm define their own gradient: the automatic
+one takes half as long again, to compile and to run.
 """
 
 import functools
@@ -19,24 +19,25 @@ def spatial_moments(
 ) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
   """Return mean and biased variance over the pixels, float32, in one pass.
 
-  `var = E[(x - p)^2] - E[x - p]^2`, with the top-left pixel as pivot `p`:
-  without it the difference cancels badly when the mean is far from zero.
+  `var = E[(x - p)^2] - E[x - p]^2`, where the pivot `p` is the top-left pixel.
+  Without a pivot the difference loses precision if the mean is far from zero.
   """
   x = x.astype(jnp.float32)
   # The result does not depend on the pivot, so no gradient flows into it.
   pivot = jax.lax.stop_gradient(x[:, :1, :1])
   shifted = x - pivot
-  # Rows first: shorter sums round less, and XLA can share rows among cores.
+  # Rows first: short sums round less, and XLA can split rows among cores.
   mean = shifted.mean(axis=2).mean(axis=1)
   square = jnp.square(shifted).mean(axis=2).mean(axis=1)
   return mean + pivot[:, 0, 0], jnp.maximum(square - jnp.square(mean), 0)
 
 
 class InstanceNorm(nn.Module):
-  """Normalise every channel of every sample over its pixels, then scale.
+  """Normalisation of each channel of each sample over its pixels.
 
-  Statistics are float32 whatever `dtype` (that of the result; None keeps the
-  input's). `eps` is PyTorch's, not Flax's.
+  A trained scale and bias per channel follow. Statistics are always float32.
+  `dtype` is the dtype of the result; None keeps that of the input. The default
+  of `eps` is PyTorch's, not Flax's.
   """
 
   eps: float = 1e-5
@@ -49,10 +50,10 @@ class InstanceNorm(nn.Module):
 
 
 class GroupNorm(nn.Module):
-  """Normalise groups of channels of every sample over their pixels.
+  """Normalisation of groups of channels of each sample over their pixels.
 
-  Unlike instance norm it keeps the contrast between channels of one group,
-  which a network that must *name* a region needs.
+  Unlike instance norm it keeps the contrast between channels of one group. A
+  network that must classify a region needs this contrast.
   """
 
   num_groups: int
@@ -64,7 +65,7 @@ class GroupNorm(nn.Module):
     """Return the normalised `x`.
 
     Raises:
-      ValueError: if the channels do not divide into `num_groups`.
+      ValueError: if `num_groups` does not divide the number of channels.
     """
     channels = x.shape[-1]
     if channels % self.num_groups:
@@ -75,12 +76,12 @@ class GroupNorm(nn.Module):
 
 
 class BatchNorm(nn.Module):
-  """Normalise every channel over the batch at hand (and its pixels).
+  """Normalisation of each channel over the current batch and its pixels.
 
-  There are no running averages: averaged weights would not fit those of the
-  weights that move, so samples are drawn in batches instead. With a batch
-  split over devices the statistics are those of all of them: under `jit` a
-  mean is global.
+  There are no running averages. Those of the trained weights would not fit the
+  averaged (EMA) weights, so samples are always generated in batches. If a batch
+  is split over devices, the statistics are those of the whole batch, because a
+  mean under `jit` is global.
   """
 
   eps: float = 1e-5
@@ -101,11 +102,12 @@ class BatchNorm(nn.Module):
 
 
 def _near_one(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
-  """Draws DCGAN's initial scales, N(1, 0.02)."""
+  """Draw the initial scales of DCGAN, N(1, 0.02)."""
   return 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
 def _apply(module: InstanceNorm | GroupNorm, x, groups: int) -> jax.Array:
+  """Normalise `x` in groups of channels, with parameters of `module`."""
   channels = x.shape[-1]
   scale = module.param("scale", nn.initializers.ones, (channels,), jnp.float32)
   bias = module.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
@@ -130,7 +132,7 @@ def _normalise_fwd(x, scale, bias, groups, eps):
   shape = mean.shape
   mean, var = (a.reshape(shape[0], groups, -1) for a in (mean, var))
   center = mean.mean(-1, keepdims=True)
-  # Law of total variance: within the channels, plus between them.
+  # Law of total variance: within channels plus between channels.
   var = (var + jnp.square(mean - center)).mean(-1, keepdims=True)
   repeat = lambda a: jnp.broadcast_to(a, mean.shape).reshape(shape)
   center, rate = repeat(center), repeat(jax.lax.rsqrt(var + eps))
@@ -139,7 +141,11 @@ def _normalise_fwd(x, scale, bias, groups, eps):
 
 
 def _normalise_bwd(groups, eps, saved, g):
-  """With n = (x - mean) rate: g loses its mean and its part along n."""
+  """Return the gradients of `x`, scale and bias.
+
+  With `n = (x - mean) rate`, that of `x` is `scale g` without its mean and
+  without its component along n, times `rate`.
+  """
   del eps
   x, scale, center, rate = saved
   b, h, w, channels = x.shape
@@ -161,8 +167,10 @@ _normalise.defvjp(_normalise_fwd, _normalise_bwd)
 
 
 def _shift(x: jax.Array, center: jax.Array) -> jax.Array:
+  """Return `x - center` in float32."""
   return x.astype(jnp.float32) - _pixels(center)
 
 
 def _pixels(a: Float[Array, "b c"]) -> Float[Array, "b 1 1 c"]:
+  """Insert two pixel axes."""
   return a[:, None, None]

@@ -1,4 +1,4 @@
-"""Where the background critic looks (VOS-ForeGAN sec. 2.7)."""
+"""Sampling of patches for the background critic (VOS-ForeGAN sec. 2.7)."""
 
 import dataclasses
 from typing import Literal
@@ -9,20 +9,22 @@ from jaxtyping import Array, Bool, Float
 
 from foregan_jax.layers import patches
 
-# Coverage below which a box counts as free of the object (the source's sum).
+# Largest sum of the mask in a patch that counts as free of the object:
+# VOS-ForeGAN's value.
 _FREE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampler:
-  """Draws patches, with replacement, from a grid of positions.
+  """A sampler of patches, with replacement, from a grid of positions.
 
   Attributes:
     size: height and width of a patch.
     stride: rows and columns between neighbouring positions.
-    count: patches per picture.
-    where: `uniform` over the grid; `free` of the object; touching the `mask`;
-      `mixed`: half touching the mask, half uniform.
+    count: patches per image.
+    where: the allowed positions. `uniform`: all; `free`: free of the object;
+      `mask`: overlapping the mask; `mixed`: half of the patches as `mask`, half
+      as `uniform`.
   """
 
   size: tuple[int, int]
@@ -36,16 +38,16 @@ class Sampler:
     image: Float[Array, "b h w c"],
     mask: Float[Array, "b h w 1"],
   ) -> tuple[Float[Array, "b n kh kw c"], Bool[Array, " b"]]:
-    """Cuts patches.
+    """Return random patches.
 
     Args:
-      key: where the draw comes from.
-      image: pictures to cut from.
-      mask: the object in them, [0, 1].
+      key: random key.
+      image: images to sample from.
+      mask: masks of the object in [0, 1].
 
     Returns:
-      The patches, and per picture whether the grid had a position of the kind
-      asked for (if not, its patches are from anywhere).
+      The patches, and for each image whether the grid has an allowed position.
+      If not, all patches of that image are its top-left one.
     """
     coverage = patches.box_sum(mask, self.size, self.stride)
     anywhere = jnp.ones_like(coverage, dtype=bool)
@@ -66,7 +68,9 @@ class Sampler:
     corners = grid * jnp.asarray(self.stride).reshape(1, 1, 2)
     return patches.gather(image, corners, self.size), valid
 
-  def possible(self, mask: Float[Array, "b h w 1"]) -> Bool[Array, " b"]:
-    """Says which pictures have a position free of the object."""
+  def has_free_position(
+    self, mask: Float[Array, "b h w 1"]
+  ) -> Bool[Array, " b"]:
+    """Return whether each image has a position free of the object."""
     coverage = patches.box_sum(mask, self.size, self.stride)
     return (coverage <= _FREE).any((1, 2))

@@ -1,4 +1,4 @@
-"""Patches of images: where they may lie, drawing some, cutting them out."""
+"""Patches of images: grid of positions, sampling and cropping."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 def grid_size(
   size: tuple[int, int], patch: tuple[int, int], stride: tuple[int, int]
 ) -> tuple[int, int]:
-  """Return how many patch positions an image has along y and x.
+  """Return the number of patch positions of an image along y and x.
 
   Raises:
     ValueError: if the patch is larger than the image.
@@ -24,9 +24,9 @@ def box_sum(
   patch: tuple[int, int],
   stride: tuple[int, int],
 ) -> Float[Array, "b gh gw"]:
-  """Sum `image` inside the patch at every position of the grid."""
+  """Return the sum of `image` inside the patch at each grid position."""
   sums = image[..., 0]
-  # One axis after the other costs kh + kw additions instead of kh kw; a
+  # One axis after the other takes kh + kw additions instead of kh kw. A
   # summed-area table would lose small sums to rounding.
   for axis in (0, 1):
     window, strides = [1, 1, 1], [1, 1, 1]
@@ -40,11 +40,11 @@ def box_sum(
 def sample_positions(
   key: PRNGKeyArray, allowed: Bool[Array, "b gh gw"], n: int
 ) -> tuple[Int[Array, "b n 2"], Bool[Array, " b"]]:
-  """Draw `n` allowed positions per sample, uniformly, with replacement.
+  """Sample `n` allowed positions per image, uniformly, with replacement.
 
   Returns:
-    Indices (y, x) into the grid (multiply by the stride for pixels), and
-    whether a sample had any allowed position; if not, its indices are 0.
+    Indices (y, x) into the grid (times the stride: pixels), and for each image
+    whether any position is allowed. If none is, its indices are 0.
   """
   b, gh, gw = allowed.shape
   count = jnp.cumsum(allowed.reshape(b, -1), axis=1, dtype=jnp.int32)
@@ -60,7 +60,7 @@ def gather(
   yx: Int[Array, "b n 2"],
   patch: tuple[int, int],
 ) -> Float[Array, "b n kh kw c"]:
-  """Cut the patches whose top-left pixels are `yx`."""
+  """Return the patches whose top-left pixels are `yx`."""
   size = (*patch, image.shape[-1])
   cut = lambda im, p: jax.lax.dynamic_slice(im, (p[0], p[1], 0), size)
   return jax.vmap(jax.vmap(cut, in_axes=(None, 0)))(image, yx)

@@ -1,4 +1,4 @@
-"""Moving a foreground against its background (Improved Layered GANs)."""
+"""Random affine shifts of a foreground (Improved Layered GANs)."""
 
 import dataclasses
 
@@ -11,12 +11,13 @@ from foregan_jax.layers import warp
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-  """Half-widths of a uniform draw.
+  """Half-widths of a uniform distribution of affine maps.
 
   Attributes:
-    log2_scale: of the exponent s; the object grows by 2^s.
-    degrees: of the rotation.
-    shift: of both shifts, in normalised coordinates: 1 is half the picture.
+    log2_scale: half-width of the exponent s; the object grows by 2^s.
+    degrees: half-width of the rotation.
+    shift: half-width of both shifts, in normalised coordinates: 1 is half the
+      image.
   """
 
   log2_scale: float
@@ -24,10 +25,12 @@ class Perturbation:
   shift: float
 
   def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, "b 2 3"]:
-    """Return where a perturbed picture reads: A^-1, A = Tr Rot Sc.
+    """Return random inverse maps A^-1, with A = Tr Rot Sc.
 
-    Scale first, then rotate, then shift, about the centre (appendix, eqs. 9
-    and 10), so the inverse shifts back, rotates back and scales back.
+    A scales first, then rotates, then shifts, about the centre. The inverse map
+    gives the source of each pixel of the perturbed image.
+
+    Source: appendix, eqs. 9 and 10.
     """
     drawn = jax.random.uniform(key, (4, count), minval=-1.0, maxval=1.0)
     return inverse(
@@ -45,9 +48,9 @@ def inverse(
   """Return A^-1 = Sc^-1 Rot^-1 Tr^-1, for `warp.affine_grid`.
 
   Args:
-    log2_scale: s of Sc = diag(2^s, 2^s, 1).
-    angle: of Rot = [[cos, -sin], [sin, cos]], radians.
-    shift: (t_x, t_y) of Tr, normalised.
+    log2_scale: exponent s of Sc = diag(2^s, 2^s, 1).
+    angle: angle of Rot = [[cos, -sin], [sin, cos]] in radians.
+    shift: (t_x, t_y) of Tr in normalised coordinates.
   """
   size = jnp.exp2(-log2_scale)
   cos, sin = size * jnp.cos(angle), size * jnp.sin(angle)
@@ -59,16 +62,17 @@ def inverse(
 def apply(
   theta: Float[Array, "b 2 3"], image: Float[Array, "b h w c"]
 ) -> Float[Array, "b h w c"]:
-  """Read `image` where `theta` says; 0 comes in from outside.
+  """Return `image` sampled at the positions of `theta`; outside is 0.
 
-  0 is no object in a mask: that is what shows up a mask that covers all.
+  In a mask 0 means background, so a mask that covers everything becomes visible
+  at the border.
   """
   xy = warp.affine_grid(theta, image.shape[1:3], align_corners=False)
   return warp.sample(image, xy, outside="zero")
 
 
-# Published strengths (spec sec. 4). "paper" follows its order with our ranges:
-# the text that names them could not be read.
+# Published ranges (spec sec. 4). "paper" has the paper's order of maps but our
+# ranges, because the part of the paper with its ranges was not available.
 PRESETS = {
   "none": Perturbation(0.0, 0.0, 0.0),
   "paper": Perturbation(0.25, 15.0, 0.25),

@@ -1,9 +1,9 @@
-"""The scene without its object, remembered from frames that showed it.
+"""The background of a video, collected from earlier frames.
 
-What an object covers now, an earlier frame may have shown. So a plate keeps
-the pixels of real frames, lets them move and brighten with the camera, and
-asks the generator, once, for what nobody has seen yet: drawn anew in every
-frame, backgrounds drift.
+An earlier frame may show what the object covers now. So the plate keeps pixels
+of real frames and moves and brightens them with the camera. The generated
+background fills a pixel once, if no frame has shown it yet: a background that
+is generated anew in each frame drifts.
 """
 
 from typing import Any
@@ -16,35 +16,35 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import warp
 
-_OBJECT = 0.3  # a pixel that is covered more than this shows the object
-_MARGIN = 5  # side of the window that widens the object's outline, pixels
-_DRAWN, _REAL = 0.5, 1.0
-_DARK = 1e-2  # of the light, against division by nothing
+_OBJECT = 0.3  # mask values above this belong to the object
+_MARGIN = 5  # side of the window that dilates the mask, pixels
+_GENERATED, _REAL = 0.5, 1.0  # values of `Memory.known`
+_DARK = 1e-2  # brightness added to both sums, against division by zero
 
 
 @struct.dataclass
 class Memory:
-  """What is carried from frame to frame.
+  """The state that is carried from frame to frame.
 
   Attributes:
-    picture: [b, h, w, 3] in [-1, 1].
-    known: [b, h, w, 1] 1 where some frame has shown the scene, 1/2 where it
-      was drawn, 0 where nothing is known.
-    rest: [b, 1, 1, 2] how far the scene has moved beyond whole pixels: moved
-      by parts of them again and again, pictures blur.
+    image: [b, h, w, 3] background in [-1, 1].
+    known: [b, h, w, 1] 1 if the pixel comes from a real frame, 1/2 if it was
+      generated, 0 if it is unknown.
+    subpixel: [b, 1, 1, 2] motion of the background beyond whole pixels. The
+      image moves by whole pixels only, because repeated interpolation blurs it.
   """
 
-  picture: Any
+  image: Any
   known: Any
-  rest: Any
+  subpixel: Any
 
 
 def start(
   frame: Float[Array, "b h w 3"], mask: Float[Array, "b h w 1"]
 ) -> Memory:
-  """Return what the first frame shows beside its object."""
-  rest = jnp.zeros((len(frame), 1, 1, 2), frame.dtype)
-  return Memory(frame, _REAL * (1.0 - hole(mask)), rest)
+  """Return the memory after the first frame: its pixels off the object."""
+  subpixel = jnp.zeros((len(frame), 1, 1, 2), frame.dtype)
+  return Memory(frame, _REAL * (1.0 - hole(mask)), subpixel)
 
 
 def step(
@@ -52,31 +52,31 @@ def step(
   frame: Float[Array, "b h w 3"],
   mask: Float[Array, "b h w 1"],
   flow: Float[Array, "b h w 2"],
-  drawn: Float[Array, "b h w 3"],
+  generated: Float[Array, "b h w 3"],
 ) -> tuple[Memory, Float[Array, "b h w 3"]]:
   """Return the memory after the next frame, and its plate in [-1, 1].
 
   Args:
-    memory: of the frames before.
-    frame: in [-1, 1].
-    mask: of its object, in [0, 1].
-    flow: from the frame before, pixels.
-    drawn: what stands where nobody has seen anything, in [-1, 1].
+    memory: memory after the previous frame.
+    frame: the frame in [-1, 1].
+    mask: mask of the frame's object in [0, 1].
+    flow: flow from the previous frame, in pixels.
+    generated: background for the unknown pixels, in [-1, 1].
   """
   free = 1.0 - hole(mask)
-  moved = memory.rest + _pan(flow, memory.known == _REAL)
-  whole = jnp.round(moved)
-  kept = jnp.concatenate([memory.picture, memory.known], axis=-1)
-  kept = warp.backward(
-    kept, jnp.broadcast_to(-whole, flow.shape), outside="zero"
+  motion = memory.subpixel + _camera_motion(flow, memory.known == _REAL)
+  whole = jnp.round(motion)
+  moved = jnp.concatenate([memory.image, memory.known], axis=-1)
+  moved = warp.backward(
+    moved, jnp.broadcast_to(-whole, flow.shape), outside="zero"
   )
-  known = kept[..., 3:]
-  seen = (known == _REAL).astype(frame.dtype)
-  picture = _light(kept[..., :3], frame, seen * free)
-  behind = jnp.where(known > 0, picture, drawn)
-  plate = jnp.where(free > 0, frame, behind)
-  known = jnp.where(free > 0, _REAL, jnp.maximum(known, _DRAWN))
-  return Memory(plate, known, moved - whole), plate
+  known = moved[..., 3:]
+  real = (known == _REAL).astype(frame.dtype)
+  image = _match_brightness(moved[..., :3], frame, real * free)
+  hidden = jnp.where(known > 0, image, generated)
+  plate = jnp.where(free > 0, frame, hidden)
+  known = jnp.where(free > 0, _REAL, jnp.maximum(known, _GENERATED))
+  return Memory(plate, known, motion - whole), plate
 
 
 def run(
@@ -84,36 +84,41 @@ def run(
   frames: Float[Array, "b t h w 3"],
   masks: Float[Array, "b t h w 1"],
   flow: Float[Array, "b t h w 2"],
-  drawn: Float[Array, "b t h w 3"],
+  generated: Float[Array, "b t h w 3"],
 ) -> tuple[Memory, Float[Array, "b t h w 3"]]:
   """Return the memory after t frames, and their plates; see `step`."""
-  first = lambda x: jnp.moveaxis(x, 1, 0)
+  swap_time = lambda x: jnp.moveaxis(x, 1, 0)
   memory, plates = jax.lax.scan(
     lambda memory, x: step(memory, *x),
     memory,
-    tuple(map(first, (frames, masks, flow, drawn))),
+    tuple(map(swap_time, (frames, masks, flow, generated))),
   )
-  return memory, first(plates)
+  return memory, swap_time(plates)
 
 
 def hole(mask: Float[Array, "b h w 1"]) -> Float[Array, "b h w 1"]:
-  """Return 1 where the object is or nearly is, else 0."""
+  """Return the dilated binary mask: 1 at and near the object, else 0."""
   covered = (mask > _OBJECT).astype(mask.dtype)
   window = (_MARGIN, _MARGIN)
   return nn.max_pool(covered, window, strides=(1, 1), padding="SAME")
 
 
-def _pan(flow: jax.Array, free: jax.Array) -> jax.Array:
-  """Return the scene's motion [b 1 1 2]: the median where no object is."""
-  still = jnp.where(free, flow, jnp.nan)
-  pan = jnp.nanmedian(still, axis=(1, 2), keepdims=True)
-  return jnp.nan_to_num(pan)
+def _camera_motion(flow: jax.Array, free: jax.Array) -> jax.Array:
+  """Return the median flow [b 1 1 2] off the object, in pixels."""
+  background = jnp.where(free, flow, jnp.nan)
+  motion = jnp.nanmedian(background, axis=(1, 2), keepdims=True)
+  return jnp.nan_to_num(motion)
 
 
-def _light(picture: jax.Array, frame: jax.Array, both: jax.Array) -> jax.Array:
-  """Return the picture as bright, per channel, as the frame that shows it."""
-  light = lambda x: ((x + 1.0) * both).sum((1, 2), keepdims=True)
-  count = both.sum((1, 2), keepdims=True)
-  gain = (light(frame) + _DARK * count) / (light(picture) + _DARK * count)
+def _match_brightness(
+  image: jax.Array, frame: jax.Array, shared: jax.Array
+) -> jax.Array:
+  """Return `image` with the brightness of `frame`, per channel.
+
+  `shared` [b h w 1] is 1 where both images show the background.
+  """
+  total = lambda x: ((x + 1.0) * shared).sum((1, 2), keepdims=True)
+  count = shared.sum((1, 2), keepdims=True)
+  gain = (total(frame) + _DARK * count) / (total(image) + _DARK * count)
   gain = jnp.where(count > 0, gain, 1.0)
-  return jnp.clip((picture + 1.0) * gain - 1.0, -1.0, 1.0)
+  return jnp.clip((image + 1.0) * gain - 1.0, -1.0, 1.0)

@@ -15,9 +15,9 @@ State = tuple[Float[Array, "b h w d"], Float[Array, "b h w d"]]
 class ConvLSTM(nn.Module):
   """One step of a convolutional LSTM with 3x3 gates (Shi et al. 2015).
 
-  `i, f, o = sigmoid(.)`, `g = tanh(.)` of one convolution over (x, hidden);
-  `cell = f cell + i g`, `hidden = o tanh(cell)`. No peepholes and no forget
-  bias, as in VOS-ForeGAN. The cell is float32 whatever `dtype`.
+  `i, f, o = sigmoid(.)` and `g = tanh(.)` come from one convolution over
+  (x, hidden); `cell = f cell + i g`, `hidden = o tanh(cell)`. There are no
+  peepholes and no forget bias, as in VOS-ForeGAN. The cell is always float32.
   """
 
   features: int
@@ -44,6 +44,6 @@ class ConvLSTM(nn.Module):
 def initial_state(
   batch: int, height: int, width: int, features: int, dtype: Any
 ) -> tuple[jax.Array, jax.Array]:
-  """Return the (cell, hidden) before the first frame: zeros."""
+  """Return the initial (cell, hidden): zeros."""
   shape = (batch, height, width, features)
   return jnp.zeros(shape, jnp.float32), jnp.zeros(shape, dtype)

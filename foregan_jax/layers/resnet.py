@@ -1,8 +1,8 @@
-"""The trunk of a ResNet (He et al., 2016) in the form of torchvision's.
+"""The trunk of a ResNet (He et al., 2016), as in torchvision.
 
-Bottlenecks with the stride on their 3x3 convolution ("v1.5"), symmetric
-padding, and batch norm whose four tensors never move: video batches are too
-small to estimate them.
+Bottlenecks have their stride on the 3x3 convolution ("v1.5"); padding is
+symmetric. The four tensors of a batch norm are frozen, because video batches
+are too small to estimate them.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import convs, norms
 
-EXPANSION = 4  # of a bottleneck's channels
-# ImageNet's statistics, for pictures in [0, 1].
+EXPANSION = 4  # output channels of a bottleneck / channels of its 3x3
+# Statistics of ImageNet, for images in [0, 1].
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 _CHANNELS_PER_GROUP = 8
@@ -23,16 +23,16 @@ _HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 def standardise(image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
-  """Returns a picture in [-1, 1] as ImageNet's networks want it."""
+  """Convert images in [-1, 1] to the input range of ImageNet networks."""
   mean, std = (jnp.reshape(jnp.asarray(x), (1, 1, 1, 3)) for x in (MEAN, STD))
   return ((image + 1.0) / 2.0 - mean) / std
 
 
 class FrozenBatchNorm(nn.Module):
-  """`(x - mean) / sqrt(var + eps) scale + bias`, none of which learns.
+  """A frozen batch norm: `(x - mean) / sqrt(var + eps) scale + bias`.
 
-  The four tensors lie with the parameters, because that is what a weight file
-  holds and a checkpoint keeps, but no gradient reaches them.
+  The four tensors are parameters, so that weight files and checkpoints contain
+  them, but they receive no gradient.
   """
 
   eps: float = 1e-5
@@ -42,11 +42,12 @@ class FrozenBatchNorm(nn.Module):
   def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     """Return the normalised `x`."""
     ones, zeros = nn.initializers.ones, nn.initializers.zeros
-    fixed = lambda name, init: jax.lax.stop_gradient(
+    frozen = lambda name, init: jax.lax.stop_gradient(
       self.param(name, init, (x.shape[-1],), jnp.float32)
     )
-    factor = fixed("scale", ones) * jax.lax.rsqrt(fixed("var", ones) + self.eps)
-    shift = fixed("bias", zeros) - fixed("mean", zeros) * factor
+    scale = frozen("scale", ones)
+    factor = scale * jax.lax.rsqrt(frozen("var", ones) + self.eps)
+    shift = frozen("bias", zeros) - frozen("mean", zeros) * factor
     factor, shift = (
       a.astype(self.dtype).reshape(1, 1, 1, -1) for a in (factor, shift)
     )
@@ -54,17 +55,16 @@ class FrozenBatchNorm(nn.Module):
 
 
 def norm(kind: str, channels: int, *, dtype, name: str) -> nn.Module:
-  """Returns the normalisation of a trunk.
+  """Return a normalisation module of a trunk.
 
   Args:
-    kind: `frozen` for weights that come from elsewhere, or `group` for trunks
-      that learn from nothing.
-    channels: of what is normalised.
-    dtype: of the result.
-    name: of the module.
+    kind: `frozen` for pretrained weights, or `group` for training from scratch.
+    channels: number of input channels.
+    dtype: dtype of the result.
+    name: name of the module.
 
   Raises:
-    ValueError: for another kind.
+    ValueError: if `kind` is neither.
   """
   if kind == "frozen":
     return FrozenBatchNorm(dtype=dtype, name=name)
@@ -75,13 +75,14 @@ def norm(kind: str, channels: int, *, dtype, name: str) -> nn.Module:
 
 
 class Bottleneck(nn.Module):
-  """1x1, 3x3 with the stride, 1x1 to four times the channels, and a shortcut.
+  """A residual block of three convolutions: 1x1, 3x3 and 1x1.
 
   Attributes:
-    channels: of the 3x3 convolution.
-    stride: of the 3x3 convolution and the shortcut.
+    channels: channels of the 3x3 convolution; the output has `EXPANSION` times
+      as many.
+    stride: stride of the 3x3 convolution and of the shortcut.
     projects: whether the shortcut is a 1x1 convolution.
-    norm: see `norm`.
+    norm: kind of normalisation, see `norm`.
   """
 
   channels: int
@@ -102,6 +103,7 @@ class Bottleneck(nn.Module):
     return nn.relu(x + y)
 
   def _unit(self, x, features: int, size: int, stride: int, conv, bn):
+    """Apply a convolution named `conv` and a normalisation named `bn`."""
     pad = (size // 2, size // 2)
     x = convs.Conv(
       features, (size, size), stride, pad,
@@ -111,7 +113,7 @@ class Bottleneck(nn.Module):
 
 
 class Stage(nn.Module):
-  """A row of bottlenecks; the first one projects and has the stride."""
+  """A sequence of bottlenecks; the first one has the stride and projects."""
 
   channels: int
   blocks: int
@@ -137,5 +139,5 @@ class Stage(nn.Module):
 
 
 def max_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-  """Takes the maximum of 3x3 at stride 2; beyond the border is nothing."""
+  """Return the 3x3 maxima at stride 2; padding is minus infinity."""
   return nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))

@@ -1,7 +1,7 @@
 """Sampling, warping, splatting and resizing of images and flow.
 
-Flow is (dx, dy) in pixels of its own grid and an integer coordinate is the
-centre of a pixel; normalised coordinates exist only in `affine_grid`.
+Flow is (dx, dy) in pixels of its own grid. Integer coordinates are pixel
+centres. Normalised coordinates exist only in `affine_grid`.
 """
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# Below this much splatted weight a pixel fades to 0 instead of being a ratio
+# Below this splatted weight a value fades to 0, because the ratio would be one
 # of two rounding errors.
 _MIN_WEIGHT = 1e-3
 
@@ -23,16 +23,16 @@ def pixel_grid(height: int, width: int) -> Float[Array, "h w 2"]:
 def sample(
   image: Float[Array, "b h w c"], xy: Float[Array, "b h2 w2 2"], *, outside: str
 ) -> Float[Array, "b h2 w2 c"]:
-  """Read `image` bilinearly at the pixel coordinates `xy`.
+  """Sample `image` bilinearly at the pixel coordinates `xy`.
 
   Args:
-    image: What is read.
-    xy: Where, (x, y); integers are pixel centres.
-    outside: "zero" treats everything beyond the image as 0 (fading over one
-      pixel), "border" repeats its last row or column.
+    image: images to sample.
+    xy: coordinates (x, y); integers are pixel centres.
+    outside: "zero": pixels outside the image are 0 (so the image fades out over
+      one pixel); "border": they repeat its last row or column.
 
   Returns:
-    One value per coordinate, in the image's dtype; weights are float32.
+    Values in the dtype of the image; the weights are float32.
 
   Raises:
     ValueError: if `outside` is neither.
@@ -40,8 +40,8 @@ def sample(
   if outside not in ("zero", "border"):
     raise ValueError(f'outside is "zero" or "border", not {outside!r}')
   h, w = image.shape[1:3]
-  # Coordinates this far out read nothing but outside; clipping keeps the
-  # conversion to integers defined for any flow.
+  # Clipping does not change the result, and keeps the conversion to integers
+  # defined for any flow.
   margin = 1 if outside == "zero" else 0
   x = jnp.clip(xy[..., 0], -margin, w - 1 + margin)
   y = jnp.clip(xy[..., 1], -margin, h - 1 + margin)
@@ -62,8 +62,8 @@ def backward(
 ) -> Float[Array, "b h w c"]:
   """Warp by gathering: `result(x) = image(x + flow(x))`.
 
-  With `flow_fwd[t]` it rebuilds frame t from frame t + 1; to carry something
-  from t to t + 1 give it `flow_bwd[t]`.
+  `flow_fwd[t]` reconstructs frame t from frame t + 1. To propagate from frame t
+  to t + 1, use `flow_bwd[t]`.
   """
   grid = pixel_grid(*flow.shape[1:3])[None]
   return sample(image, grid + flow, outside=outside)
@@ -72,13 +72,13 @@ def backward(
 def splat(
   image: Float[Array, "b h w c"], flow: Float[Array, "b h w 2"]
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w 1"]]:
-  """Warp by scattering: every pixel x is added around x + flow(x).
+  """Warp by scattering: add each pixel x to the pixels around x + flow(x).
 
-  `values = sum(w image) / sum(w)` with bilinear weights w; what leaves the
-  image is dropped.
+  `values = sum(w image) / sum(w)`, with bilinear weights w. Pixels that leave
+  the image are dropped.
 
   Returns:
-    The values, 0 where nothing arrived, and the weight `sum(w)` that arrived.
+    The values (0 where no pixel arrives) and the total weight `sum(w)`.
   """
   b, h, w, c = image.shape
   xy = pixel_grid(h, w)[None] + flow
@@ -104,7 +104,7 @@ def splat(
 def splat_mask(
   mask: Float[Array, "b h w n"], flow: Float[Array, "b h w 2"]
 ) -> Float[Array, "b h w n"]:
-  """Carry soft masks along `flow`; what is uncovered is background."""
+  """Propagate soft masks along `flow`; uncovered pixels are background."""
   return jnp.clip(splat(mask, flow)[0], 0, 1)
 
 
@@ -113,8 +113,8 @@ def resize(
 ) -> Float[Array, "b h2 w2 c"]:
   """Resize bilinearly to `size` = (h, w), without antialiasing.
 
-  With `align_corners` the centres of the corner pixels coincide, otherwise
-  the outer edges of the image do (PyTorch's two conventions).
+  `align_corners` aligns the centres of the corner pixels, else the outer edges
+  of the image are aligned (PyTorch's two conventions).
   """
   for axis, length in zip((1, 2), size, strict=True):
     if image.shape[axis] == length:
@@ -131,16 +131,16 @@ def resize(
 def affine_grid(
   theta: Float[Array, "b 2 3"], size: tuple[int, int], align_corners: bool
 ) -> Float[Array, "b h w 2"]:
-  """Return where each pixel of an image of `size` reads under `theta`.
+  """Return the pixel coordinates that `theta` assigns to each pixel of `size`.
 
-  `theta` maps (x, y, 1) to (x, y) in coordinates that run from -1 to 1 over
-  the image: between the centres of its corner pixels with `align_corners`,
-  between its outer edges without (PyTorch's affine_grid and grid_sample).
+  `theta` maps (x, y, 1) to (x, y) in coordinates from -1 to 1: from centre to
+  centre of the corner pixels with `align_corners`, else from outer edge to
+  outer edge (PyTorch's affine_grid and grid_sample).
   """
   x, y = (_normalised(n, align_corners) for n in reversed(size))
   x, y = x[None, None], y[None, :, None]
   t = theta[:, :, :, None, None]
-  # Written out: a matmul would lose precision on accelerators.
+  # No matmul, because it loses precision on accelerators.
   moved = t[:, :, 0] * x[:, None] + t[:, :, 1] * y[:, None] + t[:, :, 2]
   pixels = []
   for axis, n in enumerate(reversed(size)):
@@ -152,7 +152,7 @@ def affine_grid(
 
 
 def _normalised(length: int, align_corners: bool) -> np.ndarray:
-  """Return the pixel centres of an axis in coordinates from -1 to 1."""
+  """Return the pixel centres of an axis, in coordinates from -1 to 1."""
   x = np.linspace(-1, 1, length)
   return np.float32(x if align_corners else x * (length - 1) / length)
 
@@ -166,6 +166,7 @@ def _taps(x: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ...]:
 
 
 def _read(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+  """Return the pixels at the integer coordinates (y, x), all inside."""
   read = lambda im, i, j: im.at[i, j].get(mode="promise_in_bounds")
   return jax.vmap(read)(image, y, x)
 

@@ -1,7 +1,7 @@
 """Adversarial losses.
 
-Wasserstein with gradient penalty (VOS-ForeGAN sec. 6), non-saturating and
-hinge (Improved Layered GANs eq. 1).
+Wasserstein with gradient penalty (VOS-ForeGAN sec. 6); non-saturating and hinge
+(Improved Layered GANs eq. 1).
 """
 
 from collections.abc import Callable
@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-# Keeps the derivative of the square root finite at a zero gradient.
+# Keeps the derivative of the square root finite if the gradient is zero.
 _EPS = 1e-12
 
 
 def wasserstein_critic(
   real_scores: Float[Array, " b *map"], fake_scores: Float[Array, " b2 *map2"]
 ) -> Float[Array, ""]:
-  """Return `E D(fake) - E D(real)`, which the critic minimises."""
+  """Return the critic's loss `E D(fake) - E D(real)`."""
   real, fake = (s.astype(jnp.float32) for s in (real_scores, fake_scores))
   return fake.mean() - real.mean()
 
@@ -25,7 +25,7 @@ def wasserstein_critic(
 def wasserstein_generator(
   fake_scores: Float[Array, " b *map"],
 ) -> Float[Array, ""]:
-  """Return `-E D(fake)`, which the generator minimises."""
+  """Return the generator's loss `-E D(fake)`."""
   return -fake_scores.astype(jnp.float32).mean()
 
 
@@ -35,7 +35,7 @@ def critic(
   *,
   kind: str,
 ) -> Float[Array, ""]:
-  """Return what the discriminator minimises.
+  """Return the discriminator's loss.
 
   "ns": `E softplus(-D(real)) + E softplus(D(fake))`;
   "hinge": `E relu(1 - D(real)) + E relu(1 + D(fake))`.
@@ -43,15 +43,15 @@ def critic(
   Raises:
     ValueError: if `kind` is neither.
   """
-  soft = _penalty_of(kind)
+  penalty = _penalty(kind)
   real, fake = (x.astype(jnp.float32) for x in (real_logits, fake_logits))
-  return soft(-real).mean() + soft(fake).mean()
+  return penalty(-real).mean() + penalty(fake).mean()
 
 
 def generator(
   fake_logits: Float[Array, " b *map"], *, kind: str
 ) -> Float[Array, ""]:
-  """Return what the generator minimises.
+  """Return the generator's loss.
 
   "ns": `E softplus(-D(fake))`; "hinge": `-E D(fake)`.
 
@@ -61,10 +61,11 @@ def generator(
   fake = fake_logits.astype(jnp.float32)
   if kind == "hinge":
     return -fake.mean()
-  return _penalty_of(kind)(-fake).mean()
+  return _penalty(kind)(-fake).mean()
 
 
-def _penalty_of(kind: str) -> Callable[[jax.Array], jax.Array]:
+def _penalty(kind: str) -> Callable[[jax.Array], jax.Array]:
+  """Return the penalty of large logits, a function of arrays."""
   if kind == "ns":
     return jax.nn.softplus
   if kind == "hinge":
@@ -80,19 +81,20 @@ def gradient_penalty(
   *,
   reduce: str,
 ) -> Float[Array, " b"]:
-  """Return `(||grad_x D(x)||_2 - 1)^2` per sample, at mixtures of the two.
+  """Return `(||grad_x D(x)||_2 - 1)^2` per sample, at interpolated samples.
 
-  `x = a real + (1 - a) fake` with one a ~ U(0, 1) per sample (Gulrajani et
-  al. 2017). `score_fn` must treat samples independently and compute in
-  float32.
+  `x = a real + (1 - a) fake`, with one a ~ U(0, 1) per sample (Gulrajani et
+  al. 2017).
 
   Args:
-    score_fn: The critic with its parameters bound.
-    real: Real samples.
-    fake: Generated samples; detached here, as the real ones are.
-    key: For the mixing weights.
-    reduce: Whether D(x) is the "sum" or the "mean" of a sample's score map.
-      VOS-ForeGAN has the sum: the mean is then bounded by 1 / entries.
+    score_fn: critic with its parameters bound. It must treat samples
+      independently and compute in float32.
+    real: real samples; no gradient flows into them.
+    fake: generated samples; no gradient flows into them.
+    key: random key of the interpolation weights.
+    reduce: "sum" or "mean": how the score map of a sample becomes D(x).
+      VOS-ForeGAN uses the sum, which bounds the gradient of the mean by
+      1 / entries.
 
   Raises:
     ValueError: if `reduce` is neither.
@@ -109,7 +111,8 @@ def gradient_penalty(
     scores = scores.reshape(scores.shape[0], -1)
     return (scores.sum(1) if reduce == "sum" else scores.mean(1)).sum()
 
-  # Samples do not interact, so the gradient of the total holds all of them.
+  # Samples do not interact, so one gradient of the total holds the gradients
+  # of all samples.
   gradient = jax.grad(total)(fake + a * (real - fake))
   norm = jnp.sqrt(jnp.square(gradient).sum(axis=(1, 2, 3)) + _EPS)
   return jnp.square(norm - 1)

@@ -1,4 +1,4 @@
-"""What two judges of the same frames agree on."""
+"""The consensus of two mask predictions, as a target for a third one."""
 
 import jax.numpy as jnp
 from flax import struct
@@ -7,13 +7,13 @@ from jaxtyping import Array, Float
 
 @struct.dataclass
 class Consensus:
-  """A target, and how far it can be trusted.
+  """A target mask with its reliability.
 
   Attributes:
     target: [*b h w 1] mean of both soft masks, in [0, 1].
-    trust: [*b h w 1] in [0, 1].
-    consistency: [*b] overlap of the two masks (soft IoU), in [0, 1]; 0 where
-      neither sees an object.
+    trust: [*b h w 1] weight of each pixel, in [0, 1].
+    consistency: [*b] overlap of both masks (soft IoU), in [0, 1]; 0 if both are
+      empty.
   """
 
   target: Float[Array, "*b h w 1"]
@@ -21,33 +21,34 @@ class Consensus:
   consistency: Float[Array, "*b"]
 
 
-def agree(
+def combine_masks(
   one: Float[Array, "*b h w 1"], two: Float[Array, "*b h w 1"]
 ) -> Consensus:
-  """Return what two soft masks in [0, 1] agree on.
+  """Return the consensus of two soft masks in [0, 1].
 
-  A pixel is trusted as far as both are sure of the same,
-  `(1 - |p - q|) |p + q - 1|`, and its frame as far as the masks overlap in
-  all: two judges that see nothing anywhere agree on every pixel, and following
-  them would empty all masks.
+  The trust of a pixel is `(1 - |p - q|) |p + q - 1|`, times the consistency of
+  its frame: it is high if both masks are confident and equal. The factor
+  `consistency` is needed, because two empty masks are equal at every pixel;
+  with them as a target the trained masks would become empty too.
   """
   overlap = (one * two).sum((-3, -2, -1))
   union = (one + two - one * two).sum((-3, -2, -1))
-  # The pixel keeps two masks of crumbs from looking consistent.
+  # One more pixel, so that masks of a few pixels do not count as consistent.
   consistency = overlap / (union + 1.0)
-  sure = (1.0 - jnp.abs(one - two)) * jnp.abs(one + two - 1.0)
+  agreement = (1.0 - jnp.abs(one - two)) * jnp.abs(one + two - 1.0)
   return Consensus(
     target=(one + two) / 2.0,
-    trust=sure * consistency[..., None, None, None],
+    trust=agreement * consistency[..., None, None, None],
     consistency=consistency,
   )
 
 
-def follow(
+def consensus_loss(
   mask: Float[Array, "*b h w 1"], consensus: Consensus
 ) -> Float[Array, ""]:
   """Return `trust |mask - target|`, a mean over pixels.
 
-  Not over the trust: where little is agreed on, little is said.
+  The loss is not divided by the sum of the trust, because low agreement should
+  yield a small loss.
   """
   return (consensus.trust * jnp.abs(mask - consensus.target)).mean()

@@ -1,4 +1,4 @@
-"""How much one thing says about another: bounds on mutual information."""
+"""Bounds on mutual information."""
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 def code_error(
   logits: Float[Array, "b n"], code: Int[Array, " b"]
 ) -> Float[Array, ""]:
-  """Return `-E log q(code | picture)`, to be *minimised*.
+  """Return the loss `-E log q(code | image)`, which is *minimised*.
 
-  The variational bound of InfoGAN is its negative; Improved Layered GANs'
-  eq. 5 prints the bound, which is maximised.
+  It is the negative of InfoGAN's variational bound. Eq. 5 of Improved Layered
+  GANs prints the bound, which is maximised.
 
   Args:
-    logits: of the estimator q.
-    code: which code the picture was drawn with.
+    logits: output of the estimator q.
+    code: code from which the image was generated.
   """
   loss = optax.softmax_cross_entropy_with_integer_labels(
     logits.astype(jnp.float32), code
@@ -30,22 +30,26 @@ def leakage(
   bg: Float[Array, "b h w c"],
   mask: Float[Array, "b h w 1"],
 ) -> Float[Array, ""]:
-  """Return how much hidden regions say about visible ones (ILSGAN, AAAI 2023).
+  """Return a bound on the information that hidden and visible regions share.
 
-  The CLUB bound with a Laplace model of unit scale, of the background inside
-  the mask given the foreground there, plus of the foreground outside given the
-  background there:
-  `-E d(x_i, y_i) + E d(x_p(i), y_i)`, d the mean absolute difference.
+  The CLUB bound with a Laplace model of unit scale is
+  `-E d(x_i, y_i) + E d(x_p(i), y_i)`, where d is the mean absolute difference.
+  Inside the mask x is the hidden background and y the visible foreground;
+  outside x is the hidden foreground and y the visible background. The result is
+  the sum of both bounds.
 
   Args:
-    key: for p. It turns the batch by a random number of places, so that no
-      sample meets itself.
+    key: random key of the permutation p. It rolls the batch by a random number
+      of places that is not 0, so that no sample is paired with itself.
     fg: foregrounds, not perturbed.
     bg: backgrounds.
     mask: soft masks in [0, 1]; they receive gradients too.
 
   Raises:
-    ValueError: for a batch of one, which has no other sample to compare with.
+    ValueError: if the batch has one sample, so there is no other one to compare
+      with.
+
+  Source: ILSGAN, AAAI 2023.
   """
   count = fg.shape[0]
   if count < 2:
@@ -56,8 +60,9 @@ def leakage(
   )
 
 
-def _club(key, hidden: jax.Array, seen: jax.Array) -> jax.Array:
-  turn = jax.random.randint(key, (), 1, hidden.shape[0])
-  other = jnp.roll(hidden, turn, axis=0)
-  apart = lambda x: jnp.abs(x.astype(jnp.float32) - seen).mean()
-  return apart(other) - apart(hidden)
+def _club(key, hidden: jax.Array, visible: jax.Array) -> jax.Array:
+  """Return the CLUB bound of one region."""
+  offset = jax.random.randint(key, (), 1, hidden.shape[0])
+  other = jnp.roll(hidden, offset, axis=0)
+  distance = lambda x: jnp.abs(x.astype(jnp.float32) - visible).mean()
+  return distance(other) - distance(hidden)

@@ -13,8 +13,9 @@ def bce(
 ) -> Float[Array, ""]:
   """Return the binary cross-entropy, a mean over pixels.
 
-  `-(t log p + (1 - t) log(1 - p))`, `p = sigmoid(logits)`; the target may be
-  soft. With `weight` a weighted mean: 0 leaves a pixel out.
+  `-(t log p + (1 - t) log(1 - p))`, with `p = sigmoid(logits)`. The target in
+  [0, 1] may be soft. With `weight` it is a weighted mean; weight 0 excludes a
+  pixel.
   """
   loss = optax.sigmoid_binary_cross_entropy(
     logits.astype(jnp.float32), target.astype(jnp.float32)
@@ -32,8 +33,9 @@ def soft_iou(
 ) -> Float[Array, ""]:
   """Return `1 - sum(p t) / sum(p + t - p t)`, averaged over samples.
 
-  The sums get one pixel added, so that two empty masks agree. Both masks are
-  in [0, 1]. With `weight` a weighted mean: 0 leaves a sample out.
+  Both masks are in [0, 1]. One pixel is added to both sums, so that the loss of
+  two empty masks is 0. With `weight` it is a weighted mean; weight 0 excludes a
+  sample.
   """
   p, t = _flat(prob), _flat(target)
   overlap = (p * t).sum(1)
@@ -44,9 +46,11 @@ def soft_iou(
 
 
 def background(logits: Float[Array, "b h w 1"]) -> Float[Array, ""]:
-  """Return `-log(1 - p)`, a mean over pixels: no pixel is object.
+  """Return `-log(1 - p)`, a mean over pixels.
 
-  For pictures known to show background alone (Improved Layered GANs, eq. 8).
+  This is the loss of images that contain only background.
+
+  Source: Improved Layered GANs, eq. 8.
   """
   return jax.nn.softplus(logits.astype(jnp.float32)).mean()
 

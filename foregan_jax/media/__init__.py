@@ -1,1 +1,1 @@
-"""Pictures and videos read and written; no training, no network."""
+"""Reading and writing of pictures and videos; no training, no network."""

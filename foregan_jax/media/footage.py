@@ -1,7 +1,7 @@
-"""A user's own video, frame by frame in constant memory: an mp4 or a folder.
+"""A user's video, an mp4 or a folder, read frame by frame in constant memory.
 
-A frame that is broken does not end the video: it is yielded as the error that
-names it, and the rest goes on.
+A broken frame does not end the video: the reader yields an error that names
+the frame, then the following frames.
 """
 
 import functools
@@ -20,54 +20,57 @@ from foregan_jax.media import images, video_files
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
-_FPS = 24.0  # of DAVIS; a folder does not say
+_DEFAULT_FPS = 24.0  # as for DAVIS; a folder stores no frame rate
 
 
 class Footage:
   """The frames of a video.
 
-  Iteration yields (index, frame): RGB uint8 [h, w, 3] of the video's size, or
-  the DataError that says why this frame is missing.
+  Iteration yields (index, frame). A frame is RGB uint8 [h, w, 3] of the video's
+  size, or a DataError with the reason why it cannot be read.
 
   Attributes:
     path: the file or folder.
-    names: of the frames: a picture's stem, or `00000`, `00001`, ...
+    names: the frames' names: a picture's stem, or `00000`, `00001`, ...
     fps: frames per second; 24 for a folder.
-    size: (h, w) of the first frame that can be read.
+    size: (h, w) of the first readable frame.
   """
 
   def __init__(self, path: str | os.PathLike):
-    """Lists the frames and decodes the first.
+    """List the frames and decode the first readable one.
 
     Args:
-      path: any video that PyAV opens, or a folder with the frames as JPEG or
-        PNG pictures, in order of the numbers in their names.
+      path: a video that PyAV can open, or a folder with the frames as JPEG or
+        PNG pictures. Numbers in their names define the order.
 
     Raises:
-      DataError: if that is missing or no video of two frames at least.
+      DataError: if the path is missing, is not a video, has fewer than two
+        frames, or has no readable frame.
     """
     self.path = pathlib.Path(path)
     if not self.path.exists():
       raise images.DataError(path, "video is missing")
-    make = _Folder if self.path.is_dir() else video_files.Film
-    self._source = make(self.path)
-    self.names = tuple(self._source.names)
-    self.fps = float(self._source.fps)
+    reader_class = (
+      _PictureFolder if self.path.is_dir() else video_files.VideoFile
+    )
+    self._reader = reader_class(self.path)
+    self.names = tuple(self._reader.names)
+    self.fps = float(self._reader.fps)
     if len(self.names) == 1:
       raise images.DataError(
-        path, "video has one frame only, there is nothing to propagate"
+        path, "video has one frame only, expected at least two to propagate"
       )
     self.size = self._find_size()
 
   @property
   def num_frames(self) -> int:
-    """How many frames there are, broken ones included."""
+    """Return the number of frames, broken ones included."""
     return len(self.names)
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """Changes with the path, and with size or time of any file."""
-    stats = [(p.name, p.stat()) for p in self._source.files]
+    """Return a hash of the path and of the size and time of each file."""
+    stats = [(p.name, p.stat()) for p in self._reader.files]
     files = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
     text = repr((str(self.path.resolve()), files))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -78,18 +81,19 @@ class Footage:
   def read(
     self, order: range
   ) -> Iterator[tuple[int, Frame | images.DataError]]:
-    """Yields the frames of a range, whose step is 1 or -1."""
-    for index, frame in self._source.read(order):
+    """Yield (index, frame) for a range with step 1 or -1."""
+    for index, frame in self._reader.read(order):
       if not isinstance(frame, images.DataError):
         try:
-          where = self._source.where(index)
-          images.check_size(where, frame.shape[:2], self.size, "other frames")
+          name = self._reader.describe(index)
+          images.check_size(name, frame.shape[:2], self.size, "other frames")
         except images.DataError as error:
           frame = error
       yield index, frame
 
   def _find_size(self) -> tuple[int, int]:
-    for _, frame in self._source.read(range(self.num_frames)):
+    """Return (h, w) of the first readable frame."""
+    for _, frame in self._reader.read(range(self.num_frames)):
       if not isinstance(frame, images.DataError):
         return frame.shape[:2]
     raise images.DataError(
@@ -97,10 +101,13 @@ class Footage:
     )
 
 
-class _Folder:
-  """Pictures of a folder, in natural order; read like `video_files.Film`."""
+class _PictureFolder:
+  """The pictures of a folder in natural order, as a source of `Footage`.
 
-  fps = _FPS
+  It has the methods and attributes of `video_files.VideoFile`.
+  """
+
+  fps = _DEFAULT_FPS
 
   def __init__(self, path: pathlib.Path):
     found = [
@@ -108,20 +115,24 @@ class _Folder:
       for p in path.iterdir()
       if p.suffix.lower() in images.SUFFIXES and not p.name.startswith(".")
     ]
-    self.files = sorted(found, key=lambda p: _natural(p.stem))
+    self.files = sorted(found, key=lambda p: _natural_key(p.stem))
     self.names = [p.stem for p in self.files]
     if not found:
       raise images.DataError(
-        path, f"no picture ({', '.join(images.SUFFIXES)}) here"
+        path, f"folder has no picture ({', '.join(images.SUFFIXES)})"
       )
     for one, two in itertools.pairwise(self.files):
       if one.stem == two.stem:
-        raise images.DataError(two, f"another frame is called {one.name}")
+        raise images.DataError(
+          two, f"has the name of another frame, {one.name}"
+        )
 
-  def where(self, index: int) -> pathlib.Path:
+  def describe(self, index: int) -> pathlib.Path:
+    """Return the name of a frame for messages."""
     return self.files[index]
 
   def read(self, order: range):
+    """Yield (index, frame) for a range; a broken frame is a DataError."""
     for index in order:
       try:
         yield index, images.read_image(self.files[index])
@@ -129,8 +140,8 @@ class _Folder:
         yield index, error
 
 
-def _natural(name: str) -> tuple[list[Any], str]:
-  """Sorts `frame10` behind `frame9`."""
+def _natural_key(name: str) -> tuple[list[Any], str]:
+  """Return a sort key that places `frame10` after `frame9`."""
   parts = re.split(r"([0-9]+)", name)
   parts[1::2] = map(int, parts[1::2])
-  return parts, name  # `1` and `01` are told apart too
+  return parts, name  # the name fixes the order of `01` and `1`

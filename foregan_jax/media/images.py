@@ -1,7 +1,8 @@
-"""Decode pictures and label masks; every error names its file.
+"""Decoding and scaling of pictures and label masks.
 
-OpenCV decodes and scales frames (fastest, and it releases the GIL); Pillow
-reads masks, because OpenCV turns a palette PNG into colours.
+Each error names its file. OpenCV decodes and scales frames: it is fastest and
+releases the GIL. Pillow reads masks, because OpenCV converts the indices of a
+palette PNG to colours.
 """
 
 import os
@@ -12,24 +13,24 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-# Parallelism comes from our own threads; OpenCV's would oversubscribe them.
+# The data pipeline has its own threads; with OpenCV's there would be too many.
 cv2.setNumThreads(1)
 
 VOID = 255
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
-_END_OF_PNG = b"IEND"
-_PNG_TRAILER_BYTES = 16  # The IEND chunk is 12 bytes; allow a little padding.
+_PNG_END = b"IEND"
+_PNG_TRAILER_BYTES = 16  # the IEND chunk has 12 bytes; allows some padding
 _JPEG_START_OF_SCAN = b"\xff\xda"
 _JPEG_END_OF_IMAGE = b"\xff\xd9"
 
 
 class DataError(ValueError):
-  """A file that is missing, unreadable or not what it should be.
+  """A missing, unreadable or invalid file.
 
   Attributes:
-    path: the offending file or folder.
-    reason: what is wrong with it and what was expected.
+    path: the file or folder.
+    reason: the defect and what was expected.
   """
 
   def __init__(self, path: str | os.PathLike, reason: str):
@@ -42,7 +43,7 @@ class DataError(ValueError):
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
-  """Read a picture as RGB, 0..255, ignoring its EXIF orientation.
+  """Read a picture as RGB, 0..255; ignore its EXIF orientation.
 
   Raises:
     DataError: if the file is missing, empty, truncated or not a picture.
@@ -53,7 +54,11 @@ def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
 def decode_image(
   content: bytes, path: str | os.PathLike
 ) -> UInt8[np.ndarray, "h w 3"]:
-  """Decode what was read from `path`; see `read_image`."""
+  """Decode the content of a picture file; `path` is for errors only.
+
+  Raises:
+    DataError: if the content is truncated or not a picture.
+  """
   _check_complete(path, content)
   flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
   image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -65,8 +70,9 @@ def decode_image(
 def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   """Read a mask as object ids: 0 background, 1.. objects, 255 void.
 
-  Palette masks (DAVIS-2017, VOC) hold ids. Grey masks hold ids too, unless
-  255 is their only value beside 0 (DAVIS-2016): that is object 1, not void.
+  Palette masks (DAVIS-2017, VOC) contain ids. Grey masks contain ids too,
+  except if their only value other than 0 is 255 (DAVIS-2016): then 255 is
+  object 1, not void.
 
   Raises:
     DataError: if the file is missing, truncated, or a colour picture.
@@ -95,8 +101,8 @@ def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
 def read_coverage(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   """Read the mask of one object as coverage, 0..255.
 
-  Grey masks hold coverage already; of palette masks every index but 0 and
-  void is the object.
+  Grey masks contain coverage. In palette masks each index other than 0 and
+  void belongs to the object.
 
   Raises:
     DataError: if the file is missing or broken.
@@ -112,7 +118,11 @@ def read_coverage(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-  """Read a whole file; DataError if that is impossible or it is empty."""
+  """Read a whole file.
+
+  Raises:
+    DataError: if the file is missing, unreadable or empty.
+  """
   try:
     content = pathlib.Path(path).read_bytes()
   except FileNotFoundError as error:
@@ -125,14 +135,17 @@ def read_bytes(path: str | os.PathLike) -> bytes:
 
 
 def _check_complete(path: str | os.PathLike, content: bytes) -> None:
-  """Refuse truncated files: decoders may fill the missing part with grey."""
+  """Raise a DataError for a truncated JPEG or PNG.
+
+  Decoders may fill the missing part with grey.
+  """
   if content.startswith(b"\xff\xd8"):
-    # Entropy-coded data holds neither marker; an EXIF thumbnail lies before
+    # Entropy-coded data contains neither marker, and an EXIF thumbnail precedes
     # the last scan. So the last end marker must follow the last scan's start.
     end = content.rfind(_JPEG_END_OF_IMAGE)
     complete = end > content.rfind(_JPEG_START_OF_SCAN)
   elif content.startswith(b"\x89PNG"):
-    complete = _END_OF_PNG in content[-_PNG_TRAILER_BYTES:]
+    complete = _PNG_END in content[-_PNG_TRAILER_BYTES:]
   else:
     complete = True
   if not complete:
@@ -145,7 +158,17 @@ def check_size(
   expected: tuple[int, ...],
   like: str,
 ) -> None:
-  """Refuse a picture that has not the size (h, w) of another, `like`."""
+  """Check that a picture has the expected size.
+
+  Args:
+    path: file or description of the picture, for the error.
+    size: (h, w) of the picture.
+    expected: (h, w) that it must have.
+    like: description of the object that has the expected size.
+
+  Raises:
+    DataError: if the sizes differ.
+  """
   if tuple(size) != tuple(expected):
     raise DataError(
       path,
@@ -157,7 +180,7 @@ def check_size(
 def resize_image(
   image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "H W 3"]:
-  """Scale a picture to `size` = (h, w), averaging areas when it shrinks."""
+  """Scale a picture to `size` = (h, w), by area averages if it shrinks."""
   return _resize(image, size)
 
 
@@ -172,6 +195,7 @@ def resize_mask(
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Scale an array to (h, w), by area averages if both sides shrink."""
   height, width = size
   if image.shape[:2] == (height, width):
     return image

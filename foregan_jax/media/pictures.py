@@ -1,8 +1,8 @@
-"""What a person looks at: palette PNGs, overlays, sheets, animations.
+"""Pictures for people: palette PNGs, overlays, sheets and animations.
 
-Everything here takes and gives host arrays (RGB uint8 [h, w, 3], labels uint8
-[h, w]) and knows no network. Files are written under another name first and
-renamed, so a killed run leaves no half-written picture.
+All functions take and return host arrays: RGB uint8 [h, w, 3] and labels uint8
+[h, w]. Files are written under a temporary name and then renamed, so that a
+killed run leaves no incomplete picture.
 """
 
 import os
@@ -18,25 +18,26 @@ from PIL import Image
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
-_TINT = 0.4
-# A contour has to be seen on a 128 pixel thumbnail and at 1080p.
+_TINT = 0.4  # weight of the object's colour
+# The contour has one pixel per this number of pixels of the shorter side: it is
+# visible on a 128 pixel thumbnail and at 1080p.
 _PIXELS_PER_LINE = 240
-_GAP = 2
+_GAP = 2  # pixels
 _GAP_COLOUR = 255
-_SMALL = 64  # sides below this are enlarged before one looks at them
+_MIN_SIDE = 64  # `enlarge` repeats the pixels of pictures with a shorter side
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 85
-# Effort from 0 to 6; above 4 it gets slow and hardly smaller.
+# Effort from 0 to 6; above 4 it is slow and hardly smaller.
 _WEBP_METHOD = 4
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE = 0.4
-# Below this the letters are no longer legible; longer text is cut instead.
+# Smaller letters are not legible; text that is still too long is cut.
 _MIN_FONT_SCALE = 0.3
 _TEXT_MARGIN = 4
 
 
 def _davis_palette() -> np.ndarray:
-  """Return the colours of PASCAL VOC and of DAVIS 2017, uint8 [256, 3].
+  """Return the palette of PASCAL VOC and DAVIS 2017, uint8 [256, 3].
 
   Bit 3i + c of the index is bit 7 - i of channel c (VOC devkit, VOClabelmap).
   """
@@ -53,29 +54,31 @@ PALETTE = _davis_palette()
 
 
 def to_uint8(image: Num[Any, "*b h w c"]) -> UInt8[np.ndarray, "*b h w c"]:
-  """Turn images in [-1, 1] (numpy or JAX, any float) into uint8."""
+  """Convert images in [-1, 1] (NumPy or JAX, any float type) to uint8."""
   x = np.asarray(image).astype(np.float32)
   return _round_to_uint8((x + 1) / 2)
 
 
-def grey(mask: Num[Any, "*b h w 1"]) -> UInt8[np.ndarray, "*b h w 3"]:
-  """Turn soft masks in [0, 1] into grey pictures: black is background."""
+def mask_to_rgb(mask: Num[Any, "*b h w 1"]) -> UInt8[np.ndarray, "*b h w 3"]:
+  """Convert soft masks in [0, 1] to grey pictures: black is background."""
   x = _round_to_uint8(np.asarray(mask).astype(np.float32))
   return np.repeat(x, 3, axis=-1)
 
 
-def colours(labels: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-  """Turn a label map into a picture in the DAVIS palette."""
+def labels_to_rgb(
+  labels: UInt8[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "h w 3"]:
+  """Convert a label map to a picture in the DAVIS palette."""
   return PALETTE[labels]
 
 
 def overlay(
   frame: UInt8[np.ndarray, "h w 3"], labels: UInt8[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w 3"]:
-  """Lay labels over a frame: a tint per object and a contour around it.
+  """Return the frame with a tint and a contour per object.
 
-  The colours are those of the DAVIS palette at full brightness. The contour
-  is the object's colour inside and black outside, to stand out from anything.
+  The colours are those of the DAVIS palette at full brightness. The contour has
+  the object's colour inside and is black outside, for contrast with any frame.
   """
   line = max(1, round(min(labels.shape) / _PIXELS_PER_LINE))
   kernel = np.ones((2 * line + 1, 2 * line + 1), np.uint8)
@@ -83,11 +86,12 @@ def overlay(
   edges = []
   for k in np.unique(labels[labels > 0]):
     inside = (labels == k).astype(np.uint8)
-    colour = _bright(PALETTE[k])
+    colour = _brighten(PALETTE[k])
     region = inside > 0
     tinted = (1 - _TINT) * frame[region] + _TINT * colour
     out[region] = np.round(tinted).astype(np.uint8)
-    # Beyond the frame counts as inside: no line along the frame's border.
+    # `erode` treats pixels outside the frame as inside the object, so that
+    # there is no contour along the frame's border.
     inner = region & (cv2.erode(inside, kernel) == 0)
     outer = ~region & (cv2.dilate(inside, kernel) > 0)
     edges.append((inner, outer, colour))
@@ -99,20 +103,19 @@ def overlay(
 
 
 def enlarge(image: Picture) -> Picture:
-  """Repeat the pixels of a small picture until one can see something."""
-  times = -(-_SMALL // min(image.shape[:2]))
+  """Repeat the pixels of a small picture, to sides of at least 64 pixels."""
+  times = -(-_MIN_SIDE // min(image.shape[:2]))
   return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def grid(rows: Sequence[Sequence[Picture | None]]) -> Picture:
-  """Put pictures of one size into a grid with thin white gaps.
+  """Return a grid of pictures of one size, with thin white gaps.
 
   Args:
-    rows: the pictures, row by row; None, or a short row, leaves a place
-      empty.
+    rows: the pictures, row by row. None, or a short row, leaves a cell white.
 
   Raises:
-    ValueError: there is no picture, or two differ in size.
+    ValueError: if there is no picture, or sizes differ.
   """
   h, w = _common_size(rows)
   num_columns = max(len(row) for row in rows)
@@ -133,17 +136,17 @@ def contact_sheet(
   columns: Sequence[str],
   row_names: Sequence[str] = (),
 ) -> Picture:
-  """Return a grid with a name above every column and beside every row.
+  """Return a grid with a name above each column and left of each row.
 
-  Text that does not fit gets smaller, then is cut.
+  Text that does not fit is scaled down, then cut.
 
   Args:
     rows: pictures of one size, as for `grid`.
     columns: one name per column.
-    row_names: one name per row, or none at all.
+    row_names: one name per row, or empty.
 
   Raises:
-    ValueError: names and pictures differ in number, or `grid` refuses.
+    ValueError: if names and pictures differ in number; see also `grid`.
   """
   num_columns = max((len(row) for row in rows), default=0)
   if len(columns) != num_columns:
@@ -158,7 +161,7 @@ def contact_sheet(
     )
   h, w = _common_size(rows)
   body = grid(rows)
-  top = np.concatenate([_text(c, w + _GAP) for c in columns], axis=1)
+  top = np.concatenate([_text_strip(c, w + _GAP) for c in columns], axis=1)
   sheet = np.concatenate([top[:, : body.shape[1]], body])
   if not row_names:
     return sheet
@@ -166,10 +169,10 @@ def contact_sheet(
   width += 2 * _TEXT_MARGIN
   left = np.full((len(sheet), width, 3), _GAP_COLOUR, np.uint8)
   for i, name in enumerate(row_names):
-    line = _text(name, width)
-    y = len(top) + i * (h + _GAP) + max(0, (h - len(line)) // 2)
-    line = line[: len(left) - y]
-    left[y : y + len(line)] = line
+    strip = _text_strip(name, width)
+    y = len(top) + i * (h + _GAP) + max(0, (h - len(strip)) // 2)
+    strip = strip[: len(left) - y]
+    left[y : y + len(strip)] = strip
   return np.concatenate([left, sheet], axis=1)
 
 
@@ -177,34 +180,43 @@ def save_labels(path: pathlib.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
   """Write labels as an indexed PNG in the DAVIS palette (submission format).
 
   Raises:
-    ValueError: `path` does not end in .png.
+    ValueError: if `path` does not end in .png.
   """
   _check_ending(path, ".png")
   image = Image.fromarray(np.ascontiguousarray(labels))
   image.putpalette(PALETTE.tobytes())
-  replace(path, lambda f: image.save(f, format="PNG"))
+  write_atomically(path, lambda f: image.save(f, format="PNG"))
 
 
 def save_png(path: pathlib.Path, image: Picture) -> None:
   """Write a picture as PNG.
 
   Raises:
-    ValueError: `path` does not end in .png.
+    ValueError: if `path` does not end in .png.
   """
   _check_ending(path, ".png")
   picture = Image.fromarray(np.ascontiguousarray(image))
-  replace(path, lambda f: picture.save(f, format="PNG"))
+  write_atomically(path, lambda f: picture.save(f, format="PNG"))
 
 
 def save_jpeg(path: pathlib.Path, image: Picture) -> None:
-  """Write a picture as JPEG, at a quality that hardly shows.
+  """Write a picture as JPEG with hardly visible loss.
 
   Raises:
-    ValueError: `path` does not end in .jpg.
+    ValueError: if `path` does not end in .jpg.
   """
   _check_ending(path, ".jpg")
   picture = Image.fromarray(np.ascontiguousarray(image))
-  replace(path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY))
+  write_atomically(
+    path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY)
+  )
+
+
+def cut_out(
+  image: Picture, mask: Num[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w 4"]:
+  """Return a picture as RGBA with a soft mask in [0, 1] as its alpha."""
+  return np.dstack([image, _round_to_uint8(mask)])
 
 
 def save_cutout(
@@ -213,20 +225,19 @@ def save_cutout(
   """Write a picture as PNG with a soft mask in [0, 1] as its alpha.
 
   Raises:
-    ValueError: `path` does not end in .png.
+    ValueError: if `path` does not end in .png.
   """
   _check_ending(path, ".png")
-  rgba = np.dstack([image, _round_to_uint8(mask)])
-  picture = Image.fromarray(rgba)
-  replace(path, lambda f: picture.save(f, format="PNG"))
+  picture = Image.fromarray(cut_out(image, mask))
+  write_atomically(path, lambda f: picture.save(f, format="PNG"))
 
 
 def animate(
   path: pathlib.Path, frames: UInt8[np.ndarray, "t h w 3"], *, fps: float | int
 ) -> None:
-  """Write frames as an animated WebP that repeats for ever.
+  """Write frames as an animated WebP that repeats without end.
 
-  Browsers and image viewers play it; no video codec is needed.
+  Browsers and image viewers show it without a video codec.
 
   Args:
     path: ends in .webp.
@@ -234,7 +245,7 @@ def animate(
     fps: frames per second, above 0.
 
   Raises:
-    ValueError: wrong ending, no frames, or fps not above 0.
+    ValueError: for a wrong ending, no frames, or fps not above 0.
   """
   _check_ending(path, ".webp")
   if len(frames) == 0:
@@ -243,7 +254,7 @@ def animate(
     raise ValueError(f"{path}: fps must be above 0, got {fps}.")
   first, *rest = [Image.fromarray(np.ascontiguousarray(f)) for f in frames]
   milliseconds = max(1, round(1000 / fps))
-  replace(
+  write_atomically(
     path,
     lambda f: first.save(
       f,
@@ -258,8 +269,15 @@ def animate(
   )
 
 
-def replace(path: pathlib.Path, save: Callable[[Any], None]) -> None:
-  """Write atomically, making the folder; threads and processes may race."""
+def write_atomically(path: pathlib.Path, save: Callable[[Any], None]) -> None:
+  """Write a file atomically and create its folder.
+
+  Threads and processes may write the same file at the same time.
+
+  Args:
+    path: the final file.
+    save: writes the content to an open binary file.
+  """
   path.parent.mkdir(parents=True, exist_ok=True)
   unique = f"{os.getpid()}.{threading.get_ident()}"
   temporary = path.with_name(f".{path.name}.{unique}")
@@ -275,12 +293,13 @@ def _round_to_uint8(x: np.ndarray) -> np.ndarray:
   return np.round(np.clip(x, 0, 1) * 255).astype(np.uint8)
 
 
-def _bright(colour: np.ndarray) -> np.ndarray:
-  """Scale a colour up until its largest channel is 255."""
+def _brighten(colour: np.ndarray) -> np.ndarray:
+  """Scale a colour so that its largest channel is 255."""
   return np.round(colour * (255 / max(1, colour.max()))).astype(np.uint8)
 
 
 def _common_size(rows: Sequence[Sequence[Picture | None]]) -> tuple[int, int]:
+  """Return (h, w) of all pictures; raise a ValueError if sizes differ."""
   sizes = {p.shape[:2] for row in rows for p in row if p is not None}
   if not sizes:
     raise ValueError("a grid needs at least one picture, got none.")
@@ -292,13 +311,13 @@ def _common_size(rows: Sequence[Sequence[Picture | None]]) -> tuple[int, int]:
 
 
 def _text_size(text: str, scale: float) -> tuple[int, int]:
-  """Return (width, height) in pixels, height including the descenders."""
-  (width, height), below = cv2.getTextSize(text, _FONT, scale, 1)
-  return width, height + below
+  """Return (width, height) of a text in pixels, with descenders."""
+  (width, height), descent = cv2.getTextSize(text, _FONT, scale, 1)
+  return width, height + descent
 
 
-def _text(text: str, width: int) -> np.ndarray:
-  """Return a white strip [_, width, 3] with black text, fitted into it."""
+def _text_strip(text: str, width: int) -> np.ndarray:
+  """Return a white strip [_, width, 3] with black text that fits into it."""
   room = max(1, width - 2 * _TEXT_MARGIN)
   scale = _FONT_SCALE
   natural = _text_size(text, scale)[0]
@@ -308,8 +327,8 @@ def _text(text: str, width: int) -> np.ndarray:
     text = text[:-1]
   height = _text_size("Ag", _FONT_SCALE)[1] + 2 * _TEXT_MARGIN
   strip = np.full((height, width, 3), _GAP_COLOUR, np.uint8)
-  below = cv2.getTextSize("Ag", _FONT, _FONT_SCALE, 1)[1]
-  origin = (_TEXT_MARGIN, height - _TEXT_MARGIN - below)
+  descent = cv2.getTextSize("Ag", _FONT, _FONT_SCALE, 1)[1]
+  origin = (_TEXT_MARGIN, height - _TEXT_MARGIN - descent)
   cv2.putText(strip, text, origin, _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
   return strip
 

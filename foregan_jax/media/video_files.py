@@ -1,4 +1,4 @@
-"""Videos in one file, read and written by PyAV (the extra `mp4`)."""
+"""Reading and writing of video files by PyAV (the extra `mp4`)."""
 
 import fractions
 import importlib.util
@@ -13,55 +13,61 @@ from foregan_jax.media import images, pictures
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
-_FPS = 24.0  # if a file does not say
-INSTALL = "pip install 'foregan_jax[mp4]'"
-# What is held to read a film backwards; codecs only go forwards.
+_DEFAULT_FPS = 24.0  # for files that store no frame rate
+INSTALL_COMMAND = "pip install 'foregan_jax[mp4]'"
+# Memory for reading backwards: codecs decode forwards only.
 _WINDOW_BYTES = 2**28
-_QUALITY = {"crf": "20"}  # x264's scale: 18 hardly shows, 23 is its default
-_MAX_RATE = 2**16  # of numerator and denominator, a limit of mp4
+_QUALITY = {"crf": "20"}  # of x264: 18 looks lossless, 23 is its default
+_MAX_RATE = 2**16  # limit of mp4 for the numerator and denominator
 
 
-class Film:
-  """A file that PyAV opens, as a source of `footage.Footage`.
+class VideoFile:
+  """A file that PyAV can open, as a source of `footage.Footage`.
 
-  Decoders drop broken frames in silence, so a frame's index is found by its
-  time stamp among those of all packets; which index never comes is lost.
+  Decoders drop broken frames without an error. So the index of a frame is the
+  rank of its time stamp among those of all packets, and an index that no
+  decoded frame has is a broken frame.
 
   Attributes:
-    files: the one.
-    names: of the frames: `00000`, `00001`, ...
-    fps: frames per second, on average.
+    files: list of the one file.
+    names: names of the frames: `00000`, `00001`, ...
+    fps: average number of frames per second.
   """
 
   def __init__(self, path: pathlib.Path):
     self._path = path
-    self._av = _pyav(path)
+    self._av = _import_pyav(path)
     self.files = [path]
     try:
-      times, known = self._scan()
+      times, reliable = self._scan()
     except self._av.error.FFmpegError as error:
       raise images.DataError(
         path, f"cannot be read as a video ({error.strerror})"
       ) from error
     if not times:
-      raise images.DataError(path, "holds no video frames")
-    self._index = {t: i for i, t in enumerate(sorted(times))} if known else {}
+      raise images.DataError(path, "contains no video frames")
+    self._index = (
+      {t: i for i, t in enumerate(sorted(times))} if reliable else {}
+    )
     self.names = [f"{i:05d}" for i in range(len(times))]
 
   def _scan(self) -> tuple[list[int | None], bool]:
-    """Reads the whole file undecoded.
+    """Read the packets of the whole file without decoding them.
 
     Returns:
-      the frames' time stamps, and whether they can be relied on. Where they
-      cannot, the order in which frames are decoded must do.
+      the time stamps of the frames, and True if these are reliable. If they
+      are not, the order of decoding defines the index.
+
+    Raises:
+      DataError: if the file is cut off.
     """
     with self._open() as container:
-      stream = _stream(container)
+      stream = _video_stream(container)
       if stream is None:
         return [], False
-      self.fps = stream.average_rate or _FPS
+      self.fps = stream.average_rate or _DEFAULT_FPS
       self._frame_bytes = 3 * stream.width * stream.height
-      # Tuples, not packets: those would hold the file in memory.
+      # Tuples, because packets would keep the file in memory.
       packets = [
         (p.pts, p.is_discard, p.is_corrupt)
         for p in container.demux(stream)
@@ -70,21 +76,24 @@ class Film:
       if packets and packets[-1][2] and len(packets) < stream.frames:
         raise images.DataError(
           self._path,
-          f"is cut off, {len(packets)} of its {stream.frames} frames are there",
+          f"is cut off: it has {len(packets)} of {stream.frames} frames",
         )
       times = [pts for pts, discard, _ in packets if not discard]
-      known = None not in times and len(set(times)) == len(times)
-      # AVI stamps packets in their own order, although frames are reordered.
-      if known and stream.codec_context.has_b_frames:
-        known = times != sorted(times)
-      return times, known
+      reliable = None not in times and len(set(times)) == len(times)
+      # AVI stamps packets in decoding order, although frames are reordered.
+      if reliable and stream.codec_context.has_b_frames:
+        reliable = times != sorted(times)
+      return times, reliable
 
-  def where(self, index: int) -> str:
-    """Names a frame in messages."""
+  def describe(self, index: int) -> str:
+    """Return the name of a frame for messages."""
     return f"{self._path}, frame {index}"
 
   def read(self, order: range):
-    """Yields index and frame, or DataError, of a range with step 1 or -1."""
+    """Yield (index, frame) for a range with step 1 or -1.
+
+    A broken frame is a DataError.
+    """
     if order.step > 0:
       yield from self._decode(order.start, order.stop)
       return
@@ -95,75 +104,80 @@ class Film:
       yield from reversed(frames)
 
   def _decode(self, start: int, stop: int):
-    """Yields every index of the range in order, a frame or an error."""
-    for index, frame in itertools.chain(self._frames(), [(stop, None)]):
+    """Yield (index, frame) for start to stop - 1.
+
+    A broken frame is a DataError.
+    """
+    for index, frame in itertools.chain(
+      self._decodable_frames(), [(stop, None)]
+    ):
       for lost in range(start, min(index, stop)):
-        yield lost, images.DataError(self.where(lost), "cannot be decoded")
+        yield lost, images.DataError(self.describe(lost), "cannot be decoded")
       if index >= stop:
         return
       if index >= start:
-        yield index, _upright(frame)
+        yield index, _to_upright_rgb(frame)
       start = max(start, index + 1)
 
-  def _frames(self):
-    """Yields what can be decoded, from the beginning.
+  def _decodable_frames(self):
+    """Yield (index, frame) of each decodable frame, from the beginning.
 
-    There is no seeking: to decode costs little beside propagating, and not
+    It does not seek: decoding costs little compared with propagation, and not
     every container seeks exactly.
     """
     index = -1
     with self._open() as container:
-      for packet in container.demux(_stream(container)):
+      for packet in container.demux(_video_stream(container)):
         try:
           frames = packet.decode()
         except self._av.error.FFmpegError:
-          index += 1  # matters only where time stamps do not tell
+          index += 1  # used only if the time stamps are not reliable
           continue
         for frame in frames:
           index = self._index.get(frame.pts, index + 1)
           yield index, frame
 
   def _open(self):
-    # Absolute: what precedes a colon in a relative path would be a protocol.
+    # Absolute, because FFmpeg reads `name:` in a relative path as a protocol.
     return self._av.open(str(self._path.absolute()))
 
 
-def _stream(container):
-  """Returns the main video stream; not, say, the cover picture of a song."""
+def _video_stream(container):
+  """Return the main video stream, not the cover picture of a song."""
   return container.streams.best("video")
 
 
-def _upright(frame) -> Frame:
-  """Converts to RGB as players show it: telephones film sideways."""
+def _to_upright_rgb(frame) -> Frame:
+  """Convert a frame to RGB and apply its rotation: phones record sideways."""
   turns = round(frame.rotation / 90) % 4
   return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
 
 
 def can_write_mp4() -> bool:
-  """Says whether PyAV is installed."""
+  """Return True if PyAV is installed."""
   return importlib.util.find_spec("av") is not None
 
 
 def write_mp4(
   path: pathlib.Path, frames: Iterable[Frame], fps: float | int
 ) -> None:
-  """Writes frames as H.264, one by one as they come.
+  """Write frames as H.264, one at a time.
 
   Args:
-    path: ends in .mp4; replaced when the last frame is written.
-    frames: of one size. Players want even sides: an odd one is padded by a
-      repeated edge.
+    path: ends in .mp4; replaced after the last frame.
+    frames: frames of one size. Video players need even sides, so an odd side
+      is padded with its edge.
     fps: frames per second, above 0.
 
   Raises:
-    DataError: if PyAV is not installed.
-    ValueError: wrong ending, no frames, sizes that differ, or bad fps.
+    DataError: if PyAV is not installed, or the sizes of the frames differ.
+    ValueError: for a wrong ending, no frames, or fps not above 0.
   """
   if path.suffix.lower() != ".mp4":
     raise ValueError(f"{path}: the name must end in .mp4")
   if not fps > 0:
     raise ValueError(f"{path}: fps must be above 0, got {fps}")
-  av = _pyav(path)
+  av = _import_pyav(path)
   rate = fractions.Fraction(fps).limit_denominator(_MAX_RATE)
 
   def save(file):
@@ -171,8 +185,8 @@ def write_mp4(
       stream = None
       for frame in frames:
         height, width = frame.shape[:2]
-        odd = ((0, height % 2), (0, width % 2), (0, 0))
-        frame = np.pad(frame, odd, "edge")
+        padding = ((0, height % 2), (0, width % 2), (0, 0))
+        frame = np.pad(frame, padding, "edge")
         if stream is None:
           stream = container.add_stream("h264", rate=rate, options=_QUALITY)
           stream.height, stream.width = frame.shape[:2]
@@ -186,14 +200,16 @@ def write_mp4(
         raise ValueError(f"{path}: there are no frames to write")
       container.mux(stream.encode())
 
-  pictures.replace(path, save)
+  pictures.write_atomically(path, save)
 
 
-def _pyav(path: pathlib.Path):
+def _import_pyav(path: pathlib.Path):
+  """Return the module `av`; raise a DataError if it is not installed."""
   try:
     import av
   except ImportError as error:
     raise images.DataError(
-      path, f"videos other than folders of pictures need PyAV: {INSTALL}"
+      path,
+      f"video files need PyAV, folders of pictures do not: {INSTALL_COMMAND}",
     ) from error
   return av

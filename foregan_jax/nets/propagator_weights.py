@@ -57,7 +57,7 @@ def load(path, params: Params) -> Params:
     name: _torch_shape(flat[place].shape) for place, name in names.items()
   }
   unused = _UNUSED if official else _UNUSED + _CLASSIFIER
-  state_dicts.expect(tensors, shapes, path, ignore=unused)
+  state_dicts.check_shapes(tensors, shapes, path, ignore=unused)
   for name, ours in _CONSTANTS.items():
     theirs = tensors[name].ravel() if name in tensors else np.asarray(ours)
     if not np.allclose(theirs, ours, atol=1e-6):

@@ -134,7 +134,7 @@ class VideoLayers:
     fg = frame * mask + self.fg_outside * (1.0 - mask)
     hole = (mask > 0).astype(frame.dtype)
     if self.bg_init == "row":
-      bg = inpaint.rows(frame, mask)
+      bg = inpaint.fill_rows(frame, mask)
     elif self.bg_init == "black":
       bg = composite.dark(frame, 1.0 - hole)
     else:

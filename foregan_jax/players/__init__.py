@@ -1,1 +1,1 @@
-"""One file per trained role: what it minimises and what it hands on."""
+"""One file per trained role: its loss and its offers."""

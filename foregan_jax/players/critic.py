@@ -24,17 +24,17 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Critic:
-  """Moves `df` (foregrounds, masks) and `db` (background patches).
+  """Trains `df` (foregrounds, masks) and `db` (background patches).
 
-  Real foregrounds and masks are those of frame 0, plain or augmented; real
-  patches are cut from frame 0 where there is no object. Fakes come from the
+  Real foregrounds and masks come from frame 0, plain or augmented. Real
+  patches are cut from frame 0 outside the object. Fakes come from the
   generator's offer of the same turn.
 
   Attributes:
-    real_fg: `first` (as it is) or `augmented` (sec. 2.6); real masks are
+    real_fg: `first` (unchanged) or `augmented` (sec. 2.6); real masks are
       always augmented.
-    gp_reduce: the penalty's gradient is that of the `sum` (source) or the
-      `mean` over the critic's output map.
+    gp_reduce: whether the penalty takes the gradient of the `sum` (source) or
+      of the `mean` over the critic's output map.
   """
 
   df: nn.Module
@@ -48,13 +48,12 @@ class Critic:
   name: str = "critic"
   trains: tuple[str, ...] = ("df", "db")
 
-  def loss(self, params, variables, batch: game.Batch, key):
-    """Sums over the transitions of Wasserstein terms and penalties (sec. 6).
+  def loss(self, nets: game.Nets, batch: game.Batch, key):
+    """Return the sum over transitions of Wasserstein terms and penalties.
 
-    One step on both together; the source took two Adam steps per iteration,
-    the second with stale gradients.
+    Both nets take one step together. The original code takes two Adam steps
+    per iteration, the second one with stale gradients. Source: sec. 6.
     """
-    del variables
     clip = batch["clip"]
     keys = dict(
       zip(("fg", "mask", "bg"), jax.random.split(key, 3), strict=True)
@@ -68,8 +67,8 @@ class Critic:
       if head in self.heads:
         key_real, key_gp = jax.random.split(keys[head])
         real = self._real(head, key_real, frame, mask, clip)
-        terms |= self._whole(params, head, real, fold(fake), steps, key_gp)
-    terms |= self._patches(params, clip.bg, mask, keys["bg"])
+        terms |= self._whole(nets, head, real, fold(fake), steps, key_gp)
+    terms |= self._patches(nets, clip.bg, mask, keys["bg"])
     w = self.weights
     weights = {
       "fg": w.fg, "fg_gp": w.fg_gp, "mask": w.mask, "mask_gp": w.fg_gp,
@@ -80,21 +79,22 @@ class Critic:
 
   def _real(self, head, key, frame, mask, clip):
     if head == "mask":
-      # As pictures of three channels: the penalty's gradient has them all.
+      # Three channels, as the critic sees fakes: the norm of the penalty's
+      # gradient runs over all of them.
       real = jitter.real_mask(key, mask)
       return jnp.broadcast_to(real, (*real.shape[:-1], 3))
     if self.real_fg == "first":
       return clip.fg[:, 0]
     return jitter.real_foreground(key, frame, mask)
 
-  def _whole(self, params, head, real, fake, steps, key):
-    """A head of `df` on whole pictures; the same reals stand at every t."""
-    score = lambda x: self.df.apply({"params": params["df"]}, x, head)
+  def _whole(self, nets, head, real, fake, steps, key):
+    """Return the terms of one head of `df`; the reals repeat at every t."""
+    score = lambda x: self.df.apply(nets["df"], x, head)
     fake = jnp.broadcast_to(fake, (*fake.shape[:-1], 3))
     exact = self.df.clone(dtype=jnp.float32)  # differentiated twice
     # The batch is outermost in `fake` [(b t), ...]: repeat, not tile.
     gp = adversarial.gradient_penalty(
-      lambda x: exact.apply({"params": params["df"]}, x, head),
+      lambda x: exact.apply(nets["df"], x, head),
       jnp.repeat(real, steps, axis=0),
       fake,
       key,
@@ -103,20 +103,20 @@ class Critic:
     gap = adversarial.wasserstein_critic(score(real), score(fake))
     return {head: gap, f"{head}_gp": gp.mean()}
 
-  def _patches(self, params, bg, mask, key):
-    """`db` on patches; a video without a free place for one has no say."""
+  def _patches(self, nets, bg, mask, key):
+    """Return the terms of `db`; skip videos without a valid real patch."""
     key_real, key_fake, key_gp = jax.random.split(key, 3)
     fold = lambda x: x.reshape(-1, *x.shape[2:])
     b, steps = bg.shape[0], bg.shape[1] - 1
-    real, free = self.real_patches(key_real, bg[:, 0], mask)
+    real, valid = self.real_patches(key_real, bg[:, 0], mask)
     fake, _ = self.fake_patches(
       key_fake, fold(bg[:, 1:]), jnp.repeat(mask, steps, axis=0)
     )
-    score = lambda x: self.db.apply({"params": params["db"]}, x, "fg")
+    score = lambda x: self.db.apply(nets["db"], x, "fg")
     real_bt = jnp.repeat(real, steps, axis=0)
     exact = self.db.clone(dtype=jnp.float32)
     gp = adversarial.gradient_penalty(
-      lambda x: exact.apply({"params": params["db"]}, x, "fg"),
+      lambda x: exact.apply(nets["db"], x, "fg"),
       fold(real_bt),
       fold(fake),
       key_gp,
@@ -124,6 +124,6 @@ class Critic:
     )
     by_video = lambda x: x.reshape(b, -1).mean(1)
     gap = by_video(score(fold(fake))) - by_video(score(fold(real)))
-    says = free.astype(jnp.float32)
-    mean = lambda x: (x * says).sum() / jnp.maximum(says.sum(), 1.0)
+    weight = valid.astype(jnp.float32)
+    mean = lambda x: (x * weight).sum() / jnp.maximum(weight.sum(), 1.0)
     return {"bg": mean(gap), "bg_gp": mean(by_video(gp))}

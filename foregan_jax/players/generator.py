@@ -1,4 +1,4 @@
-"""The video generator: rolls layers out over a clip and is judged for it."""
+"""The video generator's loss: roll layers out over a clip and score them."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,21 +26,21 @@ class Weights:
   bg_seg: float  # ours: the frozen segmenter finds no object in B
   area: float  # ours: hinge on the mask's area
   binary: float  # ours: min(m, 1 - m)
-  agree: float  # ours: |m - what segmenter and propagator agree on|
+  agree: float  # ours: |m - consensus of segmenter and propagator|
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-  """What changes with the step.
+  """Values that change with the step.
 
   Attributes:
-    mask_slope: final steepness of the mask's sigmoid; evaluation uses it.
-    mask_slope_start: steepness at step 0.
-    mask_slope_steps: steps over which it grows linearly; 0 = at once.
-    bg_seg_start: step at which the segmenter's word begins to count.
-    bg_seg_ramp: steps over which its weight grows linearly to full.
-    agree_start: step at which the two judges' agreement begins to count.
-    agree_ramp: as bg_seg_ramp.
+    mask_slope: final slope of the mask's sigmoid; evaluation uses it.
+    mask_slope_start: slope at step 0.
+    mask_slope_steps: steps over which the slope grows linearly; 0 = at once.
+    bg_seg_start: first step with a non-zero weight of `bg_seg`.
+    bg_seg_ramp: steps over which this weight grows linearly to its full value.
+    agree_start: first step with a non-zero weight of `agree`.
+    agree_ramp: steps over which this weight grows linearly to its full value.
   """
 
   mask_slope: float
@@ -52,20 +52,20 @@ class Schedule:
   agree_ramp: int
 
   def slope(self, step: jax.Array) -> jax.Array | float:
-    """Returns the steepness of the mask's sigmoid at `step`."""
+    """Return the slope of the mask's sigmoid at `step`."""
     if not self.mask_slope_steps:
       return self.mask_slope
-    part = jnp.minimum(step / self.mask_slope_steps, 1.0)
-    return self.mask_slope_start + part * (
+    progress = jnp.minimum(step / self.mask_slope_steps, 1.0)
+    return self.mask_slope_start + progress * (
       self.mask_slope - self.mask_slope_start
     )
 
   def bg_seg(self, step: jax.Array) -> jax.Array:
-    """Returns the share in [0, 1] of the segmenter's weight at `step`."""
+    """Return the factor in [0, 1] of the weight of `bg_seg` at `step`."""
     return _ramp(step, self.bg_seg_start, self.bg_seg_ramp)
 
   def agree(self, step: jax.Array) -> jax.Array:
-    """Returns the share in [0, 1] of the judges' weight at `step`."""
+    """Return the factor in [0, 1] of the weight of `agree` at `step`."""
     return _ramp(step, self.agree_start, self.agree_ramp)
 
 
@@ -75,23 +75,25 @@ def _ramp(step: jax.Array, start: int, length: int) -> jax.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Generator:
-  """Moves `gf` and `gb`; offers the rollout to everybody after it.
+  """Trains `gf` and `gb`; offers the rollout to the later players.
 
   Offers `clip`, frames 0 to T-1 [b, t, h, w, c]: `frame` (composed; frame 0 is
   the real one), `fg`, `bg`, `mask`.
 
   Attributes:
-    df: the critic of foregrounds and masks; None where nobody plays it, as
-      `db`, the critic of background patches, and `seg`, the segmenter.
-    judges: `(params, batch) -> (p, q)`, two soft masks [b, t-1, h, w, 1] of
-      the real frames after the first; None without two judges.
+    df: critic of foregrounds and masks; None if that player is disabled.
+    db: critic of background patches; None if that player is disabled.
+    seg: the segmenter; None if that player is disabled.
+    predict_masks: `(nets, batch) -> (p, q)`, the soft masks
+      [b, t-1, h, w, 1] of segmenter and propagator on the real frames after
+      the first; None if one of the two is disabled.
   """
 
   layers: rollout.VideoLayers
   df: nn.Module | None
   db: nn.Module | None
   seg: nn.Module | None
-  judges: Callable[[Any, game.Batch], tuple[jax.Array, jax.Array]] | None
+  predict_masks: Callable[[Any, game.Batch], tuple[jax.Array, jax.Array]] | None
   critic_heads: tuple[str, ...]
   real_patches: patch_sampler.Sampler
   fake_patches: patch_sampler.Sampler
@@ -103,57 +105,55 @@ class Generator:
   remat: bool
   name: str = "generator"
   trains: tuple[str, ...] = ("gf", "gb")
-  plays_averaged: bool = False
+  forward_averaged: bool = False
 
-  def play(self, params, variables, batch: game.Batch, key) -> dict[str, Any]:
-    """Rolls the clip out without moving."""
-    del variables
-    return {"clip": self._clip(params, batch, _keys(key))}
+  def forward(self, nets: game.Nets, batch: game.Batch, key) -> dict[str, Any]:
+    """Return the rollout as an offer."""
+    return {"clip": self._clip(nets, batch, _keys(key))}
 
-  def loss(self, params, variables, batch: game.Batch, key):
-    """Sums, over the transitions, of the weighted terms (sec. 6, L_G).
+  def loss(self, nets: game.Nets, batch: game.Batch, key):
+    """Return the sum over transitions of the weighted terms (sec. 6, L_G).
 
-    Signs are the intended ones: the generators raise the critics' scores.
+    The signs are the intended ones: the generators raise the critics' scores.
     """
-    del variables
     keys = _keys(key)
-    clip = self._clip(params, batch, keys)
+    clip = self._clip(nets, batch, keys)
     made = jax.tree.map(lambda x: x[:, 1:], clip)
     video = ranges.image_to_float(batch["video"])
     steps = video.shape[1] - 1
     terms = {"rec": jnp.abs(video[:, 1:] - made.frame).mean()}
-    terms |= self._adversarial(params, made, clip.mask[:, 0], keys["patches"])
-    terms |= self._added(params, clip, batch)
-    seen = {}
+    terms |= self._adversarial(nets, made, clip.mask[:, 0], keys["patches"])
+    terms |= self._added(nets, clip, batch)
+    agreement = {}
     if self.weights.agree:
-      terms["agree"], seen = self._agree(params, made.mask, batch)
+      terms["agree"], agreement = self._agree(nets, made.mask, batch)
     weights = dataclasses.asdict(self.weights)
-    # Means over batch and time times T-1: the source sums over time.
+    # The source sums over time: multiply the means by T - 1.
     total = sum(weights[name] * steps * value for name, value in terms.items())
     metrics = {name: steps * value for name, value in terms.items()}
-    metrics |= _watch(clip) | seen
+    metrics |= _mask_statistics(clip) | agreement
     return total, game.Made(metrics, offers={"clip": clip})
 
-  def _clip(self, params, batch, keys) -> rollout.Layers:
+  def _clip(self, nets, batch, keys) -> rollout.Layers:
     video = ranges.image_to_float(batch["video"])
     mask = ranges.mask_to_float(batch["ref_mask"])
     start = self.layers.start(video[:, 0], mask, keys["start"])
-    seen = None
+    next_frames = None
     if self.layers.looks_ahead:
-      seen = video[:, 1:]
+      next_frames = video[:, 1:]
     if self.layers.fg_condition == "next_frame":
-      seen = jitter.colour(
+      next_frames = jitter.colour(
         keys["jitter"],
-        seen,
+        next_frames,
         brightness=self.jitter_next_frame[0],
         contrast=0.0,
         saturation=0.0,
         hue=self.jitter_next_frame[1],
       )
     _, made = self.layers.rollout(
-      params,
+      nets.params,
       start,
-      rollout.Inputs(batch["flow_fwd"], seen),
+      rollout.Inputs(batch["flow_fwd"], next_frames),
       keys["rollout"],
       mask_slope=self.schedule.slope(batch["step"]),
       unroll=self.unroll,
@@ -164,11 +164,11 @@ class Generator:
       lambda a, b: jnp.concatenate([a[:, None], b], axis=1), first, made
     )
 
-  def _adversarial(self, params, made, first_mask, key) -> dict[str, Any]:
-    """Scores of the frozen critics; skipped where the weight is 0."""
+  def _adversarial(self, nets, made, first_mask, key) -> dict[str, Any]:
+    """Return the scores of the frozen critics; skip terms of weight 0."""
     terms = {}
     fold = lambda x: x.reshape(-1, *x.shape[2:])
-    score = lambda x, head: self.df.apply({"params": params["df"]}, x, head)
+    score = lambda x, head: self.df.apply(nets["df"], x, head)
     if self.weights.fg:
       terms["fg"] = adversarial.wasserstein_generator(
         score(fold(made.fg), "fg")
@@ -182,25 +182,26 @@ class Generator:
       fakes, _ = self.fake_patches(
         key, fold(made.bg), jnp.repeat(first_mask, steps, axis=0)
       )
-      scores = self.db.apply({"params": params["db"]}, fold(fakes), "fg")
+      scores = self.db.apply(nets["db"], fold(fakes), "fg")
       scores = scores.reshape(first_mask.shape[0], -1).mean(1)
-      # Where the critic had nothing to learn from it has no say here either.
-      says = self.real_patches.possible(first_mask).astype(jnp.float32)
-      terms["bg"] = -(scores * says).sum() / jnp.maximum(says.sum(), 1.0)
+      # Skip videos without a valid real patch: `db` did not train on them.
+      valid = self.real_patches.has_free_position(first_mask)
+      valid = valid.astype(jnp.float32)
+      terms["bg"] = -(scores * valid).sum() / jnp.maximum(valid.sum(), 1.0)
     return terms
 
-  def _added(self, params, clip, batch) -> dict[str, Any]:
-    """Terms the source does not have; each is off where its weight is 0."""
+  def _added(self, nets, clip, batch) -> dict[str, Any]:
+    """Return the terms that are not in the source; skip terms of weight 0."""
     w, terms = self.weights, {}
     if w.warp:
       terms["warp"] = _warp_term(clip.mask, batch["flow_fwd"])
     if w.bg_seg:
       b, t, *shape = clip.bg[:, 1:].shape
       logits = self.seg.apply(
-        {"params": params["seg"]}, clip.bg[:, 1:].reshape(b * t, *shape)
+        nets["seg"], clip.bg[:, 1:].reshape(b * t, *shape)
       )
-      share = self.schedule.bg_seg(batch["step"])
-      terms["bg_seg"] = share * segmentation.background(logits)
+      factor = self.schedule.bg_seg(batch["step"])
+      terms["bg_seg"] = factor * segmentation.background(logits)
     if w.area:
       area = clip.mask.mean((2, 3, 4))
       low, high = (bound * area[:, :1] for bound in self.area_band)
@@ -211,39 +212,40 @@ class Generator:
       terms["binary"] = jnp.minimum(clip.mask, 1.0 - clip.mask)[:, 1:].mean()
     return terms
 
-  def _agree(self, params, mask, batch):
-    """The way back: what segmenter and propagator agree on, as a target."""
-    shared = consensus.agree(*self.judges(params, batch))
-    share = self.schedule.agree(batch["step"])
-    return share * consensus.follow(mask, shared), {
-      "consistency": shared.consistency.mean(),
-      "trust": shared.trust.mean(),
+  def _agree(self, nets, mask, batch):
+    """Return the loss against the consensus of segmenter and propagator."""
+    target = consensus.combine_masks(*self.predict_masks(nets, batch))
+    factor = self.schedule.agree(batch["step"])
+    return factor * consensus.consensus_loss(mask, target), {
+      "consistency": target.consistency.mean(),
+      "trust": target.trust.mean(),
     }
 
 
 def _keys(key: jax.Array) -> dict[str, jax.Array]:
-  """Splits once for all draws; moving and playing draw the same rollout."""
+  """Split the key by use; `loss` and `forward` draw the same rollout."""
   names = ("start", "rollout", "jitter", "patches")
   return dict(zip(names, jax.random.split(key, len(names)), strict=True))
 
 
 def _warp_term(mask: jax.Array, flow: jax.Array) -> jax.Array:
-  """|m(t+1) - splat(stop_gradient(m(t)), flow)|, mean where something lands.
+  """Return the mean of |m(t+1) - splat(stop_gradient(m(t)), flow)|.
 
-  Not in the source: it distils "carry the mask along the flow" into the mask
-  head, from where appearance can correct it.
+  The mean is over pixels that receive a splatted value. Not in the source: it
+  distils "move the mask along the flow" into the mask head, which appearance
+  can then correct.
   """
   fold = lambda x: x.reshape(-1, *x.shape[2:])
   old = jax.lax.stop_gradient(fold(mask[:, :-1]))
   carried, weight = warp.splat(old, fold(flow))
-  # Where nothing lands (disocclusion) the flow says nothing about the mask.
-  known = (weight > 0.5).astype(mask.dtype)
-  gap = jnp.abs(fold(mask[:, 1:]) - carried) * known
-  return gap.sum() / jnp.maximum(known.sum(), 1.0)
+  # Disoccluded pixels receive nothing: the flow has no information there.
+  valid = (weight > 0.5).astype(mask.dtype)
+  error = jnp.abs(fold(mask[:, 1:]) - carried) * valid
+  return error.sum() / jnp.maximum(valid.sum(), 1.0)
 
 
-def _watch(clip: rollout.Layers) -> dict[str, jax.Array]:
-  """Signs of a degenerate solution (all foreground, all background, haze)."""
+def _mask_statistics(clip: rollout.Layers) -> dict[str, jax.Array]:
+  """Return signs of degenerate masks (all foreground, none, haze)."""
   mask = clip.mask[:, 1:]
   first = jnp.maximum((clip.mask[:, :1] > 0.5).mean((2, 3, 4)), 1e-6)
   return {

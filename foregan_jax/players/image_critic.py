@@ -20,13 +20,13 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class ImageCritic:
-  """Moves `disc` and `estimator`; learns from `fake`, `mask` and `codes`.
+  """Trains `disc` and `estimator` on the offers `fake`, `mask` and `codes`.
 
-  Looks at the backgrounds of `clip` too, but does not learn from them: that
-  they look more real than the pictures is a sign of leakage (ILSGAN).
+  It also scores the backgrounds of `clip`, without a gradient: backgrounds
+  that score higher than whole pictures are a sign of leakage (ILSGAN).
 
   Attributes:
-    size: (h, w) of the pictures it sees, cut out of the real ones.
+    size: (h, w) of its input; real pictures are cropped to it.
   """
 
   disc: nn.Module
@@ -37,19 +37,18 @@ class ImageCritic:
   name: str = "critic"
   trains: tuple[str, ...] = ("disc", "estimator")
 
-  def loss(self, params, variables, batch: game.Batch, key):
-    """L_D = adv + info (algorithm 1, line 5).
+  def loss(self, nets: game.Nets, batch: game.Batch, key):
+    """Return L_D = adv + info (algorithm 1, line 5).
 
-    Real and drawn pictures go through in two calls, so that the statistics of
-    the batch norms do not mix.
+    Real and generated pictures take two calls, so that the statistics of the
+    batch norms do not mix.
     """
-    del variables
-    say = lambda x: self.disc.apply({"params": params["disc"]}, x)
+    discriminate = lambda x: self.disc.apply(nets["disc"], x)
     image = ranges.image_to_float(batch["image"])
-    real = say(jitter.crop_and_flip(key, image, self.size))
-    fake = say(batch["fake"])
+    real = discriminate(jitter.crop_and_flip(key, image, self.size))
+    fake = discriminate(batch["fake"])
     codes = batch["codes"]
-    guess = self.estimator.apply({"params": params["estimator"]}, batch["mask"])
+    guess = self.estimator.apply(nets["estimator"], batch["mask"])
     terms = {
       "adv": adversarial.critic(real.real, fake.real, kind=self.adversarial),
       "info": information.code_error(fake.code, codes.private)
@@ -57,13 +56,13 @@ class ImageCritic:
     }
     weights = dataclasses.asdict(self.weights)
     total = sum(weights[name] * value for name, value in terms.items())
-    hit = lambda logits, code: (jnp.argmax(logits, -1) == code).mean()
+    accuracy = lambda logits, code: (jnp.argmax(logits, -1) == code).mean()
     metrics = {
       **terms,
       "real": real.real.mean(),
       "fake": fake.real.mean(),
-      "background": say(batch["clip"].bg[:, 0]).real.mean(),
-      "knows_image_code": hit(fake.code, codes.private),
-      "knows_mask_code": hit(guess, codes.superclass),
+      "background": discriminate(batch["clip"].bg[:, 0]).real.mean(),
+      "image_code_accuracy": accuracy(fake.code, codes.private),
+      "mask_code_accuracy": accuracy(guess, codes.superclass),
     }
     return total, game.Made(metrics)

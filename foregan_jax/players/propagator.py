@@ -1,8 +1,8 @@
-"""The propagator: learns to carry a mask through clips with known masks.
+"""The propagator's loss: propagate a mask through clips with known masks.
 
-RGMP (CVPR 2018), second stage: unrolled over the frames of a clip it is fed its
-own soft masks, and the gradient goes back through them, so that it learns to
-live with its own errors.
+RGMP (CVPR 2018), second stage: the network is unrolled over the frames of a
+clip and receives its own soft masks. The gradient flows through them, so it
+learns to correct its own errors.
 """
 
 import dataclasses
@@ -17,25 +17,24 @@ from foregan_jax import game
 from foregan_jax.losses import segmentation
 from foregan_jax.nets import propagator as propagator_net
 
-_LEAST = 1e-6  # of a share, against division by nothing
+_EPSILON = 1e-6  # against division by zero
 
 
 @dataclasses.dataclass(frozen=True)
 class Propagator:
-  """Moves `prop`; learns from clips of t + 1 frames.
+  """Trains `prop` on clips of t + 1 frames.
 
   Attributes:
     prop: the network.
-    clips: makes the labelled clips (`pseudo_video.Clip`) of a batch.
-    aux_weight: of the coarse predictions' losses (deep supervision).
-    iou_weight: of `1 - IoU`, which RGMP does not have: cross-entropy alone is
-      slow to find small objects, most of the picture being background.
-    recurrence: the number of frames that count grows from 1 to t in so many
-      steps; 0: all count from the start.
-    truncate: cuts the gradient through the mask in every so manieth frame;
-      0: nowhere.
+    clips: returns labelled clips (`pseudo_video.Clip`) for (key, batch).
+    aux_weight: weight of the losses on coarse predictions (deep supervision).
+    iou_weight: weight of `1 - IoU`; not in RGMP. Cross-entropy alone is slow
+      to find small objects, because most pixels are background.
+    recurrence: steps over which the number of frames in the loss grows from 1
+      to t; 0: all frames from the start.
+    truncate: stop the gradient through the mask at every n-th frame; 0: never.
     unroll: whether the scan over time is unrolled.
-    remat: whether each frame is computed anew in the backward pass.
+    remat: whether the backward pass recomputes each frame.
   """
 
   prop: propagator_net.Propagator
@@ -49,12 +48,11 @@ class Propagator:
   name: str = "propagator"
   trains: tuple[str, ...] = ("prop",)
 
-  def loss(self, params, variables, batch: game.Batch, key):
-    """Mean over frames after the first of cross-entropy + w (1 - IoU)."""
-    del variables
+  def loss(self, nets: game.Nets, batch: game.Batch, key):
+    """Return the mean over frames t > 0 of cross-entropy + w (1 - IoU)."""
     clip = self.clips(key, batch)
     apply = lambda *args, **kwargs: self.prop.apply(
-      {"params": params["prop"]}, *args, **kwargs
+      nets["prop"], *args, **kwargs
     )
     # The gradient reaches the shared encoder from both streams.
     memory = apply(clip.video[:, 0], clip.mask[:, 0], method="remember")
@@ -68,18 +66,18 @@ class Propagator:
       logits, sides = apply(frame, prev_mask, memory)
       loss = _cross_entropy(logits, mask, weight)
       if self.aux_weight:
-        # pred2 is what `logits` come from.
+        # sides[0] (pred2) is the source of `logits` already.
         coarse = sum(_coarse(side, mask, weight) for side in sides[1:])
         loss += self.aux_weight * coarse
       soft = propagator_net.probability(logits)
-      miss = segmentation.soft_iou(soft * weight, mask * weight)
-      return soft, (loss, loss + self.iou_weight * miss, miss)
+      iou_loss = segmentation.soft_iou(soft * weight, mask * weight)
+      return soft, (loss, loss + self.iou_weight * iou_loss, iou_loss)
 
     if self.remat:
       step = jax.checkpoint(step)
     first = lambda x: jnp.moveaxis(x[:, 1:], 1, 0)
     count = clip.video.shape[1] - 1
-    _, (entropies, losses, misses) = jax.lax.scan(
+    _, (entropies, losses, iou_losses) = jax.lax.scan(
       step,
       clip.guidance,
       (
@@ -90,18 +88,18 @@ class Propagator:
       ),
       unroll=count if self.unroll else 1,
     )
-    counts = self._counts(batch["step"], count)
-    total = (losses * counts).sum() / counts.sum()
-    numbers = {
+    weights = self._weights(batch["step"], count)
+    total = (losses * weights).sum() / weights.sum()
+    metrics = {
       "ce_first": entropies[0],
-      "iou_first": 1.0 - misses[0],
-      "iou_last": 1.0 - misses[-1],
-      "frames": counts.sum(),
+      "iou_first": 1.0 - iou_losses[0],
+      "iou_last": 1.0 - iou_losses[-1],
+      "frames": weights.sum(),
     }
-    return total, game.Made(numbers)
+    return total, game.Made(metrics)
 
-  def _counts(self, step: jax.Array, count: int) -> jax.Array:
-    """Returns 1 for the frames that count at a step, 0 for the others [t]."""
+  def _weights(self, step: jax.Array, count: int) -> jax.Array:
+    """Return 1 for frames in the loss at this step, 0 for others [t]."""
     if not self.recurrence:
       return jnp.ones(count)
     reached = 1 + jnp.asarray(step) * count // self.recurrence
@@ -109,14 +107,15 @@ class Propagator:
 
 
 def _cross_entropy(logits, mask, weight) -> jax.Array:
-  """-log softmax of two classes is the binary one of their difference."""
+  """Return the two-class cross-entropy as the binary one of the difference."""
   return segmentation.bce(logits[..., 1:] - logits[..., :1], mask, weight)
 
 
 def _coarse(logits, mask, weight) -> jax.Array:
+  """Return the cross-entropy at the resolution of a coarse prediction."""
   times = mask.shape[1] // logits.shape[1]
   shrink = lambda x: nn.avg_pool(x, (times, times), (times, times))
   share = shrink(weight)
-  # What nobody knows is no background.
-  target = shrink(mask * weight) / jnp.maximum(share, _LEAST)
+  # Exclude unlabelled pixels from the target.
+  target = shrink(mask * weight) / jnp.maximum(share, _EPSILON)
   return _cross_entropy(logits, target, share)

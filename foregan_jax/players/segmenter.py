@@ -1,8 +1,8 @@
-"""The segmenter: learns masks from pictures whose layers somebody made.
+"""The segmenter's loss: predict the masks of generated pictures.
 
-It is the judge of improved layered GANs (Yang et al., WACV 2022, sec. 3.3): it
-trains on the generator's composed pictures and masks, and, while it stands
-still, tells the generator that its backgrounds should hold no object.
+From improved layered GANs (Yang et al., WACV 2022, sec. 3.3): the segmenter
+trains on the generator's composed pictures and masks. While it is frozen, the
+generator's loss uses it to keep objects out of generated backgrounds.
 """
 
 import dataclasses
@@ -26,15 +26,15 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-  """How pictures are changed before the segmenter sees them.
+  """Augmentation of the segmenter's training pictures.
 
   Attributes:
-    colour: half-widths of brightness, contrast, saturation and hue.
-    degrees: half-width of the layers' rotation.
-    scale: bounds of the layers' size factor.
-    shift: half-widths of the layers' shift, as shares of (height, width).
-    recompose: share of pictures whose object is moved and set on the
-      background of another sample (perturbed composition, WACV 2022 eq. 3).
+    colour: maximum changes of brightness, contrast, saturation and hue.
+    degrees: maximum rotation of the object, degrees.
+    scale: smallest and largest size factor of the object.
+    shift: maximum shift of the object, as fractions of (height, width).
+    recompose: fraction of pictures whose object is moved and composed with
+      the background of another sample (WACV 2022, eq. 3).
   """
 
   colour: tuple[float, float, float, float]
@@ -46,13 +46,13 @@ class Augment:
 
 @dataclasses.dataclass(frozen=True)
 class Segmenter:
-  """Moves `seg`; learns from the offer `clip` (frame, fg, bg, mask).
+  """Trains `seg` on the offer `clip` (frame, fg, bg, mask).
 
   Attributes:
-    frames: pictures taken from each clip: frame 0, whose mask was given, and
-      others at random.
-    min_area: pictures with a smaller share of object pixels teach nothing;
-      0 keeps them all.
+    frames: frames used of each clip: frame 0, whose mask is ground truth, and
+      random others.
+    min_area: pictures with a smaller fraction of object pixels get weight 0;
+      0 keeps all of them.
   """
 
   seg: nn.Module
@@ -63,9 +63,8 @@ class Segmenter:
   name: str = "segmenter"
   trains: tuple[str, ...] = ("seg",)
 
-  def loss(self, params, variables, batch: game.Batch, key):
-    """w_bce BCE(S(x), [m > 1/2]) + w_iou (1 - IoU(S(x), [m > 1/2]))."""
-    del variables
+  def loss(self, nets: game.Nets, batch: game.Batch, key):
+    """Return w_bce BCE(S(x), [m > 1/2]) + w_iou (1 - IoU(S(x), [m > 1/2]))."""
     key_frames, key_layers, key_colour = jax.random.split(key, 3)
     count = batch["clip"].frame.shape[1]
     others = 1 + jax.random.permutation(key_frames, count - 1)
@@ -79,7 +78,7 @@ class Segmenter:
       saturation=saturation, hue=hue,
     )  # fmt: skip
     target = (masks > 0.5).astype(jnp.float32)
-    logits = self.seg.apply({"params": params["seg"]}, images)
+    logits = self.seg.apply(nets["seg"], images)
     keep = (target.mean((1, 2, 3)) >= self.min_area).astype(jnp.float32)
     terms = {
       "bce": segmentation.bce(logits, target, keep[:, None, None, None]),
@@ -87,11 +86,11 @@ class Segmenter:
     }
     weights = dataclasses.asdict(self.weights)
     total = sum(weights[name] * value for name, value in terms.items())
-    agree = ((logits > 0) == (target > 0)).mean()
-    return total, game.Made({**terms, "accuracy": agree})
+    accuracy = ((logits > 0) == (target > 0)).mean()
+    return total, game.Made({**terms, "accuracy": accuracy})
 
   def _pictures(self, key, clip):
-    """Returns pictures [(b t), h, w, 3] and masks, some of them recomposed."""
+    """Return pictures [(b t), h, w, 3] and masks, some of them recomposed."""
     fold = lambda x: x.reshape(-1, *x.shape[2:])
     frame, mask = fold(clip.frame), fold(clip.mask)
     a = self.augment
@@ -99,11 +98,11 @@ class Segmenter:
       return frame, mask
     key_place, key_which = jax.random.split(key)
     layers = jnp.concatenate([fold(clip.frame), mask], axis=-1)
-    moved = jitter.place(
+    moved = jitter.affine(
       key_place, layers, degrees=a.degrees, scale=a.scale, shift=a.shift,
       share=1.0,
     )  # fmt: skip
-    # The neighbour in the batch lends its background.
+    # The background of the next sample in the batch.
     other = fold(jnp.roll(clip.bg, 1, axis=0))
     new_frame = composite.alpha(moved[..., :3], other, moved[..., 3:])
     which = jax.random.bernoulli(key_which, a.recompose, (frame.shape[0],))

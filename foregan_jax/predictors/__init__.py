@@ -1,1 +1,1 @@
-"""What one does with a trained run beside judging it."""
+"""Uses of a trained run: propagate masks, cut out objects, generate data."""

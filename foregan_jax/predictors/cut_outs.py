@@ -1,7 +1,7 @@
-"""Objects cut out of a folder of pictures, at the pictures' own size."""
+"""Objects cut out of pictures, at the pictures' own size."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -16,52 +16,70 @@ _THRESHOLD = 0.5
 _NUM_SHOWN = 12
 _SHOWN_SIDE = 128
 
+Segment = Callable[[np.ndarray], np.ndarray]
 
-def write(
-  system,
-  params: Mapping[str, Any],
-  *,
-  size: int,
-  folder: pathlib.Path,
-  out: pathlib.Path,
-) -> list[str]:
-  """Writes a mask and a cut-out with alpha for every picture in a folder.
 
-  Existing results are kept, so a stopped run goes on; broken pictures are left
-  out and named in the end.
+def make_segmenter(system: Any, nets: Any, size: int) -> Segment:
+  """Return a function from a picture to its soft mask, at the picture's size.
 
   Args:
-    system: segments pictures; its first head is used.
-    params: of its nets.
-    size: side of the pictures it was trained on.
-    folder: searched with everything below it.
+    system: a `tasks.StillSystem`; its first head is used.
+    nets: its networks.
+    size: side of the pictures it was trained on, pixels.
+
+  Returns:
+    A function from uint8 RGB [h, w, 3] to float32 [h, w] in [0, 1].
+  """
+  predict = jax.jit(system.predict)
+  nets = jax.device_put(nets)
+  head = system.heads[0]
+
+  def segment(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    small = images.resize_image(image, _network_size((height, width), size))
+    soft = np.asarray(predict(nets, {"image": small[None]})[head], np.float32)
+    return cv2.resize(
+      soft[0, ..., 0], (width, height), interpolation=cv2.INTER_LINEAR
+    )
+
+  return segment
+
+
+def write(
+  segment: Segment, *, folder: pathlib.Path, out: pathlib.Path
+) -> list[str]:
+  """Write a mask and a cut-out with alpha for every picture in a folder.
+
+  Existing results are kept, so an interrupted run can be repeated. Broken
+  pictures are skipped and named at the end.
+
+  Args:
+    segment: from `make_segmenter`.
+    folder: pictures are searched in it and below it.
     out: gets `masks/`, `cutouts/` and `sheet.png`.
 
   Returns:
     One sentence per picture that could not be read.
 
   Raises:
-    DataError: if there is no picture at all.
+    DataError: if there is no picture.
   """
   paths = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES]
-  # What an earlier call wrote is no picture to cut out.
-  made = out.resolve()
-  paths = sorted(p for p in paths if made not in p.resolve().parents)
+  # Exclude results of an earlier call.
+  results = out.resolve()
+  paths = sorted(p for p in paths if results not in p.resolve().parents)
   if not paths:
     raise images.DataError(
-      folder, f"no picture ({', '.join(images.SUFFIXES)}) here"
+      folder, f"folder has no picture ({', '.join(images.SUFFIXES)})"
     )
-  predict = jax.jit(system.predict)
-  params = jax.device_put(params)
-  head = system.heads[0]
-  problems, shown, names = [], [], set()
+  problems, rows, names = [], [], set()
   for path in rich.progress.track(paths, "cutting out"):
     name = path.relative_to(folder).with_suffix("")
     if name in names:
-      problems.append(f"{path}: another picture is called {name} too")
+      problems.append(f"{path}: another picture has the name {name}, too")
       continue
     names.add(name)
-    # Not with_suffix: names may hold dots.
+    # Not with_suffix: names may contain dots.
     mask_path = out / "masks" / f"{name}.png"
     cutout_path = out / "cutouts" / f"{name}.png"
     if mask_path.exists() and cutout_path.exists():
@@ -71,45 +89,42 @@ def write(
     except images.DataError as error:
       problems.append(str(error))
       continue
-    small = images.resize_image(image, _network_size(image.shape[:2], size))
-    soft = predict(params, {"image": small[None]})[head]
-    soft = np.asarray(soft)[0, ..., 0]
-    soft = cv2.resize(soft, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    soft = segment(image)
     labels = (soft > _THRESHOLD).astype(np.uint8)
     pictures.save_cutout(cutout_path, image, soft)
     pictures.save_labels(mask_path, labels)
-    if len(shown) < _NUM_SHOWN:
-      shown.append(_row(image, soft, labels))
-  if shown:
-    columns = ("picture", "found", "cut out")
-    sheet = pictures.contact_sheet(shown, columns=columns)
+    if len(rows) < _NUM_SHOWN:
+      rows.append(_row(image, soft, labels))
+  if rows:
+    columns = ("picture", "mask", "cut out")
+    sheet = pictures.contact_sheet(rows, columns=columns)
     pictures.save_png(out / "sheet.png", sheet)
   return problems
 
 
 def _network_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-  """Returns the (h, w) at which a picture of `size` is segmented.
+  """Return the (h, w) at which a picture of `size` is segmented.
 
-  The shorter side becomes `side`. The longer one is rounded, so that a folder
-  of pictures of any shape compiles a few programs only.
+  The shorter side becomes `side`. The longer side is rounded, so that a folder
+  of pictures of any shape needs few compiled programs.
   """
   short = min(size)
-  return tuple(
+  height, width = (
     max(_STEPS, round(_STEPS * n / short)) * side // _STEPS for n in size
   )
+  return height, width
 
 
 def _row(image, soft, labels) -> list[np.ndarray]:
-  """Returns the picture, what was found, and the object on white, square."""
-  paper = 255 - soft[..., None] * (255.0 - image)
-  found = pictures.overlay(image, labels)
-  return [
-    _square(x) for x in (image, found, np.clip(paper, 0, 255).astype(np.uint8))
-  ]
+  """Return picture, overlay, and the object on white, as squares."""
+  on_white = 255 - soft[..., None] * (255.0 - image)
+  overlay = pictures.overlay(image, labels)
+  white = np.clip(on_white, 0, 255).astype(np.uint8)
+  return [_square(x) for x in (image, overlay, white)]
 
 
 def _square(image: np.ndarray) -> np.ndarray:
-  """Fits a picture into a grey square."""
+  """Fit a picture into a grey square."""
   scale = _SHOWN_SIDE / max(image.shape[:2])
   h, w = (max(1, round(scale * n)) for n in image.shape[:2])
   square = np.full((_SHOWN_SIDE, _SHOWN_SIDE, 3), 128, np.uint8)

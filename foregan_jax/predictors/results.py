@@ -19,7 +19,7 @@ BACKGROUND = "background"
 LAYERS = (FOREGROUND, BACKGROUND)
 TABLE = "confidence.csv"
 # Everything there may be, and what there was before there were layers.
-NAMES = (MASKS, *LAYERS, TABLE, overlays.FILM, overlays.ANIMATION)
+NAMES = (MASKS, *LAYERS, TABLE, overlays.VIDEO_NAME, overlays.ANIMATION_NAME)
 OLD = tuple(name for name in NAMES if name not in LAYERS)
 # How `pictures` names a file that is not finished.
 _UNFINISHED = re.compile(r"\..+\.\d+\.\d+")
@@ -177,7 +177,10 @@ class Results:
 
   @property
   def _overlays(self) -> list[pathlib.Path]:
-    return [self._out / overlays.FILM, self._out / overlays.ANIMATION]
+    return [
+      self._out / overlays.VIDEO_NAME,
+      self._out / overlays.ANIMATION_NAME,
+    ]
 
   def _folders_of(self, names: Sequence[str]) -> list[pathlib.Path]:
     return [self._out / name for name in names if name in (MASKS, *LAYERS)]

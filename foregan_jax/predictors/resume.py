@@ -59,7 +59,7 @@ class File:
       "leaves": [(x.dtype.name, x.shape) for x in point.leaves],
     }
     leaves["meta"] = np.array(json.dumps(meta))
-    pictures.replace(self._path, lambda file: np.savez(file, **leaves))
+    pictures.write_atomically(self._path, lambda file: np.savez(file, **leaves))
 
   def load(self) -> Point | None:
     """Returns the point; None if there is none, or one of other inputs."""

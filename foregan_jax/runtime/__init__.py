@@ -1,1 +1,1 @@
-"""What every run needs and no method knows."""
+"""Infrastructure of every run, independent of the method."""

@@ -1,8 +1,8 @@
-"""Checkpoints: named items in Orbax, written whole or not at all.
+"""Checkpoints: named Orbax items, written whole or not at all.
 
 A step is a folder with one item per name (`gan`, `segmenter`, ...: trees of
-arrays), `data` (where the input pipeline stands) and `config`, both JSON. Each
-item can be read by itself, on any number of devices or processes.
+arrays), `data` (state of the input pipeline) and `config`, both JSON. Each
+item can be read alone, on any number of devices or processes.
 """
 
 import math
@@ -18,20 +18,18 @@ from orbax.checkpoint import checkpoint_managers
 from foregan_jax.runtime import mesh as mesh_lib
 
 _JSON_ITEMS = ("data", "config")
-# For `load_items` of weights alone: what else an item may hold.
-ALL_BUT_WEIGHTS = ("step", "variables", "opt", "ema", "memory")
-# Orbax keeps a step's metrics as an item and a file of this name.
+# Orbax stores the metrics of a step as an item and a file of this name.
 _METRICS = "metrics"
-# A network of another width differs in every leaf: some lines say enough.
+# A network of another width differs in every leaf; a few lines are enough.
 _MAX_DIFF_LINES = 30
 
 
 class Checkpoints:
-  """Writes and reads the checkpoints of one run.
+  """The checkpoints of one run.
 
-  Kept are the latest `keep` steps and the one with the highest `best` metric.
-  Saving goes on in the background; only `wait` and `close` make sure that it
-  has ended. In a run of several processes all of them call every method.
+  It keeps the latest `keep` steps and the step with the best metric. Saving
+  continues in the background; `wait` and `close` return when it has ended. In
+  a run of several processes all of them must call every method.
   """
 
   def __init__(
@@ -41,19 +39,21 @@ class Checkpoints:
     *,
     keep: int,
     best: str | None,
+    higher_is_better: bool = True,
     async_: bool = True,
   ):
-    """Open the folder, which is made if it does not exist.
+    """Open the folder, or create it.
 
     Args:
-      directory: where the steps lie; may be relative or a cloud address.
-      items: the names of the array trees.
+      directory: folder of the steps; may be relative or a cloud address.
+      items: names of the array trees.
       keep: how many of the latest steps to keep, at least 1.
-      best: the metric whose highest step is kept as well, or None.
-      async_: whether saving goes on in the background.
+      best: name of the metric whose best step is kept as well, or None.
+      higher_is_better: whether the largest value of that metric is the best.
+      async_: whether saving continues in the background.
 
     Raises:
-      ValueError: if `keep` or an item's name is not allowed.
+      ValueError: if `keep` or the name of an item is not allowed.
     """
     if keep < 1:
       raise ValueError(f"keep is {keep}, but must be at least 1.")
@@ -63,10 +63,11 @@ class Checkpoints:
     self.directory = _absolute(directory)
     self._items = tuple(items)
     self._best = best
+    self._sign = 1.0 if higher_is_better else -1.0
     self._manager = ocp.CheckpointManager(
       self.directory,
       item_names=(*items, *_JSON_ITEMS),
-      options=_options(keep=keep, best=best, async_=async_),
+      options=_options(keep, best, self._sign, async_),
     )
 
   def save(
@@ -80,20 +81,21 @@ class Checkpoints:
     """Save one step; the arrays may be donated or changed right afterwards.
 
     Args:
-      step: number of the step, above every saved one.
+      step: number of the step, larger than every saved one.
       trees: one tree of arrays per item.
       data: state of the input pipeline, the same in every process.
-      config: the run's config, as JSON allows it.
-      metrics: scores of this step; without them it cannot become the best.
+      config: the run's config as plain JSON.
+      metrics: scores of this step; a step without them is never the best.
 
     Raises:
-      ValueError: if the step is not new or the items are not those named.
+      ValueError: if the step is not new, or the items are not the declared
+        ones.
     """
     latest = self.latest_step()
     if latest is not None and step <= latest:
       # Orbax would return False and save nothing.
       raise ValueError(
-        f"cannot save step {step} in {self.directory}: step {latest} is there."
+        f"cannot save step {step} in {self.directory}: step {latest} exists."
       )
     if set(trees) != set(self._items):
       raise ValueError(
@@ -102,8 +104,8 @@ class Checkpoints:
       )
     if metrics is not None and self._best and self._best not in metrics:
       raise ValueError(
-        f"metric {self._best!r}, by which the best checkpoint is kept, is not "
-        f"among the metrics: {_names(metrics)}."
+        f"metrics lack {self._best!r}, the metric of the best checkpoint; they "
+        f"have {_names(metrics)}."
       )
     arrays = {k: ocp.args.StandardSave(trees[k]) for k in self._items}
     self._manager.save(
@@ -123,8 +125,8 @@ class Checkpoints:
 
     Args:
       step: number of a saved step.
-      targets: per item a tree of arrays or of ShapeDtypeStructs; not every
-        item need be named. Leaves without a sharding come back replicated.
+      targets: a tree of arrays or ShapeDtypeStructs per item; items can be
+        left out. Leaves without a sharding are replicated.
 
     Returns:
       The items' trees, the state of the input pipeline, and the config.
@@ -138,23 +140,23 @@ class Checkpoints:
     return trees, data, config
 
   def latest_step(self) -> int | None:
-    """Return the newest step, or None where there is none."""
+    """Return the newest step, or None if there is none."""
     return self._manager.latest_step()
 
   def best_step(self) -> int | None:
-    """Return the step with the highest metric, or None where none has one."""
+    """Return the step with the best metric, or None if none has a metric."""
     return self._manager.best_step() if self._best else None
 
   def all_steps(self) -> list[int]:
-    """Return the steps that are there, in order."""
+    """Return all saved steps, in order."""
     return sorted(self._manager.all_steps())
 
   def wait(self) -> None:
-    """Return when everything is written; raises what went wrong meanwhile."""
+    """Wait until everything is written; raise errors of background saving."""
     self._manager.wait_until_finished()
 
   def close(self) -> None:
-    """Finish writing and let go of the folder."""
+    """Finish writing and release the folder."""
     self._manager.wait_until_finished()
     self._manager.close()
 
@@ -170,29 +172,29 @@ def load_items(
   step: int,
   targets: Mapping[str, Any],
   *,
-  unread: tuple[str, ...] = (),
+  ignore: tuple[str, ...] = (),
 ) -> dict[str, Any]:
   """Read chosen items of one step, strictly: every leaf must fit.
 
   Args:
     directory: the checkpoints' folder.
     step: number of a saved step.
-    targets: per item a tree of arrays or of ShapeDtypeStructs. Leaves without
-      a sharding come back replicated over all devices.
-    unread: beginnings of paths within an item ("opt", "params/critic") that
-      the checkpoint may have and the targets lack.
+    targets: a tree of arrays or ShapeDtypeStructs per item. Leaves without a
+      sharding are replicated over all devices.
+    ignore: prefixes of paths in an item ("opt", "params/critic") that the
+      checkpoint may have although the targets lack them.
 
   Returns:
-    The items' trees, structured and placed like the targets.
+    The items' trees, with the structure and shardings of the targets.
 
   Raises:
     ValueError: if the step or an item is missing or a tree does not fit. The
-      sentence lists the leaves: `-` missing from the checkpoint, `+` surplus
+      message lists the leaves: `-` missing from the checkpoint, `+` surplus
       in it, `~` of another shape or dtype.
   """
   folder = _step_folder(directory, step)
   return {
-    item: _load_item(folder, item, target, unread)
+    item: _load_item(folder, item, target, ignore)
     for item, target in targets.items()
   }
 
@@ -209,17 +211,22 @@ def load_json(directory: str | os.PathLike, step: int, item: str) -> dict:
 
 
 def pick_steps(
-  directory: str | os.PathLike, which: str, *, best: str | None
+  directory: str | os.PathLike,
+  which: str,
+  *,
+  best: str | None,
+  higher_is_better: bool = True,
 ) -> list[int]:
-  """Return the saved steps that `which` names, in order.
+  """Return the saved steps named by `which`, in order.
 
   Args:
     directory: the checkpoints' folder.
-    which: "all", "latest", "best", or a step's number.
-    best: the metric by which the best is known, or None.
+    which: "all", "latest", "best", or the number of a step.
+    best: name of the metric of the best step, or None.
+    higher_is_better: whether the largest value of that metric is the best.
 
   Raises:
-    ValueError: if there are no checkpoints or none is the one named.
+    ValueError: if there are no checkpoints, or not the named one.
   """
   directory = _absolute(directory)
   steps = sorted(ocp.path.step.checkpoint_steps(directory))
@@ -230,7 +237,10 @@ def pick_steps(
   if which == "latest":
     return steps[-1:]
   if which == "best":
-    score, step = max((_score(directory, step, best), step) for step in steps)
+    sign = 1.0 if higher_is_better else -1.0
+    score, step = max(
+      (_score(directory, step, best, sign), step) for step in steps
+    )
     if score == -math.inf:
       raise ValueError(
         f"no checkpoint in {directory} has the metric {best!r}; give a step: "
@@ -246,35 +256,39 @@ def pick_steps(
 
 
 def any_step(directory: str | os.PathLike) -> bool:
-  """Return whether the folder holds a whole checkpoint."""
+  """Return whether the folder has a complete checkpoint."""
   return bool(ocp.path.step.checkpoint_steps(_absolute(directory)))
 
 
 def _absolute(directory: str | os.PathLike) -> str:
-  # Orbax fails on a relative folder, and does so in the background.
+  # Orbax fails on a relative folder, and only in the background thread.
   directory = os.fspath(directory)
   return directory if "://" in directory else os.path.abspath(directory)
 
 
-def _score(directory: str, step: int, best: str | None) -> float:
+def _score(directory: str, step: int, best: str | None, sign: float) -> float:
   folder = _step_folder(directory, step) / _METRICS
   if not folder.exists():
     return -math.inf
   handler = ocp.JsonCheckpointHandler(filename=_METRICS)
-  return _quality(handler.restore(folder, ocp.args.JsonRestore()), best)
+  metrics = handler.restore(folder, ocp.args.JsonRestore())
+  return _quality(metrics, best, sign)
 
 
-def _quality(metrics: Mapping[str, float], best: str | None) -> float:
-  value = metrics.get(best, math.nan)
-  return -math.inf if math.isnan(value) else value
+def _quality(
+  metrics: Mapping[str, float], best: str | None, sign: float
+) -> float:
+  """Return the metric such that higher is better; -inf if there is none."""
+  value = metrics.get(best, math.nan) if best else math.nan
+  return -math.inf if math.isnan(value) else sign * value
 
 
-def _options(*, keep: int, best: str | None, async_: bool):
-  quality = lambda metrics: _quality(metrics, best)
+def _options(keep: int, best: str | None, sign: float, async_: bool):
+  quality = lambda metrics: _quality(metrics, best, sign)
   policies = [checkpoint_managers.LatestN(keep)]
   if best:
-    # best_fn with max_to_keep would delete the newest step when it is not the
-    # best: that is what a run resumes from.
+    # best_fn with max_to_keep would delete the newest step if it is not the
+    # best one, but a run resumes from the newest step.
     policies.append(
       checkpoint_managers.BestN(
         get_metric_fn=quality, n=1, keep_checkpoints_without_metrics=False
@@ -291,8 +305,8 @@ def _step_folder(directory: str | os.PathLike, step: int) -> Any:
   directory = _absolute(directory)
   steps = sorted(ocp.path.step.checkpoint_steps(directory))
   if step not in steps:
-    there = f"there are {_names(steps)}" if steps else "there is none at all"
-    raise ValueError(f"no checkpoint of step {step} in {directory}: {there}.")
+    found = f"the steps are {_names(steps)}" if steps else "it has none"
+    raise ValueError(f"no checkpoint of step {step} in {directory}: {found}.")
   return epath.Path(directory) / str(step)
 
 
@@ -307,10 +321,10 @@ def _item_folder(folder, item: str):
   return path
 
 
-def _load_item(folder, item: str, target: Any, unread: tuple[str, ...]) -> Any:
+def _load_item(folder, item: str, target: Any, ignore: tuple[str, ...]) -> Any:
   path = _item_folder(folder, item)
   saved = ocp.PyTreeCheckpointHandler().metadata(path).tree
-  lines = _diff(_leaves(saved), _leaves(target), unread)
+  lines = _diff(_leaves(saved), _leaves(target), ignore)
   if lines:
     more = len(lines) - _MAX_DIFF_LINES
     shown = lines[:_MAX_DIFF_LINES] + ([f"... {more} more"] if more > 0 else [])
@@ -347,14 +361,14 @@ def _leaves(tree: Any) -> dict[str, str]:
 
 
 def _diff(
-  saved: dict[str, str], wanted: dict[str, str], unread: tuple[str, ...]
+  saved: dict[str, str], wanted: dict[str, str], ignore: tuple[str, ...]
 ) -> list[str]:
   lines = []
   for name in sorted({*saved, *wanted}):
     if name not in saved:
       lines.append(f"- {name} {wanted[name]}")
     elif name not in wanted:
-      if not any(f"{name}/".startswith(f"{skip}/") for skip in unread):
+      if not any(f"{name}/".startswith(f"{skip}/") for skip in ignore):
         lines.append(f"+ {name} {saved[name]}")
     elif saved[name] != wanted[name]:
       lines.append(f"~ {name} {saved[name]}, wanted {wanted[name]}")

@@ -1,10 +1,11 @@
-"""What every command line of the package does: parse, guard, explain.
+"""Run a command line program and turn user errors into short messages.
 
-A mistake of the user (a misspelt key, a wrong type, a missing or broken file)
-is printed as one sentence and ends the program with status 2. Anything else
-keeps its traceback, and so does everything under `--debug`.
+A user error (a misspelt key, a wrong type, a missing or broken file) prints one
+sentence and ends the program with status 2. Every other error keeps its
+traceback. With `--debug`, all errors keep it.
 """
 
+import argparse
 import glob
 import logging as python_logging
 import os
@@ -20,14 +21,14 @@ from absl import app, flags, logging
 from foregan_jax.runtime import settings
 
 USER_ERROR = 2
-# 128 + SIGINT, as shells count.
+# The convention of shells: 128 + SIGINT.
 _INTERRUPTED = 130
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-# Libraries whose INFO lines would drown ours.
-_CHATTY = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
-# Orbax says so at every checkpoint between two evaluations.
-_NOISE = "Requested `tracked_metric`; did not provide metrics."
-# What a flag's parser says about a value of the wrong type, and what it means.
+# Libraries that log so many INFO lines that ours would be hard to find.
+_VERBOSE_LIBRARIES = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
+# Orbax logs this warning for every checkpoint without an evaluation.
+_HIDDEN_WARNING = "Requested `tracked_metric`; did not provide metrics."
+# Part of the parser's error for a value of the wrong type -> expected value.
 _WRONG_TYPES = {
   "invalid literal for int()": "a whole number",
   "could not convert string to float": "a number",
@@ -39,71 +40,90 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of every error.")
 
 
 def run(main: Callable[[], None]) -> None:
-  """Parse the flags, call `main`, and explain what the user did wrong.
+  """Parse the flags, call `main`, and explain user errors.
 
   Args:
-    main: the program; reads its flags from absl.
+    main: the program; it reads its flags from absl.
   """
-  app.run(lambda unused_argv: _guarded(main), flags_parser=_parse)
+  app.run(lambda unused_argv: _run_guarded(main), flags_parser=_parse)
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def run_parser(
+  parser: argparse.ArgumentParser,
+  main: Callable[[argparse.Namespace], None],
+) -> None:
+  """Parse the command line with `parser`, call `main`, explain user errors.
+
+  Args:
+    parser: a parser whose every subcommand has an option `--debug`.
+    main: the program; it receives the parsed arguments.
+  """
+
+  def parse(argv: Sequence[str]) -> argparse.Namespace:
+    args = parser.parse_args(argv[1:])
+    flags.FLAGS([argv[0], *(["--debug"] if args.debug else [])])
+    return args
+
+  app.run(lambda args: _run_guarded(lambda: main(args)), flags_parser=parse)
+
+
+def _run_guarded(main: Callable[[], None]) -> None:
   _set_up_logging()
-  # JAX would cut its own frames out of tracebacks, and its errors would look
-  # as if this package had raised them.
+  # By default JAX removes its own frames from tracebacks. Then its errors would
+  # look as if this package had raised them (see `_is_user_error`).
   jax.config.update("jax_traceback_filtering", "off")
   try:
     main()
   except KeyboardInterrupt:
-    _leave("interrupted", _INTERRUPTED)
+    _exit("interrupted", _INTERRUPTED)
   except (ValueError, OSError) as error:
-    if _DEBUG.value or not _is_users(error):
-      _leave_if_one_of_many()
+    if _DEBUG.value or not _is_user_error(error):
+      _exit_if_distributed()
       raise
-    _leave(f"error: {error}", USER_ERROR)
+    _exit(f"error: {error}", USER_ERROR)
   except Exception:
-    _leave_if_one_of_many()
+    _exit_if_distributed()
     raise
 
 
 def _set_up_logging() -> None:
   logging.set_verbosity(logging.INFO)
   handler = logging.get_absl_handler()
-  handler.addFilter(_is_worth_showing)
+  handler.addFilter(_is_shown)
   if not _DEBUG.value:
     handler.setFormatter(
       python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
     )
 
 
-def _leave(message: str, status: int) -> None:
+def _exit(message: str, status: int) -> None:
   print(message, file=sys.stderr)
   if jax.distributed.is_initialized():
-    # A normal exit would wait for the other processes, and they for this one.
+    # A normal exit would wait for the other processes, which wait for this one.
     sys.stderr.flush()
     os._exit(status)
   sys.exit(status)
 
 
-def _leave_if_one_of_many() -> None:
+def _exit_if_distributed() -> None:
   if jax.distributed.is_initialized():
     traceback.print_exc()
-    _leave("this process failed; the launcher should end the others", 1)
+    _exit("this process failed; the launcher should end the others", 1)
 
 
-def _is_worth_showing(record: python_logging.LogRecord) -> bool:
-  if record.msg == _NOISE:
+def _is_shown(record: python_logging.LogRecord) -> bool:
+  if record.msg == _HIDDEN_WARNING:
     return False
   parts = pathlib.PurePath(record.pathname).parts
-  chatty = any(name in parts for name in _CHATTY)
-  return record.levelno >= python_logging.WARNING or not chatty
+  verbose = any(name in parts for name in _VERBOSE_LIBRARIES)
+  return record.levelno >= python_logging.WARNING or not verbose
 
 
-def _is_users(error: Exception) -> bool:
-  """Tell a mistake of the user from one of ours.
+def _is_user_error(error: Exception) -> bool:
+  """Return whether the user caused the error, not a bug of the program.
 
-  The sentences meant for users are raised in this package, or by the system
-  about a file. A ValueError from inside JAX is a bug: it keeps its traceback.
+  User errors are a ValueError that this package raises and an OSError about a
+  file. A ValueError from inside JAX is a bug and keeps its traceback.
   """
   if isinstance(error, OSError):
     return error.filename is not None
@@ -118,10 +138,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
   try:
     return _parse_flags(argv)
   except AttributeError as error:
-    sentence = _explain_field(error, argv)
-    if sentence is None:
+    message = _explain_field(error, argv)
+    if message is None:
       raise
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
     sys.exit(USER_ERROR)
   except (flags.Error, OSError, SyntaxError) as error:
     print(f"error: {_explain(error, argv)}", file=sys.stderr)
@@ -129,40 +149,52 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-  rest = flags.FLAGS(argv)
+  rest = flags.FLAGS([_find_config(argument) for argument in argv])
   if len(rest) > 1:
     raise flags.Error(f"unexpected argument {rest[1]!r}")
   if "config" in flags.FLAGS:
-    # A file that could not be loaded is only reported when it is used.
+    # An error in the config file is only raised when the flag's value is used.
     getattr(flags.FLAGS["config"].value, "is_locked", None)
   return rest
 
 
+def _find_config(argument: str) -> str:
+  """Resolve `--config=configs/x.py` from any working directory.
+
+  Look up a path in the checkout if it does not exist in the working directory.
+  """
+  match = re.fullmatch(r"(--?config=)([^:]+)(:.*)?", argument, re.S)
+  if match is None or os.path.exists(match[2]):
+    return argument
+  path = _PACKAGE.parent / match[2]
+  return f"{match[1]}{path}{match[3] or ''}" if path.is_file() else argument
+
+
 def _explain(error: Exception, argv: Sequence[str]) -> str:
-  """Turn an error of absl or ml_collections into one sentence."""
+  """Return one sentence for an error of absl or ml_collections."""
   if isinstance(error, SyntaxError):
     return f"{error.filename}, line {error.lineno}: {error.msg}."
   if isinstance(error, OSError):
     return _explain_file(error, argv)
   if "Error whilst parsing config file" in str(error):
-    return str(_origin(error))
+    return str(_root_cause(error))
   if isinstance(error, flags.IllegalFlagValueError):
     given = re.match(r"flag (--.*?): ", str(error))
-    for part, wanted in _WRONG_TYPES.items():
+    for part, expected in _WRONG_TYPES.items():
       if given and part in str(error):
-        return f"{given[1]}: the value must be {wanted}."
+        return f"{given[1]}: the value must be {expected}."
   return str(error)
 
 
-def _origin(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
   while error.__context__ is not None:
     error = error.__context__
   return error
 
 
 def _explain_field(error: AttributeError, argv: Sequence[str]) -> str | None:
-  """Name the flag that sets an unknown field; None if it is a bug instead."""
-  name = str((_origin(error).args or ("",))[0])
+  """Return a sentence about a flag for an unknown field; None for a bug."""
+  name = str((_root_cause(error).args or ("",))[0])
   pattern = rf"--?(no)?config\.([\w.]+\.)?{re.escape(name)}(?=$|[=.])"
   given = next(filter(None, (re.match(pattern, a) for a in argv)), None)
   if given is None:
@@ -177,8 +209,8 @@ def _explain_file(error, argv) -> str:
   path = (given[0].partition("=")[2] if given else "").split(":")[0]
   if not path or os.path.exists(path):
     return str(error).strip().splitlines()[-1]
-  there = glob.glob(os.path.join(os.path.dirname(path), "*.py"))
-  stems = {pathlib.PurePath(p).stem: p for p in sorted(there)}
+  files = glob.glob(os.path.join(os.path.dirname(path), "*.py"))
+  stems = {pathlib.PurePath(p).stem: p for p in sorted(files)}
   close = settings.closest(pathlib.PurePath(path).stem, list(stems))
   hint = f" Did you mean {stems[close]!r}?" if close else ""
   return f"config file {path} does not exist in {os.getcwd()}.{hint}"

@@ -1,10 +1,10 @@
 """Join the processes of one run into one JAX program.
 
-Who is told what, in order of precedence: the flags of `main.py`, then the
-environment (`FOREGAN_COORDINATOR`, `FOREGAN_NUM_PROCESSES`,
-`FOREGAN_PROCESS_ID`), then the launcher (Slurm, Open MPI, a Cloud TPU pod).
-Without any of them the run is a single process and JAX's runtime is left
-alone: it refuses to initialise where there is no cluster.
+The sources of the settings, in order of precedence: the flags of `main.py`, the
+environment variables `FOREGAN_COORDINATOR`, `FOREGAN_NUM_PROCESSES` and
+`FOREGAN_PROCESS_ID`, the launcher (Slurm, Open MPI, a Cloud TPU pod).
+Without any of them the run has one process. JAX's distributed runtime is then
+not initialised, because initialisation fails without a cluster.
 """
 
 import dataclasses
@@ -16,26 +16,26 @@ from collections.abc import Mapping
 import jax
 from absl import logging
 
-# JAX's own range for a job's coordinator port: the top 2**12 of the ephemeral.
+# JAX uses the same range for a job's coordinator port: the last 2**12 ports.
 _PORT_COUNT = 2**12
 _FIRST_PORT = 65536 - _PORT_COUNT
-# A dead peer is noticed after this long, and the job ends.
+# If a process dies, the job ends after this time.
 _HEARTBEAT_TIMEOUT_SECONDS = 100
 _LOOPBACK = "127.0.0.1"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """How this process joins the run; None means that JAX finds it out."""
+  """How this process joins the run; JAX detects every value that is None."""
 
-  source: str
+  source: str  # where the values come from, for the log
   coordinator: str | None
   num_processes: int | None
   process_id: int | None
   local_device_ids: tuple[int, ...] | None = None
 
 
-def _integer(environ: Mapping[str, str], name: str) -> int | None:
+def _read_integer(environ: Mapping[str, str], name: str) -> int | None:
   text = environ.get(name, "")
   if not text:
     return None
@@ -44,8 +44,10 @@ def _integer(environ: Mapping[str, str], name: str) -> int | None:
   return int(text)
 
 
-def _explicit(environ, coordinator, num_processes, process_id) -> Plan | None:
-  """Combine flags and FOREGAN_* variables; flags win one by one."""
+def _plan_explicitly(
+  environ, coordinator, num_processes, process_id
+) -> Plan | None:
+  """Combine flags and FOREGAN_* variables; each flag overrides its variable."""
   values = {
     "coordinator": coordinator or environ.get("FOREGAN_COORDINATOR") or None,
     "num_processes": num_processes,
@@ -53,15 +55,15 @@ def _explicit(environ, coordinator, num_processes, process_id) -> Plan | None:
   }
   for name in ("num_processes", "process_id"):
     if values[name] is None:
-      values[name] = _integer(environ, f"FOREGAN_{name.upper()}")
+      values[name] = _read_integer(environ, f"FOREGAN_{name.upper()}")
   given = [name for name, value in values.items() if value is not None]
   if not given:
     return None
   if values["num_processes"] == 1:
     return Plan("one process", None, 1, 0)
   missing = [name for name in values if name not in given]
-  # The launcher may know the two counts although it knows no address.
-  launcher = _launcher_counts(environ)
+  # A launcher without the address may still provide the two numbers.
+  launcher = _read_launcher(environ)
   if missing and "coordinator" in given and launcher is not None:
     values["num_processes"] = values["num_processes"] or launcher[0]
     if values["process_id"] is None:
@@ -86,54 +88,55 @@ def _explicit(environ, coordinator, num_processes, process_id) -> Plan | None:
   return Plan("flags or FOREGAN_*", **values)
 
 
-def _launcher_counts(environ) -> tuple[int, int] | None:
-  """Return (number of processes, own number) as Slurm or Open MPI tells."""
+def _read_launcher(environ) -> tuple[int, int] | None:
+  """Return (num_processes, process_id) from Open MPI or Slurm, or None."""
   for count, rank in (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
     ("SLURM_NTASKS", "SLURM_PROCID"),
   ):
     if count in environ and rank in environ:
-      return _integer(environ, count), _integer(environ, rank)
+      return _read_integer(environ, count), _read_integer(environ, rank)
   return None
 
 
-def _slurm(environ) -> Plan | None:
-  # A batch script without srun has the job's variables but no step: there it
-  # is one process, however many tasks the job asked for.
+def _plan_slurm(environ) -> Plan | None:
+  # A batch script without srun has the variables of the job but no step. It is
+  # one process, for any number of tasks of the job.
   if "SLURM_STEP_NODELIST" not in environ:
     return None
-  if (_integer(environ, "SLURM_NTASKS") or 1) == 1:
+  if (_read_integer(environ, "SLURM_NTASKS") or 1) == 1:
     return None
   device_ids = None
   tasks = re.match(r"\d+", environ.get("SLURM_STEP_TASKS_PER_NODE", ""))
-  gpus = _integer(environ, "SLURM_GPUS_ON_NODE") or 0
-  # JAX gives each Slurm task one GPU, so a lone task on a node of several
-  # would leave all but the first idle.
-  alone = tasks is not None and int(tasks.group()) == 1
-  if alone and gpus > 1 and "JAX_LOCAL_DEVICE_IDS" not in environ:
+  gpus = _read_integer(environ, "SLURM_GPUS_ON_NODE") or 0
+  # By default JAX uses one GPU per Slurm task. With one task per node all GPUs
+  # but the first would be idle.
+  single = tasks is not None and int(tasks.group()) == 1
+  if single and gpus > 1 and "JAX_LOCAL_DEVICE_IDS" not in environ:
     device_ids = tuple(range(gpus))
   return Plan("Slurm", None, None, None, device_ids)
 
 
-def _open_mpi(environ) -> Plan | None:
-  count = _integer(environ, "OMPI_COMM_WORLD_SIZE") or 1
+def _plan_open_mpi(environ) -> Plan | None:
+  count = _read_integer(environ, "OMPI_COMM_WORLD_SIZE") or 1
   if count == 1:
     return None
   if "OMPI_MCA_orte_hnp_uri" in environ:
     return Plan("Open MPI", None, None, None)
-  # Open MPI 5 does not say where its head is. On one machine that is known.
-  if _integer(environ, "OMPI_COMM_WORLD_LOCAL_SIZE") != count:
+  # Open MPI 5 does not provide the address of its head node. On one machine the
+  # loopback address works.
+  if _read_integer(environ, "OMPI_COMM_WORLD_LOCAL_SIZE") != count:
     raise ValueError(
-      "this Open MPI does not name its head node: give "
+      "this version of Open MPI does not provide its head node: give "
       "--coordinator=HOST:PORT, the address of the first host in the hostfile."
     )
   name = environ.get("PMIX_NAMESPACE", "")
   port = _FIRST_PORT + zlib.crc32(name.encode()) % _PORT_COUNT
-  rank = _integer(environ, "OMPI_COMM_WORLD_RANK")
+  rank = _read_integer(environ, "OMPI_COMM_WORLD_RANK")
   return Plan("Open MPI", f"{_LOOPBACK}:{port}", count, rank, None)
 
 
-def _tpu_pod(environ) -> Plan | None:
+def _plan_tpu_pod(environ) -> Plan | None:
   workers = environ.get("TPU_WORKER_HOSTNAMES", "")
   return Plan("TPU pod", None, None, None) if "," in workers else None
 
@@ -145,24 +148,26 @@ def plan(
   num_processes: int | None = None,
   process_id: int | None = None,
 ) -> Plan | None:
-  """Decide how this process joins the run, without joining it.
+  """Return how this process should join the run, without joining it.
 
   Args:
     environ: the environment variables.
     coordinator: HOST:PORT of process 0.
     num_processes: number of processes of the run.
-    process_id: number of this process, from 0.
+    process_id: index of this process, from 0.
 
   Returns:
     The plan, or None for a single process.
 
   Raises:
-    ValueError: if what was given is incomplete or contradicts itself.
+    ValueError: if the given values are incomplete, malformed or inconsistent.
   """
-  found = _explicit(environ, coordinator, num_processes, process_id)
-  if found is not None:
-    return None if found.num_processes == 1 else found
-  return _slurm(environ) or _open_mpi(environ) or _tpu_pod(environ)
+  explicit = _plan_explicitly(environ, coordinator, num_processes, process_id)
+  if explicit is not None:
+    return None if explicit.num_processes == 1 else explicit
+  return (
+    _plan_slurm(environ) or _plan_open_mpi(environ) or _plan_tpu_pod(environ)
+  )
 
 
 def initialize(
@@ -171,36 +176,46 @@ def initialize(
   num_processes: int | None = None,
   process_id: int | None = None,
 ) -> None:
-  """Join the run if there is one to join; call before any use of a device.
+  """Join a run of several processes; do nothing for a single process.
+
+  Call it before any use of a device.
+
+  Args:
+    coordinator: HOST:PORT of process 0.
+    num_processes: number of processes of the run.
+    process_id: index of this process, from 0.
 
   Raises:
-    ValueError: if what was given is incomplete or contradicts itself.
+    ValueError: if the given values are incomplete, malformed or inconsistent.
   """
-  found = plan(
+  joined = plan(
     os.environ,
     coordinator=coordinator,
     num_processes=num_processes,
     process_id=process_id,
   )
-  if found is None:
+  if joined is None:
     return
-  logging.info("joining the run as told by %s: %s", found.source, found)
+  logging.info("joining the run, settings from %s: %s", joined.source, joined)
   jax.distributed.initialize(
-    coordinator_address=found.coordinator,
-    num_processes=found.num_processes,
-    process_id=found.process_id,
-    local_device_ids=found.local_device_ids,
+    coordinator_address=joined.coordinator,
+    num_processes=joined.num_processes,
+    process_id=joined.process_id,
+    local_device_ids=joined.local_device_ids,
     heartbeat_timeout_seconds=_HEARTBEAT_TIMEOUT_SECONDS,
   )
 
 
 def is_first_process() -> bool:
-  """Return whether this is the process that writes files and talks."""
+  """Return whether this is process 0, which writes files and logs."""
   return jax.process_index() == 0
 
 
 def log_devices() -> None:
-  """Log process and devices in one line; then only process 0 talks on."""
+  """Log the process and its devices in one line.
+
+  Afterwards the other processes log only warnings and errors.
+  """
   devices = jax.local_devices()
   logging.info(
     "process %d of %d, %d of %d devices here: %s",

@@ -1,8 +1,9 @@
-"""Signals become a question asked once per step: should the run stop here?
+"""Stop a run between two steps on SIGTERM, SIGUSR1 or Ctrl-C.
 
-A scheduler's SIGTERM or SIGUSR1 and a first Ctrl-C let the step end, so that
-the run can save and exit 0; a second Ctrl-C kills. In a run of several
-processes JAX spreads the notice and all of them agree on the step.
+The training loop checks `should_stop` once per step. So the current step ends,
+and the run can save and exit with status 0. A second Ctrl-C interrupts
+immediately. In a run of several processes JAX distributes the signal, and all
+processes stop at the same step.
 """
 
 import os
@@ -12,24 +13,24 @@ import threading
 import jax
 from jax.experimental import multihost_utils
 
-_NOTICE = b"\nstopping after this step; Ctrl-C again to kill\n"
+_MESSAGE = b"\nstopping after this step; Ctrl-C again to kill\n"
 
 
 class Interrupts:
-  """While entered, SIGTERM, SIGUSR1 and SIGINT only raise a flag.
+  """A context in which SIGTERM, SIGUSR1 and SIGINT only set a flag.
 
-  In a run of several processes JAX itself listens for SIGTERM, from
-  `jax.distributed.initialize` on; the others are passed on to it.
+  In a run of several processes JAX handles SIGTERM from
+  `jax.distributed.initialize` on. The other signals are forwarded as SIGTERM.
   """
 
   def __init__(self):
-    self._noticed = False
+    self._received = False
     self._distributed = jax.process_count() > 1
     self._previous = {}
 
   def __enter__(self):
     if threading.current_thread() is not threading.main_thread():
-      return self  # Only the main thread may listen.
+      return self  # Python allows signal handlers in the main thread only.
     signals = [signal.SIGINT, signal.SIGUSR1]
     if not self._distributed:
       signals.append(signal.SIGTERM)
@@ -43,20 +44,21 @@ class Interrupts:
     self._previous = {}
 
   def should_stop(self, step: int) -> bool:
-    """Return whether to save and leave; ask once after every step.
+    """Return whether to save and stop; call it once per step.
 
-    In a run of several processes all of them must ask, with the same steps.
+    In a run of several processes every process must call it, with the same
+    `step`.
     """
     if self._distributed:
       return multihost_utils.reached_preemption_sync_point(step)
-    return self._noticed
+    return self._received
 
   def _handle(self, number, unused_frame):
     if number == signal.SIGINT:
-      # The next Ctrl-C does what it always does. Logging is not safe inside a
-      # handler; a bare write is.
+      # The next Ctrl-C raises KeyboardInterrupt. `os.write` is safe inside a
+      # signal handler, logging is not.
       signal.signal(signal.SIGINT, signal.default_int_handler)
-      os.write(2, _NOTICE)
+      os.write(2, _MESSAGE)
     if self._distributed:
       os.kill(os.getpid(), signal.SIGTERM)
-    self._noticed = True
+    self._received = True

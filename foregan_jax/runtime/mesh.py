@@ -1,8 +1,8 @@
-"""One mesh axis over every device of every process, and how arrays lie on it.
+"""Build the device mesh and place arrays on it.
 
-Data parallelism is `jax.jit` with these shardings: parameters replicated,
-batches split along their first axis. Nothing else knows how many devices
-there are.
+The mesh has one axis over every device of every process. Data parallelism is
+`jax.jit` with these shardings: parameters are replicated, batches are split
+along their first axis. No other module depends on the number of devices.
 """
 
 from collections.abc import Sequence
@@ -17,37 +17,42 @@ AXIS = "data"
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """Lay all devices (or those given) along the one axis, `data`.
+  """Build a mesh with the one axis `data`.
 
   Args:
     devices: the devices to use; None means every device of every process.
 
   Returns:
-    A one-axis mesh of Auto type.
+    A mesh with one axis of type Auto.
   """
   devices = jax.devices() if devices is None else devices
-  # The type is named because make_mesh's own default is Explicit, under which
-  # scans with an unsharded carry and vmapped gathers fail.
+  # The default of jax.make_mesh is Explicit. With it, scans with an unsharded
+  # carry and vmapped gathers fail.
   return jax.make_mesh(
     (len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
   )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-  """Describe an array of which every device holds a whole copy."""
+  """Return the sharding of an array that every device holds completely."""
   return NamedSharding(mesh, P())
 
 
 def sharded(mesh: Mesh) -> NamedSharding:
-  """Describe an array split along its first axis."""
+  """Return the sharding of an array split along its first axis."""
   return NamedSharding(mesh, P(AXIS))
 
 
 def check_batch(batch_size: int, mesh: Mesh) -> None:
-  """Refuse a global batch that the devices cannot share evenly.
+  """Raise an error if the global batch cannot be split evenly.
+
+  Args:
+    batch_size: rows of the global batch.
+    mesh: the mesh made by `make_mesh`.
 
   Raises:
-    ValueError: if `batch_size` is not a positive multiple of the devices.
+    ValueError: if `batch_size` is not a positive multiple of the number of
+      devices.
   """
   if batch_size < 1 or batch_size % mesh.size:
     raise ValueError(
@@ -59,51 +64,57 @@ def check_batch(batch_size: int, mesh: Mesh) -> None:
 def local_batch_size(batch_size: int, mesh: Mesh) -> int:
   """Return how many rows of the global batch this process reads.
 
+  Args:
+    batch_size: rows of the global batch.
+    mesh: the mesh made by `make_mesh`.
+
   Raises:
-    ValueError: if `batch_size` is not a positive multiple of the devices.
+    ValueError: if `batch_size` is not a positive multiple of the number of
+      devices.
   """
   check_batch(batch_size, mesh)
   return batch_size // mesh.size * mesh.local_mesh.size
 
 
 def to_global(mesh: Mesh, local_batch: Any) -> Any:
-  """Turn this process's rows into the global batch, split over the devices.
+  """Build the global batch from the rows of each process.
 
   Args:
     mesh: the mesh made by `make_mesh`.
     local_batch: a tree of numpy arrays, leading axis `local_batch_size`.
 
   Returns:
-    The same tree of global arrays, leading axis the global batch.
+    The same tree of global arrays, split over the devices along the leading
+    axis, whose size is the global batch size.
   """
-  place = sharded(mesh)
-  # This transfer is meant, but a guard around the training loop would count it
-  # among the accidental ones in a run of several processes.
+  sharding = sharded(mesh)
+  # With several processes, the transfer guard around the training loop would
+  # reject this intended transfer.
   with jax.transfer_guard("allow"):
     return jax.tree.map(
-      lambda x: jax.make_array_from_process_local_data(place, x), local_batch
+      lambda x: jax.make_array_from_process_local_data(sharding, x), local_batch
     )
 
 
 def replicate(mesh: Mesh, tree: Any) -> Any:
-  """Copy arrays, the same in every process, to every device of all of them.
+  """Copy arrays to every device of every process.
 
   Args:
     mesh: the mesh made by `make_mesh`.
-    tree: a tree of arrays or PRNG keys of this process.
+    tree: a tree of arrays or PRNG keys; every process passes the same values.
 
   Returns:
-    The same tree of global arrays, whole on each device.
+    The same tree of global arrays, complete on each device.
   """
-  # device_put refuses keys where devices of other processes are concerned.
+  # device_put fails for keys if the mesh has devices of other processes.
   return jax.jit(lambda x: x, out_shardings=replicated(mesh))(tree)
 
 
 def barrier(name: str) -> None:
-  """Wait until every process has come here; one process does not wait.
+  """Wait until every process has reached this call.
 
   Args:
-    name: what was reached, the same in every process.
+    name: a name for the barrier; every process passes the same one.
   """
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)

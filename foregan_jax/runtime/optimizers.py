@@ -1,4 +1,4 @@
-"""Optimisers: Adam behind an optional clip, with warm-up and decay."""
+"""Adam with optional gradient clipping, warm-up and decay."""
 
 import ml_collections
 import optax
@@ -7,7 +7,7 @@ DECAYS = ("none", "cosine")
 
 
 def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
-  """Returns the settings of one player's optimiser, for a config."""
+  """Return the config of one player's optimiser, with default values."""
   return ml_collections.ConfigDict(
     dict(
       learning_rate=learning_rate,
@@ -17,22 +17,23 @@ def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
       grad_clip=0.0,  # largest global norm; 0: off
       warmup_steps=0,
       decay="none",  # none | cosine
-      decay_steps=0,  # of the player's own; 0: to the end of the run
+      decay_steps=0,  # updates of the player; 0: until the end of the run
     )
   )
 
 
 def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
-  """Build the learning rate as a function of the player's own updates.
+  """Return the learning rate as a function of the player's updates.
 
-  It climbs linearly from 0 over `warmup_steps`, then stays (`decay="none"`) or
-  falls along half a cosine to 0 at `decay_steps`, counted from the start.
+  The rate increases linearly from 0 during `warmup_steps`. Then it is constant
+  (`decay="none"`) or decreases along half a cosine to 0 at `decay_steps`, which
+  includes the warm-up.
 
   Args:
-    c: fields learning_rate, warmup_steps, decay, decay_steps.
+    c: a config with the fields learning_rate, warmup_steps, decay, decay_steps.
 
   Returns:
-    A function from the number of updates made to the learning rate.
+    A function from the number of completed updates to the learning rate.
 
   Raises:
     ValueError: if a field is outside its range.
@@ -46,9 +47,9 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
       f"decay is {c.decay!r}, but must be one of {', '.join(DECAYS)}."
     )
   if c.decay == "none":
-    rest = optax.constant_schedule(c.learning_rate)
+    main = optax.constant_schedule(c.learning_rate)
   elif c.decay_steps > c.warmup_steps:
-    rest = optax.cosine_decay_schedule(
+    main = optax.cosine_decay_schedule(
       c.learning_rate, c.decay_steps - c.warmup_steps
     )
   else:
@@ -57,18 +58,19 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
       f"{c.warmup_steps}."
     )
   if not c.warmup_steps:
-    return rest
-  climb = optax.linear_schedule(0.0, c.learning_rate, c.warmup_steps)
-  return optax.join_schedules([climb, rest], [c.warmup_steps])
+    return main
+  warmup = optax.linear_schedule(0.0, c.learning_rate, c.warmup_steps)
+  return optax.join_schedules([warmup, main], [c.warmup_steps])
 
 
 def make(c: ml_collections.ConfigDict) -> optax.GradientTransformation:
-  """Build Adam with the gradient's global norm clipped first.
+  """Build Adam, after optional clipping of the gradient's global norm.
 
   Args:
-    c: fields learning_rate, b1, b2, eps, grad_clip (largest global norm of the
-      gradient, 0 for no limit), warmup_steps, decay ("none" or "cosine"),
-      decay_steps. Steps are the player's own updates, not turns of the game.
+    c: a config with the fields learning_rate, b1, b2, eps, grad_clip (largest
+      global norm of the gradient, 0 for no limit), warmup_steps, decay ("none"
+      or "cosine"), decay_steps. Steps are updates of the player, not steps of
+      the training loop.
 
   Returns:
     The optimiser.
@@ -76,13 +78,14 @@ def make(c: ml_collections.ConfigDict) -> optax.GradientTransformation:
   Raises:
     ValueError: if a field is outside its range.
   """
-  adam = optax.adam(schedule(c), b1=c.b1, b2=c.b2, eps=c.eps)
+  optimizer = optax.adam(schedule(c), b1=c.b1, b2=c.b2, eps=c.eps)
   if c.grad_clip < 0:
     raise ValueError(
       f"grad_clip is {c.grad_clip}, but must be 0 (off) or positive."
     )
   if c.grad_clip:
-    adam = optax.chain(optax.clip_by_global_norm(c.grad_clip), adam)
-  # One long vector: kernels for each of hundreds of arrays cost XLA a fifth of
-  # its compile time.
-  return optax.flatten(adam)
+    clip = optax.clip_by_global_norm(c.grad_clip)
+    optimizer = optax.chain(clip, optimizer)
+  # One long vector: separate kernels for hundreds of arrays take a fifth of
+  # XLA's compile time.
+  return optax.flatten(optimizer)

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar with rates on a terminal, plain lines elsewhere."""
+"""Show the progress of a run: a bar on a terminal, log lines elsewhere."""
 
 import contextlib
 import sys
@@ -16,10 +16,10 @@ _REFRESHES_PER_SECOND = 4
 
 
 class Progress:
-  """Count steps, measure throughput, and show both with the latest numbers.
+  """A display of the steps, the throughput and the latest scalars of a run.
 
-  Time spent inside `paused` (compilation, evaluation, checkpoints) counts
-  neither for the rate nor for the time left.
+  The rate and the remaining time exclude the time spent inside `paused`
+  (compilation, evaluation, checkpoints).
   """
 
   def __init__(
@@ -30,24 +30,24 @@ class Progress:
     items_per_step: int,
     terminal: bool | None = None,
   ):
-    """Start counting.
+    """Start the clock.
 
     Args:
-      start: steps done before, by the run that this one resumes.
+      start: steps completed before this start; above 0 for a resumed run.
       end: steps of the whole run.
       items_per_step: global batch size.
-      terminal: whether to draw a bar; None asks standard output.
+      terminal: whether to draw a bar; None: if standard output is a terminal.
     """
     self._start = self._step = start
     self._end = end
     self._items_per_step = items_per_step
-    self._began = time.monotonic()
+    self._started = time.monotonic()
     self._paused_seconds = 0.0
     first = jax.process_index() == 0
     self._terminal = sys.stdout.isatty() if terminal is None else terminal
     self._terminal = self._terminal and first
-    self._bar, self._task = _bar(start, end)
-    self._numbers = rich.text.Text(style="dim")
+    self._bar, self._task = _make_bar(start, end)
+    self._scalars = rich.text.Text(style="dim")
     self._live = None
     self._streams = contextlib.ExitStack()
 
@@ -56,17 +56,17 @@ class Progress:
     return self
 
   def __exit__(self, *unused_error):
-    self._hide(leave=True)
+    self._hide(keep=True)
 
   def update(
     self, step: int, scalars: Mapping[str, float] | None = None
   ) -> None:
-    """Say that `step` steps are done, with numbers where they were fetched.
+    """Set the number of completed steps and optionally the scalars shown.
 
     Args:
       step: completed steps.
-      scalars: what to show; off the terminal one line is logged whenever
-        this is given.
+      scalars: values to show. Without a terminal, each call that has them logs
+        one line.
     """
     self._step = step
     left = self.seconds_left
@@ -76,7 +76,7 @@ class Progress:
     if scalars is None:
       return
     text = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
-    self._numbers.plain = text
+    self._scalars.plain = text
     if not self._terminal and jax.process_index() == 0:
       logging.info(
         "step %d/%d  %.1f items/s  %s left  %s",
@@ -88,33 +88,33 @@ class Progress:
       )
 
   @contextlib.contextmanager
-  def paused(self, what: str) -> Iterator[None]:
-    """Stop the clock and the bar while something else than training goes on.
+  def paused(self, activity: str) -> Iterator[None]:
+    """Stop the clock and the bar during another activity than training.
 
     Args:
-      what: the activity ("compiling critic", "evaluating").
+      activity: its name for the log ("compiling critic", "evaluating").
     """
-    began = time.monotonic()
-    self._hide(leave=False)
+    started = time.monotonic()
+    self._hide(keep=False)
     if jax.process_index() == 0:
-      logging.info("step %d: %s", self._step, what)
+      logging.info("step %d: %s", self._step, activity)
     try:
       yield
     finally:
-      seconds = time.monotonic() - began
+      seconds = time.monotonic() - started
       self._paused_seconds += seconds
-      logging.debug("%s took %.1f s", what, seconds)
+      logging.debug("%s took %.1f s", activity, seconds)
       self._show()
 
   @property
   def items_per_second(self) -> float:
-    """Items of the global batch per second since the start, pauses excluded."""
+    """Items of the global batch per second since the start, without pauses."""
     items = (self._step - self._start) * self._items_per_step
     return items / max(self._active_seconds, sys.float_info.epsilon)
 
   @property
   def seconds_left(self) -> float | None:
-    """Seconds to the end at the present rate; None before the first step."""
+    """Seconds to the end at the average rate; None before the first step."""
     done = self._step - self._start
     if not done:
       return None
@@ -122,30 +122,30 @@ class Progress:
 
   @property
   def _active_seconds(self) -> float:
-    return time.monotonic() - self._began - self._paused_seconds
+    return time.monotonic() - self._started - self._paused_seconds
 
   def _show(self) -> None:
     if not self._terminal or self._live is not None:
       return
-    group = rich.console.Group(self._bar, self._numbers)
+    group = rich.console.Group(self._bar, self._scalars)
     self._live = rich.live.Live(group, refresh_per_second=_REFRESHES_PER_SECOND)
     self._live.start()
-    # absl holds the stream that it found at start; through rich's stand-in
-    # its lines appear above the bar instead of inside it.
+    # absl keeps the stream that it found at its start. With rich's replacement
+    # of stderr, log lines appear above the bar instead of inside it.
     handler = logging.get_absl_handler().python_handler
     self._streams.callback(handler.setStream, handler.stream)
     handler.setStream(sys.stderr)
 
-  def _hide(self, *, leave: bool) -> None:
+  def _hide(self, *, keep: bool) -> None:
     if self._live is None:
       return
     self._streams.close()
-    self._live.transient = not leave
+    self._live.transient = not keep
     self._live.stop()
     self._live = None
 
 
-def _bar(start: int, end: int):
+def _make_bar(start: int, end: int):
   bar = rich.progress.Progress(
     rich.progress.MofNCompleteColumn(),
     rich.progress.BarColumn(),

@@ -1,6 +1,6 @@
-"""Settings: the argument after a config's colon, and configs compared.
+"""Config arguments after the colon, configs as JSON, and their comparison.
 
-`--config=configs/davis.py:data=/datasets/DAVIS,variant=v10,smoke` hands the
+`--config=configs/davis.py:data=/datasets/DAVIS,variant=v10,smoke` passes the
 text after the colon to the file's `get_config(arg)`, which parses it here.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import ml_collections
 
-# The config of a run, in its workdir.
+# The file in a workdir that holds the run's config.
 FILE = "config.json"
 
 _TRUE = ("true", "yes", "1")
@@ -24,7 +24,7 @@ _NOTHING = "(absent)"
 
 
 def closest(name: str, allowed: list[str]) -> str | None:
-  """Return the allowed name most like `name`, or None if none is alike."""
+  """Return the allowed name most similar to `name`, or None."""
   return next(iter(difflib.get_close_matches(name, allowed, n=1)), None)
 
 
@@ -37,14 +37,14 @@ def suggestion(name: str, allowed: list[str]) -> str:
 def parse_arg(arg: str | None, **spec: Any) -> ml_collections.ConfigDict:
   """Parse the text after a config's colon, strictly.
 
-  Entries are separated by commas. `key=value` is converted to the type of the
-  key's default; a bare `key` sets a bool to True. A default that is a tuple of
-  strings, its first entry being the default, lists the values allowed.
+  Commas separate the entries. `key=value` is converted to the type of the
+  key's default; `key` alone sets a bool to True. A tuple of strings lists the
+  allowed values; its first entry is the default.
 
   Args:
-    arg: the text, or None or "" for none.
-    **spec: every key with its default: a bool, int, float or str, or a tuple
-      of the strings allowed.
+    arg: the text; None or "" means no entry.
+    **spec: every key with its default (a bool, int, float or str), or with a
+      tuple of allowed strings.
 
   Returns:
     A config with every key of `spec`.
@@ -58,7 +58,7 @@ def parse_arg(arg: str | None, **spec: Any) -> ml_collections.ConfigDict:
     key, equals, text = entry.partition("=")
     if key not in spec:
       raise ValueError(
-        f"the config does not know {key!r} after its colon: allowed are "
+        f"unknown word {key!r} after the config's colon: allowed are "
         f"{', '.join(sorted(spec))}.{suggestion(key, sorted(spec))}"
       )
     if key in seen:
@@ -92,12 +92,12 @@ def _convert(key: str, text: str, default: Any) -> Any:
 
 
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Return the config as JSON allows it: plain dicts, lists for tuples."""
+  """Return the config as plain JSON values: dicts, and lists for tuples."""
   return json.loads(config.to_json_best_effort())
 
 
 def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
-  """Read a config that `to_json` wrote, locked, with tuples for lists.
+  """Read a config written by `to_json`; return it locked, lists as tuples.
 
   Raises:
     ValueError: if the file is missing or not a config.
@@ -106,16 +106,18 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
   try:
     fields = json.loads(path.read_text(encoding="utf-8"))
   except FileNotFoundError:
-    raise ValueError(f"{path} does not exist: there is no run here.") from None
+    raise ValueError(
+      f"{path} does not exist: this is not the workdir of a run."
+    ) from None
   except ValueError as error:
-    raise ValueError(f"{path} is not readable as JSON: {error}") from error
+    raise ValueError(f"{path} is not valid JSON: {error}") from error
   if not isinstance(fields, dict):
-    raise ValueError(f"{path} is not a config: it holds {fields!r}.")
+    raise ValueError(f"{path} is not a config: it contains {fields!r}.")
   return ml_collections.ConfigDict(tuples(fields)).lock()
 
 
 def tuples(value: Any) -> Any:
-  """Return nested settings with tuples for lists, which can be hashed."""
+  """Return nested values with lists as tuples, which are hashable."""
   if isinstance(value, dict):
     return {k: tuples(v) for k, v in value.items()}
   if isinstance(value, list):
@@ -124,21 +126,21 @@ def tuples(value: Any) -> Any:
 
 
 def build(kind: type, values: Mapping[str, Any]) -> Any:
-  """Return a dataclass of nested settings; lists become tuples.
+  """Build a dataclass from nested config values; lists become tuples.
 
   Args:
-    kind: the dataclass; fields that are dataclasses take nested settings.
+    kind: the dataclass; fields that are dataclasses take nested values.
     values: by field.
 
   Raises:
-    ValueError: naming a setting that is unknown or missing.
+    ValueError: naming an unknown or missing field.
   """
   types = typing.get_type_hints(kind)
   names = [field.name for field in dataclasses.fields(kind)]
   for name in values:
     if name not in names:
       raise ValueError(
-        f"{kind.__name__} knows no setting {name!r}: there are "
+        f"{kind.__name__} has no field {name!r}; the fields are "
         f"{', '.join(names)}.{suggestion(name, names)}"
       )
   missing = [
@@ -147,7 +149,7 @@ def build(kind: type, values: Mapping[str, Any]) -> Any:
     if field.name not in values and field.default is dataclasses.MISSING
   ]
   if missing:
-    raise ValueError(f"{kind.__name__} lacks the settings {missing}")
+    raise ValueError(f"{kind.__name__} lacks the fields {missing}")
   nested = lambda name: dataclasses.is_dataclass(types[name])
   return kind(
     **{
@@ -160,17 +162,18 @@ def build(kind: type, values: Mapping[str, Any]) -> Any:
 def same_config(
   a: Mapping[str, Any], b: Mapping[str, Any], *, ignore: tuple[str, ...] = ()
 ) -> list[str]:
-  """List where two configs differ, both as `to_json` returns them.
+  """List the differences of two configs in the form of `to_json`.
 
   Args:
     a: the first config.
     b: the second config.
-    ignore: dotted names ("num_steps", "eval") that may differ, with all below.
+    ignore: dotted names ("num_steps", "eval") that may differ, with all keys
+      below them.
 
   Returns:
-    Lines "name: value in a -> value in b", sorted; empty if they agree.
+    Lines "name: value in a -> value in b", sorted; empty if they are equal.
   """
-  left, right = _flatten(a), _flatten(b)
+  left, right = flatten(a), flatten(b)
   lines = []
   for name in sorted({*left, *right}):
     if any(f"{name}.".startswith(f"{skip}.") for skip in ignore):
@@ -181,12 +184,13 @@ def same_config(
   return lines
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+  """Return the values of a nested config as JSON, by dotted name."""
   flat = {}
   for key, value in config.items():
     name = f"{prefix}{key}"
     if isinstance(value, Mapping) and value:
-      flat.update(_flatten(value, f"{name}."))
+      flat.update(flatten(value, f"{name}."))
     else:
       flat[name] = json.dumps(value)
   return flat

@@ -1,9 +1,10 @@
-"""Read the weights of PyTorch networks, without PyTorch and without trust.
+"""Read the weights of PyTorch networks safely and without PyTorch.
 
-A `.pth` file is a pickle, and a pickle is a program. This reader knows the few
-names that a dict of tensors needs, puts harmless stand-ins in their place and
-refuses the file at any other name. Both layouts of `torch.save` are read, the
-zip of 1.6 and later and the earlier row of pickles, and `.safetensors`.
+A `.pth` file is a pickle, and loading a pickle can run any code. This reader
+accepts only the few names that a dict of tensors needs and replaces them by
+harmless stand-ins. It rejects a file with any other name. It reads both layouts
+of `torch.save` (the zip file of 1.6 and later, and the earlier sequence of
+pickles) and `.safetensors`.
 """
 
 import collections
@@ -19,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
-_HEAD = (0x1950A86A20F9469CFC6C, 1001)  # magic number, protocol version
+# Of the legacy layout: magic number, protocol version.
+_LEGACY_HEAD = (0x1950A86A20F9469CFC6C, 1001)
 
-# Names as in safetensors. BF16 and BOOL are decoded from these raw numbers.
+# Names as in safetensors. BF16 and BOOL are decoded from these raw types.
 _DTYPES = {
   "F64": "f8", "F32": "f4", "F16": "f2", "BF16": "u2", "BOOL": "u1",
   "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U8": "u1",
@@ -32,36 +34,37 @@ _STORAGES = {
   "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
   "ByteStorage": "U8",
 }  # fmt: skip
-# Where a training script keeps the weights among other things.
+# Keys under which training scripts save the weights, next to other data.
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
-_PARALLEL = "module."  # what nn.DataParallel puts before every name
-_MAX_NAMES = 5
+_PARALLEL = "module."  # the prefix that nn.DataParallel adds to every name
+_MAX_NAMES = 5  # of each kind, in an error text
 
 
 class _RefusedError(ValueError):
-  """What is wrong with a file, as the end of a sentence about it."""
+  """An error whose text continues the sentence "weight file PATH ..."."""
 
 
 _Storage = collections.namedtuple("_Storage", "dtype key count")
-# As the file says; checked where the tensor is cut out of its storage.
+# Unchecked values of the file; `_extract` checks them.
 _Tensor = collections.namedtuple("_Tensor", "storage offset shape strides")
 
 
 class _Dict(dict):
-  """Stands in for OrderedDict, which would let a file set attributes."""
+  """A replacement of OrderedDict that a file cannot set attributes on."""
 
   __slots__ = ()
 
   def __setstate__(self, state):
-    """Drop the versions of modules that a state dict carries."""
+    """Ignore the module versions that a state dict contains."""
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """Read the tensors of a weight file; nothing in the file is ever run.
+  """Read the tensors of a weight file without running code from it.
 
-  The file holds a dict of tensors, or has one under the key state_dict,
-  model_state_dict, model_state or model; what lies beside that key (epoch,
-  optimizer) is ignored. If all names begin with "module.", that is taken off.
+  The file contains a dict of tensors, or has one under the key state_dict,
+  model_state_dict, model_state or model. Other keys next to it (epoch,
+  optimizer) are ignored. If all names begin with "module.", this prefix is
+  removed.
 
   Args:
     path: a .pth or .pt file that `torch.save` wrote, or a .safetensors file.
@@ -70,8 +73,8 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     The tensors by name, contiguous and writable; bfloat16 as float32.
 
   Raises:
-    ValueError: if the file is missing, damaged, no weight file, or asks for
-      more than a weight file has need of.
+    ValueError: if the file is missing, damaged or no weight file, or if its
+      pickle contains a name that a weight file does not need.
   """
   path = pathlib.Path(path)
   try:
@@ -85,7 +88,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     _require(len(tensors) > 0, "holds no tensors, expected at least one")
   except _RefusedError as error:
     raise ValueError(f"weight file {path} {error}.") from error
-  except Exception as error:  # Damage makes parsers raise almost anything.
+  except Exception as error:  # Parsers of damaged files raise many types.
     raise ValueError(
       f"weight file {path} is missing, truncated or damaged ({error!r})."
     ) from error
@@ -94,34 +97,36 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   return tensors
 
 
-def expect(
+def check_shapes(
   tensors: Mapping[str, np.ndarray],
   shapes: Mapping[str, tuple[int, ...]],
   path: str | os.PathLike,
   *,
   ignore: tuple[str, ...] = (),
 ) -> None:
-  """Refuse tensors that are not those of a network.
+  """Raise an error if names or shapes of tensors differ from a network's.
 
   Args:
-    tensors: what `read` returned.
-    shapes: the network's tensors, by name.
-    path: the file, for the sentence.
-    ignore: endings of names that the file may have and the network lacks.
+    tensors: the tensors that `read` returned.
+    shapes: the shapes of the network's tensors, by name.
+    path: the file, for the error text.
+    ignore: suffixes of names that the file may have and the network does not.
 
   Raises:
-    ValueError: if tensors are missing, surplus or of another shape.
+    ValueError: if tensors are missing, unexpected or of another shape.
   """
   found = {name: tensor.shape for name, tensor in tensors.items()}
-  kinds = {"missing": [], "surplus": [], "misshapen": []}
+  kinds = {"missing": [], "unexpected": [], "wrong shape": []}
   for name in {**shapes, **found}:
-    has, needs = found.get(name), shapes.get(name)
-    if has is None:
-      kinds["missing"].append(f"{name} {needs}")
-    elif needs is None and not name.endswith(ignore):
-      kinds["surplus"].append(f"{name} {has}")
-    elif needs not in (None, has):
-      kinds["misshapen"].append(f"{name} (found {has}, expected {needs})")
+    shape, expected = found.get(name), shapes.get(name)
+    if shape is None:
+      kinds["missing"].append(f"{name} {expected}")
+    elif expected is None and not name.endswith(ignore):
+      kinds["unexpected"].append(f"{name} {shape}")
+    elif expected not in (None, shape):
+      kinds["wrong shape"].append(
+        f"{name} (found {shape}, expected {expected})"
+      )
   parts = []
   for kind, names in kinds.items():
     more = len(names) - _MAX_NAMES
@@ -134,51 +139,52 @@ def expect(
     )
 
 
-def _require(fine: bool, reason: str) -> None:
-  if not fine:
+def _require(condition: bool, reason: str) -> None:
+  if not condition:
     raise _RefusedError(reason)
 
 
 class _Unpickler(pickle.Unpickler):
-  """Builds containers and descriptions of tensors, and nothing else."""
+  """An unpickler that builds only containers and descriptions of tensors."""
 
   def __init__(self, stream: io.BytesIO):
     super().__init__(stream, encoding="utf-8")  # Python 2 wrote bytes.
     self.storages: set[_Storage] = set()
 
   def find_class(self, module: str, name: str) -> Any:
-    # A pickle can set attributes of what it is given here, and they would
-    # outlive this read: not so on a lambda made anew, nor on a string or on a
-    # class whose __setstate__ wants an instance, which do not let it.
+    # A pickle can set attributes of the objects returned here, and on shared
+    # objects they would persist after this read. So the functions are new
+    # lambdas. A string and a class whose __setstate__ needs an instance do not
+    # accept attributes.
     known = {
       "collections.OrderedDict": _Dict,
       "torch._utils._rebuild_tensor_v2": lambda *args: self._tensor(*args),
       "torch._utils._rebuild_parameter": lambda tensor, *unused_rest: tensor,
     }
-    # Early PyTorch names the storages of a GPU torch.cuda's.
+    # Early versions of PyTorch save storages of a GPU as torch.cuda.*.
     if module in ("torch", "torch.cuda") and name in _STORAGES:
       return _STORAGES[name]
-    asked = f"{module}.{name}"
-    if asked not in known:
+    full_name = f"{module}.{name}"
+    if full_name not in known:
       raise _RefusedError(
-        f"asks for {ascii(asked)[1:-1]}, which a weight file has no need of; "
-        "refused before anything was run"
+        f"refers to {ascii(full_name)[1:-1]}, which a weight file does not "
+        "need; rejected before running any code"
       )
-    return known[asked]
+    return known[full_name]
 
   def persistent_load(self, pid: Any) -> _Storage:
     match pid:
       case ("storage", str(dtype), str(key), _, int(count), *view):
         storage = _Storage(dtype, key, count)
         self.storages.add(storage)
-        # A view of another storage: PyTorch has long ceased to write them.
+        # A view of another storage is rejected: PyTorch no longer writes it.
         if dtype in _DTYPES and not any(view):
           return storage
-    raise _RefusedError("describes a storage as PyTorch does not")
+    raise _RefusedError("has a storage in a form that PyTorch does not write")
 
   def _tensor(self, storage, offset, shape, strides, *rest) -> _Tensor:
-    # The rest: gradient, hooks, and whether what is stored is to be negated.
-    _require(not any(rest[2:]), "has a negated tensor, expected plain ones")
+    # The rest: gradient flag, hooks, and metadata such as a negation flag.
+    _require(not any(rest[2:]), "has a negated tensor, which is not supported")
     return _Tensor(storage, offset, shape, strides)
 
 
@@ -188,10 +194,11 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
       stored = entry.compress_type == zipfile.ZIP_STORED
       encrypted = entry.flag_bits & 1
       found = f"has {entry.filename!r} compressed or encrypted"
-      _require(stored and not encrypted, f"{found}, expected it plain")
+      _require(stored and not encrypted, f"{found}, expected uncompressed data")
     names = archive.namelist()
     pickles = [name for name in names if name.endswith("/data.pkl")]
-    _require(len(pickles) == 1, f"has data.pkl {len(pickles)} times, not once")
+    found = f"has {len(pickles)} files data.pkl"
+    _require(len(pickles) == 1, f"{found}, expected 1")
     top = pickles[0].removesuffix("data.pkl")
     if f"{top}byteorder" in names:
       order = archive.read(f"{top}byteorder")
@@ -202,34 +209,37 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
       storage: _decode(storage, archive.read(f"{top}data/{storage.key}"))
       for storage in unpickler.storages
     }
-  return {name: _cut(name, x, values) for name, x in tensors.items()}
+  return {name: _extract(name, x, values) for name, x in tensors.items()}
 
 
 def _read_legacy(content: bytes) -> dict[str, np.ndarray]:
   stream = io.BytesIO(content)
   known = content.startswith(pickle.PROTO)
-  known = known and all(_Unpickler(stream).load() == n for n in _HEAD)
+  known = known and all(_Unpickler(stream).load() == n for n in _LEGACY_HEAD)
   _require(known, "is no weight file, expected .pth or .safetensors")
-  _Unpickler(stream).load()  # The writing machine; the data is little-endian.
+  # The properties of the machine that wrote it; the data is little-endian.
+  _Unpickler(stream).load()
   unpickler = _Unpickler(stream)
   tensors = _tensors_in(unpickler.load())
   storages = {storage.key: storage for storage in unpickler.storages}
   keys = _Unpickler(stream).load()
-  _require(sorted(keys) == sorted(storages), "lists other storages than used")
+  fine = sorted(keys) == sorted(storages)
+  _require(fine, "lists other storages than its tensors use")
   values = {}
   for key in keys:
     storage = storages[key]
     count = int.from_bytes(stream.read(8), "little")
-    _require(count == storage.count, f"has {count}, not {storage.count} values")
+    found = f"has {count} values in storage {key!r}"
+    _require(count == storage.count, f"{found}, expected {storage.count}")
     size = count * np.dtype(_DTYPES[storage.dtype]).itemsize
     values[storage] = _decode(storage, stream.read(size))
-  return {name: _cut(name, x, values) for name, x in tensors.items()}
+  return {name: _extract(name, x, values) for name, x in tensors.items()}
 
 
 def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
   start = 8 + int.from_bytes(content[:8], "little")
   size = len(content)
-  _require(start <= size, f"has {size} bytes, expected {start} of header")
+  _require(start <= size, f"has {size} bytes, its header needs {start}")
   tensors = {}
   for name, entry in json.loads(content[8:start]).items():
     if name == "__metadata__":
@@ -238,8 +248,8 @@ def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
     first, stop = entry["data_offsets"]
     _require(dtype in _DTYPES, f"has dtype {dtype}, expected {[*_DTYPES]}")
     inside = _are_counts(first, stop, *shape) and stop <= size - start
-    found = f"has {name!r}, {shape}, at bytes {first} to {stop}"
-    _require(inside, f"{found}, expected it within {size - start}")
+    found = f"has {name!r} of shape {shape} at bytes {first} to {stop}"
+    _require(inside, f"{found}, expected within 0 to {size - start}")
     raw = content[start + first : start + stop]
     values = _decode(_Storage(dtype, name, math.prod(shape)), raw)
     tensors[name] = values.reshape(shape).copy()
@@ -247,7 +257,7 @@ def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
 
 
 def _tensors_in(tree: Any) -> dict[str, _Tensor]:
-  """Returns the dict of tensors, which may lie one level down."""
+  """Return the dict of tensors, which may be one level down."""
   if isinstance(tree, dict):
     inner = [tree[k] for k in _WRAPPERS if isinstance(tree.get(k), dict)]
     _require(len(inner) < 2, f"has two dicts among {_WRAPPERS}, expected one")
@@ -257,34 +267,34 @@ def _tensors_in(tree: Any) -> dict[str, _Tensor]:
   for name, value in tree.items():
     kind = type(value).__name__
     fine = isinstance(name, str) and isinstance(value, _Tensor)
-    _require(fine, f"holds {kind} at {name!r}, expected named tensors alone")
+    _require(fine, f"holds {kind} at {name!r}, expected only named tensors")
   return dict(tree)
 
 
-def _cut(name: str, tensor: _Tensor, values: Mapping) -> np.ndarray:
-  """Returns a copy of what the tensor views of its storage."""
+def _extract(name: str, tensor: _Tensor, values: Mapping) -> np.ndarray:
+  """Return a copy of the elements that the tensor views in its storage."""
   storage, start, shape, strides = tensor
   sizes = list(zip(shape, strides, strict=True))
   fine = isinstance(storage, _Storage) and _are_counts(start, *shape, *strides)
-  _require(fine, f"describes {name!r} as PyTorch does not")
+  _require(fine, f"has {name!r} in a form that PyTorch does not write")
   flat = values[storage]
   if 0 in shape:
     return np.zeros(shape, flat.dtype)
   last = start + sum((size - 1) * stride for size, stride in sizes)
-  found = f"has {name!r} end at element {last}"
+  found = f"has {name!r} with last element {last}"
   _require(last < flat.size, f"{found}, expected below {flat.size}")
-  # An axis of one entry may have any stride, even one beyond 64 bits.
+  # An axis of size 1 may have any stride, even one of more than 64 bits.
   steps = [stride * flat.itemsize * (size > 1) for size, stride in sizes]
-  # Unlike as_strided, this checks the bounds once more.
+  # Unlike as_strided, np.ndarray checks the bounds again.
   view = np.ndarray(shape, flat.dtype, flat, start * flat.itemsize, steps)
   return view.copy()
 
 
 def _decode(storage: _Storage, raw: bytes) -> np.ndarray:
-  """Returns a storage's elements in this machine's byte order."""
+  """Return the elements of a storage in the native byte order."""
   dtype = np.dtype(_DTYPES[storage.dtype]).newbyteorder("<")
   size = storage.count * dtype.itemsize
-  found = f"has {len(raw)} bytes of {storage.key!r}"
+  found = f"has {len(raw)} bytes in {storage.key!r}"
   _require(len(raw) == size, f"{found}, expected {size}; is it truncated?")
   values = np.frombuffer(raw, dtype)
   if storage.dtype == "BF16":  # the upper half of a float32

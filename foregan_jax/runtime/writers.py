@@ -1,8 +1,8 @@
-"""Metric writers, with clu's method names but without its TensorFlow.
+"""Metric writers with the interface of clu, but without TensorFlow.
 
-Scalars, texts and hyper-parameters become lines of `metrics.jsonl`; scalars,
-images and texts become TensorBoard events where tensorboardX is installed.
-Only process 0 writes.
+Scalars, texts and hyperparameters become lines of `metrics.jsonl`. If
+tensorboardX is installed, scalars, images, texts and hyperparameters also
+become TensorBoard events. Only process 0 writes.
 """
 
 import json
@@ -18,22 +18,22 @@ import jax
 import numpy as np
 
 JSONL = "metrics.jsonl"
-# TensorBoard allows no others in a name.
+# Characters that TensorBoard does not allow in a name.
 _ILLEGAL = re.compile(r"[^\w/.-]+", re.ASCII)
 
 
 @runtime_checkable
 class Writer(Protocol):
-  """What a run says about itself, step by step.
+  """The interface of all writers.
 
-  The bodies here write nothing, so a writer need not know every kind.
+  The methods here write nothing, so a subclass can omit kinds of data.
   """
 
   def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
     """Write one number per name."""
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-    """Write uint8 pictures [n, h, w, 3] per name."""
+    """Write uint8 images [n, h, w, 3] per name."""
 
   def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
     """Write one text per name."""
@@ -42,30 +42,31 @@ class Writer(Protocol):
     """Write the values of the config, once."""
 
   def flush(self) -> None:
-    """Make what was written visible to readers."""
+    """Make the written data visible to readers."""
 
   def close(self) -> None:
-    """Flush and let go of the files."""
+    """Flush and close the files."""
 
 
 class JsonlWriter(Writer):
-  """Write one JSON object per line: `{"step": 10, "time": ..., name: number}`.
+  """A writer of JSON lines: `{"step": 10, "time": ..., name: number}`.
 
-  Numbers that JSON does not know (nan, infinities) are written as strings.
-  Pictures are left to other writers.
+  Numbers that JSON does not support (nan, infinities) are written as strings.
+  Images are ignored.
   """
 
   def __init__(self, path: str | os.PathLike, *, resume_step: int):
-    """Open the file, dropping what a resumed run will write again.
+    """Open the file and delete the lines that a resumed run writes again.
 
     Args:
-      path: the file; its folder is made.
-      resume_step: steps from this one on are dropped: 0 for a new run, the
-        restored step + 1 for one whose step is the last that was done.
+      path: the file; its folder is created.
+      resume_step: lines of this step and later are deleted. 0 for a new run;
+        the restored step + 1 for a resumed run, because the line of the
+        restored step stays.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _truncate(path, resume_step)
+    _delete_lines(path, resume_step)
     self._file = path.open("a", encoding="utf-8")
 
   def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
@@ -81,7 +82,7 @@ class JsonlWriter(Writer):
     self._write(0, {"hparams": dict(hparams)})
 
   def flush(self) -> None:
-    """Make what was written visible to readers."""
+    """Make the written data visible to readers."""
     self._file.flush()
 
   def close(self) -> None:
@@ -94,14 +95,15 @@ class JsonlWriter(Writer):
 
 
 class TensorBoardWriter(Writer):
-  """Write TensorBoard event files."""
+  """A writer of TensorBoard event files."""
 
   def __init__(self, directory: str | os.PathLike, *, resume_step: int):
     """Open a new event file in `directory`.
 
     Args:
-      directory: where the event files lie.
-      resume_step: TensorBoard hides earlier events from this step on.
+      directory: folder of the event files.
+      resume_step: TensorBoard hides events of this step and later that earlier
+        files have.
 
     Raises:
       ModuleNotFoundError: if tensorboardX is not installed.
@@ -118,10 +120,10 @@ class TensorBoardWriter(Writer):
       self._writer.add_scalar(_tag(name), float(value), step)
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-    """Write uint8 pictures [n, h, w, 3] per name."""
-    for name, pictures in images.items():
+    """Write uint8 images [n, h, w, 3] per name."""
+    for name, batch in images.items():
       self._writer.add_images(
-        _tag(name), np.asarray(pictures), step, dataformats="NHWC"
+        _tag(name), np.asarray(batch), step, dataformats="NHWC"
       )
 
   def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
@@ -132,12 +134,12 @@ class TensorBoardWriter(Writer):
   def write_hparams(self, hparams: Mapping[str, Any]) -> None:
     """Write the config as indented JSON."""
     text = json.dumps(hparams, indent=2)
-    # Four blanks make a block of code in TensorBoard's Markdown.
+    # Four spaces start a code block in TensorBoard's Markdown.
     code = "".join(f"    {line}\n" for line in text.splitlines())
     self._writer.add_text("config", code, 0)
 
   def flush(self) -> None:
-    """Make what was written visible to readers."""
+    """Make the written data visible to readers."""
     self._writer.flush()
 
   def close(self) -> None:
@@ -146,21 +148,21 @@ class TensorBoardWriter(Writer):
 
 
 class MultiWriter(Writer):
-  """Pass everything on to several writers; to none, it writes nothing."""
+  """A writer that forwards to several writers, or to none."""
 
   def __init__(self, *writers: Writer):
     self._writers = writers
 
   def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
-    """Write one number per name, fetched from the device once."""
+    """Write one number per name; fetch them from the device once."""
     if not self._writers:
-      return  # Processes that do not write must not wait for the device.
+      return  # A process that does not write should not wait for the device.
     scalars = jax.device_get(dict(scalars))
     for writer in self._writers:
       writer.write_scalars(step, scalars)
 
   def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-    """Write uint8 pictures [n, h, w, 3] per name."""
+    """Write uint8 images [n, h, w, 3] per name."""
     for writer in self._writers:
       writer.write_images(step, images)
 
@@ -186,15 +188,15 @@ class MultiWriter(Writer):
 
 
 def create(workdir: str | os.PathLike, *, resume_step: int) -> Writer:
-  """Build the writer of this process for a run that (re)starts.
+  """Build the writer of this process for a new or resumed run.
 
   Args:
-    workdir: where `metrics.jsonl` and the event files go.
-    resume_step: the first step that this run will write; 0 for a new run.
+    workdir: folder of `metrics.jsonl` and the event files.
+    resume_step: the first step that this run writes; 0 for a new run.
 
   Returns:
-    JSONL and, where tensorboardX is installed, TensorBoard in process 0;
-    nothing in the others.
+    In process 0, a writer of JSON lines and, if tensorboardX is installed, of
+    TensorBoard events. In other processes, a writer that does nothing.
   """
   if jax.process_index() != 0:
     return MultiWriter()
@@ -211,21 +213,21 @@ def _tag(name: str) -> str:
   return _ILLEGAL.sub("_", name)
 
 
-def _truncate(path: pathlib.Path, resume_step: int) -> None:
+def _delete_lines(path: pathlib.Path, resume_step: int) -> None:
   if not path.exists():
     return
   kept = []
   for line in path.read_text(encoding="utf-8").splitlines():
     try:
-      old = json.loads(line)["step"] < resume_step
+      keep = json.loads(line)["step"] < resume_step
     except (ValueError, KeyError, TypeError):
-      continue  # The last line of a run that was killed while writing it.
-    if old:
+      continue  # An incomplete line: the run was killed while writing it.
+    if keep:
       kept.append(line + "\n")
-  # Written beside and moved, so that a kill cannot lose the file.
-  beside = path.with_name(path.name + ".tmp")
-  beside.write_text("".join(kept), encoding="utf-8")
-  beside.replace(path)
+  # A temporary file, then a rename: a killed process cannot lose the file.
+  temporary = path.with_name(path.name + ".tmp")
+  temporary.write_text("".join(kept), encoding="utf-8")
+  temporary.replace(path)
 
 
 def _number(value: Any) -> float | int | str:

@@ -1,1 +1,1 @@
-"""Pseudo-videos made on the device from stills, masks and cameras."""
+"""Synthesis of pseudo-videos on the device, from stills and filmed clips."""

@@ -1,4 +1,4 @@
-"""Filmed clips with masks, made ready for a propagator on the device."""
+"""Augmentation of annotated videos into training clips of a propagator."""
 
 import dataclasses
 
@@ -12,18 +12,20 @@ from foregan_jax.synthesis import guidance, optics, pseudo_video, trajectories
 
 @dataclasses.dataclass(frozen=True)
 class Filming:
-  """Cuts one window out of all frames of a clip, around the object.
+  """A random crop of a video around the object, the same in all frames.
 
   Attributes:
-    size: (h, w) of the window.
-    clip_len: frames of a clip.
-    min_area: share of frame 0 that an object must cover to be chosen.
-    several: probability that all objects together are the object.
+    size: (h, w) of the crop.
+    clip_len: number of frames of a clip.
+    min_area: minimum area of the chosen object in frame 0, as a share of the
+      frame.
+    several: probability that the mask contains all objects.
     mirror: probability that a clip is mirrored.
-    window: turn, size, slope and shift of the window; the same in all frames,
-      whose own motion is real. Shifts are shares of the window.
-    optics: colours, blur and noise.
-    guidance: how the true mask of frame 0 becomes a predicted one.
+    window: rotation, scale, shear and shift of the crop. They are the same in
+      all frames, because the frames have real motion. Shifts are shares of the
+      crop.
+    optics: changes of colours, blur and noise.
+    guidance: simulation of a predicted mask from the true mask of frame 0.
   """
 
   size: tuple[int, int]
@@ -41,66 +43,66 @@ class Filming:
     video: UInt8[Array, "b t H W 3"],
     labels: UInt8[Array, "b t H W 1"],
   ) -> pseudo_video.Clip:
-    """Return the clips; flow and visibility are unknown (None).
+    """Return the clips; their flow and visibility are unknown (None).
 
     Args:
-      key: of all draws.
-      video: RGB.
+      key: random key.
+      video: RGB frames.
       labels: 0 background, 1.. objects, 255 void.
     """
-    key_object, key_window, key_still, key_film, key_guide = jax.random.split(
-      key, 5
+    key_object, key_window, key_still, key_frames, key_guidance = (
+      jax.random.split(key, 5)
     )
-    chosen = pseudo_video.choose(
+    choice = pseudo_video.choose_object(
       key_object, labels[:, 0], self.min_area, self.several
     )
-    mask = chosen(labels)
+    mask = choice(labels)
     void = (labels == pseudo_video.VOID).astype(jnp.float32)
     frames = ranges.image_to_float(video)
-    seen = jnp.concatenate([frames, mask, void], axis=-1)
+    channels = jnp.concatenate([frames, mask, void], axis=-1)
     xy = self._window(key_window, mask[:, 0])
-    read = _sample(seen, trajectories.reflect(xy, video.shape[2:4]))
-    # Beyond the frames the picture goes on mirrored, but not the object.
-    here = trajectories.inside(xy, video.shape[2:4])[:, None]
-    mask = jnp.where(here, read[..., 3:4], 0.0)
-    frames = self.optics.develop(key_still, read[..., :3])
-    known = here & (read[..., 4:] == 0.0)  # no share of it is void
-    # What the reference does not show cannot be followed.
+    crop = _sample(channels, trajectories.reflect(xy, video.shape[2:4]))
+    # Outside the frames the image is mirrored, but the object is not.
+    inside = trajectories.inside(xy, video.shape[2:4])[:, None]
+    mask = jnp.where(inside, crop[..., 3:4], 0.0)
+    frames = self.optics.change_stills(key_still, crop[..., :3])
+    known = inside & (crop[..., 4:] == 0.0)  # no neighbouring pixel is void
+    # A propagator cannot segment an object that the reference does not show.
     known &= (mask[:, :1] > 0).any((1, 2, 3, 4), keepdims=True)
     return pseudo_video.Clip(
-      video=self.optics.film(key_film, frames),
+      video=self.optics.change_frames(key_frames, frames),
       mask=mask,
       weight=known.astype(jnp.float32),
-      guidance=self.guidance(key_guide, mask[:, 0]),
+      guidance=self.guidance(key_guidance, mask[:, 0]),
     )
 
   def _window(self, key: PRNGKeyArray, mask: jax.Array) -> jax.Array:
-    """Returns where each pixel of the window lies on the frames [b h w 2]."""
-    key_pose, key_side = jax.random.split(key)
+    """Return the frame coordinates [b h w 2] of each pixel of the crop."""
+    key_pose, key_mirror = jax.random.split(key)
     b = len(mask)
     frame = jnp.array([self.size[::-1]], jnp.float32)
     pose = self.window.draw(key_pose, (b,))
-    theta = trajectories.about(
-      trajectories.linear(pose),
+    theta = trajectories.affine_map(
+      trajectories.linear_map(pose),
       trajectories.box(mask)[0],
       (frame - 1) / 2 + pose[:, 3:] * frame,
     )
-    mirrored = jax.random.bernoulli(key_side, self.mirror, (b, 1, 1))
-    other = trajectories.mirror(theta, self.size[1])
-    theta = jnp.where(mirrored, other, theta)
+    mirrored = jax.random.bernoulli(key_mirror, self.mirror, (b, 1, 1))
+    mirror_theta = trajectories.mirror(theta, self.size[1])
+    theta = jnp.where(mirrored, mirror_theta, theta)
     grid = warp.pixel_grid(*self.size)[None]
-    return trajectories.move(trajectories.inverse(theta), grid)
+    return trajectories.transform(trajectories.inverse(theta), grid)
 
 
 def _sample(video: jax.Array, xy: jax.Array) -> jax.Array:
-  """Reads all frames [b t H W c] at the same points [b h w 2]."""
+  """Sample all frames [b t H W c] at the same points [b h w 2]."""
   b, t, *shape = video.shape
   xy = jnp.repeat(xy, t, axis=0)
-  read = warp.sample(video.reshape(b * t, *shape), xy, outside="border")
-  return read.reshape(b, t, *read.shape[1:])
+  crop = warp.sample(video.reshape(b * t, *shape), xy, outside="border")
+  return crop.reshape(b, t, *crop.shape[1:])
 
 
-# For RGMP's second stage; its own ranges are unknown, these are ours.
+# For RGMP's second stage. The paper does not give its ranges; these are ours.
 RECOMMENDED = {
   "min_area": 0.002, "several": 0.1, "mirror": 0.5,
   "window": {"degrees": 15.0, "scale": (0.8, 1.3), "shear": 0.17,

@@ -1,9 +1,10 @@
-"""The values of `pseudo_video.Synthesis` beside size and clip_len."""
+"""Presets of `pseudo_video.Synthesis`: all fields but size and clip_len."""
 
 _STILL = {"degrees": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "shift": 0.0}
 _PLAIN = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 _MOTIONLESS = {"start": _STILL, "step": _STILL, "shake": _STILL}
-# STCN's ranges (RGMP's are unknown): of a pair, and of each by itself.
+# STCN's ranges (RGMP does not give its own): common to all frames of a clip,
+# and of each frame independently.
 _COMMON = {**_STILL, "scale": (0.8, 1.5), "shift": 0.1}
 _APART = {
   "degrees": 20.0, "scale": (0.9, 1.1), "shear": 0.176, "shift": 0.05,
@@ -14,7 +15,7 @@ _GUIDANCE = {
 }  # fmt: skip
 
 PRESETS = {
-  # RGMP's structure, STCN's ranges: every frame stands for itself.
+  # RGMP's structure with STCN's ranges: frames are independent of each other.
   "paper": {
     "min_area": 0.01, "several": 0.0, "guidance_frame": 1,
     "optics": {
@@ -35,7 +36,8 @@ PRESETS = {
     },
     "guidance": _GUIDANCE,
   },
-  # A student's recipe for RGMP: a mirrored picture, and a sheared mask of it.
+  # A student's recipe for RGMP: the target is the mirrored image, the guidance
+  # its sheared mask.
   "student": {
     "min_area": 0.01, "several": 0.0, "guidance_frame": 1,
     "optics": {
@@ -55,7 +57,7 @@ PRESETS = {
       "far": 0.25,
     },
   },
-  # Ours: smooth motion of object and camera, as in a video.
+  # Ours: smooth motion of object and camera, as in a real video.
   "video": {
     "min_area": 0.01, "several": 0.1, "guidance_frame": 0,
     "optics": {

@@ -1,8 +1,8 @@
-"""Clips made from stills with instance masks, on the device, as RGMP's.
+"""Clips synthesised on the device from stills with instance masks, as in RGMP.
 
-A clip is a stack of up to three layers, each a still that moves: a background,
-the object, something that passes in front. Because every motion is a formula,
-so are the optical flow and what stays visible.
+A clip is a composite of up to three layers, each a still that moves: the
+background, the object and an occluder. The motion is a formula, so optical flow
+and visibility are exact.
 """
 
 import dataclasses
@@ -26,25 +26,23 @@ from foregan_jax.synthesis import (
 PRESETS = presets.PRESETS
 VOID = 255
 _NUM_IDS = 256
-_OPAQUE = 0.5  # a layer that covers more of a pixel owns it
+_OPAQUE = 0.5  # a layer owns the pixels at which its alpha is larger
 
 
 @struct.dataclass
 class Clip:
-  """A labelled clip; frame 0 is the reference.
+  """An annotated clip; frame 0 is the reference.
 
   Attributes:
     video: [b t h w 3] in [-1, 1].
-    mask: [b t h w 1] the object as far as it is seen, in [0, 1], soft at its
-      border.
-    weight: [b t h w 1] 0 where nobody knows the label (void, or beyond the
-      picture that the object is part of), else 1; all 0 without an object.
-    guidance: [b h w 1] what stands for the previous prediction when frame 1
-      is segmented, in [0, 1].
-    flow_fwd: [b t-1 h w 2] exact flow to the next frame, pixels of this one;
-      None where the motion is not ours.
-    visible: [b t-1 h w 1] 1 where the next frame still shows that pixel,
-      inside the frame and behind nothing nearer; None likewise.
+    mask: [b t h w 1] visible part of the object, in [0, 1], soft at its border.
+    weight: [b t h w 1] 0 where the label is unknown (void, or outside the image
+      that the object belongs to), else 1; all 0 if there is no object.
+    guidance: [b h w 1] simulated previous mask for frame 1, in [0, 1].
+    flow_fwd: [b t-1 h w 2] exact flow to the next frame, in pixels of this
+      frame; None if the motion is unknown.
+    visible: [b t-1 h w 1] 1 where the pixel is also visible in the next frame:
+      inside the frame and not occluded; None if the motion is unknown.
   """
 
   video: Any
@@ -57,16 +55,16 @@ class Clip:
 
 @struct.dataclass
 class _Layer:
-  """One layer of all frames.
+  """One layer in all frames.
 
   Attributes:
-    on_still: [b t h w 2] the point of its still that each pixel shows.
+    still_coords: [b t h w 2] coordinates on the layer's still of each pixel.
     image: [b t h w 3] in [-1, 1].
-    alpha: [b t h w 1] how much it covers, in [0, 1].
-    flow: [b t-1 h w 2] its own motion.
+    alpha: [b t h w 1] opacity in [0, 1].
+    flow: [b t-1 h w 2] flow of the layer.
   """
 
-  on_still: Any
+  still_coords: Any
   image: Any
   alpha: Any
   flow: Any
@@ -74,22 +72,22 @@ class _Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Synthesis:
-  """Turns a batch of stills into a batch of clips.
+  """A synthesis of clips from stills.
 
-  Other samples of the batch lend backgrounds and what passes in front; a
-  batch of one borrows its own picture, mirrored.
+  Backgrounds and occluders come from other samples of the batch. With batch
+  size 1 they come from the mirrored image of the sample itself.
 
   Attributes:
-    size: (h, w) of the frames. Stills are scaled to cover them; they should
-      not be much larger, for nothing averages.
-    clip_len: frames of a clip, at least 2.
-    min_area: share of the picture that an instance must cover to be chosen.
+    size: (h, w) of the frames. Stills are scaled to cover them. They should not
+      be much larger, because scaling does not average pixels.
+    clip_len: number of frames of a clip, at least 2.
+    min_area: minimum area of the chosen instance, as a share of the image.
     several: probability that all instances together are the object.
-    optics: colours, blur and noise.
-    staging: who moves how.
-    guidance: how a true mask becomes a predicted one.
-    guidance_frame: the frame whose mask that is: 0, the one before the first
-      that is segmented, or 1, that one itself (RGMP).
+    optics: changes of colours, blur and noise.
+    staging: motion of object, background and occluder.
+    guidance: simulation of a predicted mask from a true mask.
+    guidance_frame: index of the frame whose mask becomes the guidance: 0, the
+      frame before the first segmented frame, or 1, that frame itself (RGMP).
   """
 
   size: tuple[int, int]
@@ -103,186 +101,206 @@ class Synthesis:
 
   def __post_init__(self):
     if self.clip_len < 2:
-      raise ValueError(f"clip_len is {self.clip_len}, it must be at least 2")
+      raise ValueError(f"clip_len is {self.clip_len}, but must be at least 2")
     if self.guidance_frame not in (0, 1):
-      raise ValueError(f"guidance_frame is {self.guidance_frame}, not 0 or 1")
+      raise ValueError(
+        f"guidance_frame is {self.guidance_frame}, but must be 0 or 1"
+      )
 
   def __call__(
     self,
     key: PRNGKeyArray,
     image: UInt8[Array, "b H W 3"],
     labels: UInt8[Array, "b H W 1"],
-    behind: Float[Array, "b H W 3"] | None = None,
+    background: Float[Array, "b H W 3"] | None = None,
   ) -> Clip:
-    """Make one clip of each still.
+    """Return one clip per still.
 
     Args:
-      key: decides everything; batches of equal content become equal clips.
-      image: stills, RGB.
+      key: random key; equal keys and batches yield equal clips.
+      image: RGB stills.
       labels: 0 background, 1.. instances, 255 void.
-      behind: what cut-out objects move over, in [-1, 1]; the stills of other
-        samples if it is not given, with the objects that they show.
+      background: backgrounds of cut-out objects, in [-1, 1]; None: the stills
+        of other samples, including their objects.
     """
-    key_object, key_still, key_stage, key_film, key_guide = jax.random.split(
-      key, 5
+    key_object, key_still, key_motion, key_frames, key_guidance = (
+      jax.random.split(key, 5)
     )
-    mask = choose(key_object, labels, self.min_area, self.several)(labels)
-    still = self.optics.develop(key_still, ranges.image_to_float(image))
-    stage = self.staging.draw(key_stage, mask, self.size, self.clip_len)
-    figure = jnp.concatenate([still, mask], axis=-1)
-    others = staging.lend(figure, 1)
-    if behind is not None:
-      # One light for both: what is cut out should not stand out by it.
-      behind = self.optics.develop(key_still, behind)
-      others = jnp.concatenate([behind, jnp.zeros_like(mask)], axis=-1)
-    layers = self._layers(figure, others, stage)
-    video, owner, flow = _compose(layers, stage.cut_out)
+    choice = choose_object(key_object, labels, self.min_area, self.several)
+    mask = choice(labels)
+    still = self.optics.change_stills(key_still, ranges.image_to_float(image))
+    motion = self.staging.draw(key_motion, mask, self.size, self.clip_len)
+    image_mask = jnp.concatenate([still, mask], axis=-1)
+    background_mask = staging.roll_batch(image_mask, 1)
+    if background is not None:
+      # The same key, so the object and its background get the same colours. A
+      # difference in colours would reveal the object.
+      background = self.optics.change_stills(key_still, background)
+      no_mask = jnp.zeros_like(mask)
+      background_mask = jnp.concatenate([background, no_mask], axis=-1)
+    layers = self._build_layers(image_mask, background_mask, motion)
+    video, owner, flow = _compose(layers, motion.cut_out)
 
-    # What is cut out is labelled by its own outline; a whole picture is
-    # labelled where its labels say so.
-    _, figure, *nearer = layers
-    known = trajectories.inside(figure.on_still, labels.shape[1:3])
-    known &= ~_void(labels, figure.on_still)
-    known |= stage.cut_out[:, None, None, None, None]
-    seen = figure.alpha
-    for layer in nearer:
-      seen = seen * (1.0 - layer.alpha)
+    # The alpha of a cut-out object is its exact label everywhere. Otherwise a
+    # label is known only inside the image and where it is not void.
+    _, object_layer, *front_layers = layers
+    coords = object_layer.still_coords
+    known = trajectories.inside(coords, labels.shape[1:3])
+    known &= ~_void_at(labels, coords)
+    known |= motion.cut_out[:, None, None, None, None]
+    visible_mask = object_layer.alpha
+    for layer in front_layers:
+      visible_mask = visible_mask * (1.0 - layer.alpha)
       known |= layer.alpha > _OPAQUE
     known &= (mask > 0).any((1, 2, 3))[:, None, None, None, None]
+    guidance_mask = visible_mask[:, self.guidance_frame]
 
     return Clip(
-      video=self.optics.film(key_film, video),
-      mask=seen,
+      video=self.optics.change_frames(key_frames, video),
+      mask=visible_mask,
       weight=known.astype(jnp.float32),
-      guidance=self.guidance(key_guide, seen[:, self.guidance_frame]),
+      guidance=self.guidance(key_guidance, guidance_mask),
       flow_fwd=flow,
       visible=_visible(owner, flow).astype(jnp.float32),
     )
 
-  def _layers(
-    self, figure: jax.Array, others: jax.Array, stage: staging.Stage
+  def _build_layers(
+    self,
+    image_mask: jax.Array,
+    background_mask: jax.Array,
+    motion: staging.SampledMotion,
   ) -> list[_Layer]:
-    """Read pictures with their masks where they move; the furthest first."""
-    cut_out = stage.cut_out[:, None, None, None]
-    behind = jnp.where(cut_out, others, figure)
-    seen = (figure[..., 3:] > 0).any((1, 2, 3))
+    """Return the layers, background first, from images with masks [b H W 4]."""
+    cut_out = motion.cut_out[:, None, None, None]
+    background_mask = jnp.where(cut_out, background_mask, image_mask)
+    has_object = (image_mask[..., 3:] > 0).any((1, 2, 3))
     layers = [
-      _layer(behind, stage.background, self.size, seen, endless=True),
-      _layer(figure, stage.object, self.size, seen),
+      _layer(
+        background_mask,
+        motion.background,
+        self.size,
+        has_object,
+        mirror_border=True,
+      ),
+      _layer(image_mask, motion.object, self.size, has_object),
     ]
-    if stage.occluder is not None:
-      passer = staging.lend(figure, -1)
-      layers.append(_layer(passer, stage.occluder, self.size, stage.occluded))
+    if motion.occluder is not None:
+      occluder_mask = staging.roll_batch(image_mask, -1)
+      layers.append(
+        _layer(occluder_mask, motion.occluder, self.size, motion.has_occluder)
+      )
     return layers
 
 
 @struct.dataclass
-class Choice:
-  """Which object each sample is about.
+class ObjectChoice:
+  """The chosen object of each sample.
 
   Attributes:
-    instance: [b] its id.
-    everything: [b] bool; all instances together are the object.
+    instance: [b] id of the chosen instance.
+    use_all: [b] bool; True if all instances together are the object.
   """
 
   instance: Any
-  everything: Any
+  use_all: Any
 
   def __call__(
     self, labels: UInt8[Array, "b *t h w 1"]
   ) -> Float[Array, "b *t h w 1"]:
-    """Return 1 where the object is, 0 elsewhere and where it is void."""
-    each = lambda x: x.reshape(-1, *(1,) * (labels.ndim - 1))
+    """Return the mask of the object, 0 or 1; void is 0."""
+    per_sample = lambda x: x.reshape(-1, *(1,) * (labels.ndim - 1))
     is_instance = (labels > 0) & (labels < VOID)
-    hit = each(self.everything) | (labels == each(self.instance))
-    return (is_instance & hit).astype(jnp.float32)
+    chosen = per_sample(self.use_all) | (labels == per_sample(self.instance))
+    return (is_instance & chosen).astype(jnp.float32)
 
 
-def choose(
+def choose_object(
   key: PRNGKeyArray,
   labels: UInt8[Array, "b h w 1"],
   min_area: float,
   several: float,
-) -> Choice:
-  """Choose the object of each sample.
+) -> ObjectChoice:
+  """Choose the object of each sample at random.
 
   Args:
-    key: of the choice.
+    key: random key.
     labels: 0 background, 1.. instances, 255 void.
-    min_area: instances that cover this share of the picture are equally
-      likely; if none does, it is the largest.
+    min_area: minimum area, as a share of the image. Instances of at least this
+      area are equally likely; if there are none, the largest one is chosen.
     several: probability that all instances together are the object.
   """
   b, size = len(labels), labels[0].size
   key_one, key_all = jax.random.split(key)
   count = jax.vmap(lambda ids: jnp.zeros(_NUM_IDS).at[ids].add(1.0))
   area = count(labels.reshape(b, -1)).at[:, jnp.array([0, VOID])].set(0.0)
-  # Above any area, so that a large instance is chosen before the largest.
-  lot = size * (1.0 + jax.random.uniform(key_one, area.shape))
+  # Scores are above any area, so large instances win over all others.
+  score = size * (1.0 + jax.random.uniform(key_one, area.shape))
   large = (area >= min_area * size) & (area > 0)
-  instance = jnp.argmax(jnp.where(large, lot, area), axis=1)
-  everything = jax.random.bernoulli(key_all, several, (b,))
-  return Choice(instance.astype(labels.dtype), everything)
+  instance = jnp.argmax(jnp.where(large, score, area), axis=1)
+  use_all = jax.random.bernoulli(key_all, several, (b,))
+  return ObjectChoice(instance.astype(labels.dtype), use_all)
 
 
 def student_sample(clip: Clip) -> dict[str, Array]:
-  """Return a clip of the preset "student" under that recipe's names.
+  """Return a clip of the preset "student" as a dict, with its recipe's names.
 
-  `target_mask` is the deformed guidance, not the label: `labels`, uint8
-  [b h w 1], is 1 where the object is in the target, 255 where nobody knows.
+  `target_mask` is the deformed guidance, not the label. `labels`, uint8
+  [b h w 1], are those of the target: 1 object, 0 background, 255 unknown.
   """
-  hit = (clip.mask[:, 1] > _OPAQUE).astype(jnp.uint8)
+  target = (clip.mask[:, 1] > _OPAQUE).astype(jnp.uint8)
   return {
     "image": clip.video[:, 0],
     "mask": clip.mask[:, 0],
     "target_image": clip.video[:, 1],
     "target_mask": clip.guidance,
-    "labels": jnp.where(clip.weight[:, 1] > 0, hit, jnp.uint8(VOID)),
+    "labels": jnp.where(clip.weight[:, 1] > 0, target, jnp.uint8(VOID)),
   }
 
 
 def _layer(
-  figure: jax.Array,
-  path: trajectories.Trajectory,
+  image_mask: jax.Array,
+  trajectory: trajectories.Trajectory,
   size: tuple[int, int],
   present: jax.Array,
-  endless: bool = False,
+  mirror_border: bool = False,
 ) -> _Layer:
-  """Read a picture with its mask [b H W 4] where it moves.
+  """Return the layer of a moving image.
 
   Args:
-    figure: see above.
-    path: of the picture.
+    image_mask: [b H W 4] image and mask.
+    trajectory: motion of the image.
     size: (h, w) of the frames.
-    present: [b] which samples have this layer.
-    endless: the picture goes on beyond its border, mirrored like any scenery;
-      a repeated border would draw stripes that no camera sees.
+    present: [b] bool; whether a sample has this layer.
+    mirror_border: whether the image continues mirrored outside its border; a
+      repeated border would add unnatural stripes.
   """
-  still = figure.shape[1:3]
-  on_still = path.on_still(size)
-  xy = trajectories.reflect(on_still, still) if endless else on_still
+  still = image_mask.shape[1:3]
+  coords = trajectory.still_coords(size)
+  xy = trajectories.reflect(coords, still) if mirror_border else coords
   b, t, h, w, _ = xy.shape
-  # Time goes into the rows: one read, and no copy of the still per frame.
-  read = lambda: warp.sample(
-    figure, xy.reshape(b, t * h, w, 2), outside="border"
+  # Time is folded into the rows: one `sample`, and no copy of the still per
+  # frame.
+  sample = lambda: warp.sample(
+    image_mask, xy.reshape(b, t * h, w, 2), outside="border"
   ).reshape(b, t, h, w, 4)
-  # What a branch returns lies in memory. Without one XLA would read anew for
-  # all that is done with the result, which on CPU takes ten times longer.
-  zero = lambda: jnp.zeros((b, t, h, w, 4), figure.dtype)
-  read = jax.lax.cond(present.any(), read, zero)
-  inside = trajectories.inside(on_still, still)
+  # XLA stores the result of a branch in memory. Without `cond` it would sample
+  # again for each use of the result, which takes ten times longer on CPU.
+  zero = lambda: jnp.zeros((b, t, h, w, 4), image_mask.dtype)
+  sampled = jax.lax.cond(present.any(), sample, zero)
+  inside = trajectories.inside(coords, still)
   inside &= present[:, None, None, None, None]
-  alpha = jnp.where(inside, read[..., 3:], 0.0)
-  return _Layer(on_still, read[..., :3], alpha, path.flow(on_still))
+  alpha = jnp.where(inside, sampled[..., 3:], 0.0)
+  return _Layer(coords, sampled[..., :3], alpha, trajectory.flow(coords))
 
 
 def _compose(
   layers: list[_Layer], cut_out: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Lay the layers over each other, the furthest first.
+  """Compose the layers, background first.
 
   Returns:
-    The frames, which layer owns each pixel (0 is the furthest), and its flow.
+    The frames, the index of the layer that owns each pixel (0 is the
+    background), and the flow of each pixel.
   """
   video, flow = layers[0].image, layers[0].flow
   owner = jnp.zeros(video.shape[:-1], jnp.int8)[..., None]
@@ -290,7 +308,8 @@ def _compose(
     video = composite.alpha(layer.image, video, layer.alpha)
     opaque = layer.alpha > _OPAQUE
     if depth == 1:
-      # Part of its picture, an object uncovers nothing.
+      # An object that is not cut out moves with its image, so it occludes and
+      # uncovers nothing.
       opaque &= cut_out[:, None, None, None, None]
     owner = jnp.where(opaque, jnp.int8(depth), owner)
     flow = jnp.where(opaque[:, :-1], layer.flow, flow)
@@ -298,23 +317,25 @@ def _compose(
 
 
 def _visible(owner: jax.Array, flow: jax.Array) -> jax.Array:
+  """Return where pixels are still visible in the next frame, bool."""
   b, n, h, w, _ = flow.shape
   xy = warp.pixel_grid(h, w)[None, None] + flow
-  later = owner[:, 1:].reshape(b * n, h, w, 1)
-  there = _nearest(later, xy.reshape(b * n, h, w, 2)).reshape(b, n, h, w, 1)
-  return trajectories.inside(xy, (h, w)) & (there <= owner[:, :-1])
+  next_owner = owner[:, 1:].reshape(b * n, h, w, 1)
+  next_owner = _nearest(next_owner, xy.reshape(b * n, h, w, 2))
+  not_occluded = next_owner.reshape(b, n, h, w, 1) <= owner[:, :-1]
+  return trajectories.inside(xy, (h, w)) & not_occluded
 
 
-def _void(labels: jax.Array, xy: jax.Array) -> jax.Array:
-  """Tell where stills are void at the points [b t h w 2]."""
+def _void_at(labels: jax.Array, xy: jax.Array) -> jax.Array:
+  """Return where the stills are void at the points [b t h w 2]."""
   b, t, h, w, _ = xy.shape
-  # Time goes into the rows: no copy of the still per frame.
+  # Time is folded into the rows: no copy of the still per frame.
   void = _nearest(labels == VOID, xy.reshape(b, t * h, w, 2))
   return void.reshape(b, t, h, w, 1)
 
 
 def _nearest(image: jax.Array, xy: jax.Array) -> jax.Array:
-  """Read the pixels [b H W 1] nearest to the points [b h w 2]."""
+  """Return the pixels of [b H W 1] that are nearest to points [b h w 2]."""
   x, y = (
     jnp.clip(jnp.round(xy[..., i]), 0, n - 1).astype(jnp.int32)
     for i, n in enumerate(image.shape[2:0:-1])

@@ -1,4 +1,4 @@
-"""Who moves how in a pseudo-video: object, background, and what passes."""
+"""Random motion in a pseudo-video: object, background and occluder."""
 
 import dataclasses
 import math
@@ -12,40 +12,42 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from foregan_jax.synthesis import trajectories
 
-# Of an object's box, the part that frame 0 shows at least along each axis is
-# a half and this: more than half of the box in all.
+# Along each axis frame 0 shows at least a half plus this share of the object's
+# box, which is more than half of its area.
 _CLEAR = 0.25
-_TINY = 1e-6
+_EPS = 1e-6
 
 
 @struct.dataclass
-class Stage:
-  """What was drawn for a batch of clips.
+class SampledMotion:
+  """The random motion of a batch of clips.
 
   Attributes:
-    cut_out: [b] bool; the object moves over another picture, not with its own.
-    object: the `Trajectory` of the object's still.
-    background: of the still behind it.
-    occluder: of the still whose object passes in front; None without any.
-    occluded: [b] bool; it does pass.
+    cut_out: [b] bool; True if the object moves over another image, False if it
+      moves with its own.
+    object: `Trajectory` of the object's still.
+    background: `Trajectory` of the background's still.
+    occluder: `Trajectory` of the occluder's still; None if occluders are
+      disabled.
+    has_occluder: [b] bool.
   """
 
   cut_out: Any
   object: Any
   background: Any
   occluder: Any
-  occluded: Any
+  has_occluder: Any
 
 
 @struct.dataclass
-class _Actor:
-  """Something that moves.
+class _MovingBox:
+  """The motion of a still with a box, the object's or an occluder's.
 
   Attributes:
-    pose: [b t 5]; its scale goes from pixels of the still to the frame's.
-    anchor: [b 2] what it turns about, on its still.
-    extent: [b 2] of its box on its still.
-    path: [b t 2] where the anchor is in each frame.
+    pose: [b t 5]; the scale includes that from still pixels to frame pixels.
+    anchor: [b 2] centre of rotation, on the still.
+    extent: [b 2] size of the box, on the still.
+    path: [b t 2] position of the anchor in each frame.
   """
 
   pose: Any
@@ -54,38 +56,40 @@ class _Actor:
   path: Any
 
   def reach(self) -> Float[Array, " b"]:
-    """Return the radius of a circle that its box never leaves, in pixels."""
+    """Return the radius in pixels of a circle that always contains the box."""
     scale = jnp.exp(self.pose[..., 1].max(axis=1))
     return jnp.linalg.norm(self.extent, axis=-1) * scale / 2
 
   def theta(self) -> Float[Array, "b t 2 3"]:
-    """Return where its still is in each frame."""
+    """Return the maps from the still to each frame."""
     anchor = jnp.broadcast_to(self.anchor[:, None], self.path.shape)
-    matrix = trajectories.linear(self.pose)
-    return trajectories.about(matrix, anchor, self.path)
+    matrix = trajectories.linear_map(self.pose)
+    return trajectories.affine_map(matrix, anchor, self.path)
 
 
 @dataclasses.dataclass(frozen=True)
 class Staging:
-  """Draws trajectories.
+  """A distribution of the motion in a clip.
 
-  A picture that stays whole moves with the camera, about its object. What is
-  cut out moves by itself over another picture, which moves with the camera.
+  An object that is cut out moves over another image, and that image moves with
+  the camera. Otherwise the whole image moves with the camera, and rotates about
+  its object.
 
   Attributes:
     cut_out: probability that the object is cut out.
     mirror: probability that a clip is mirrored.
-    mirror_targets: mirror all frames but the first (the student's recipe).
-    camera: the motion of whole pictures and of backgrounds.
-    object: the motion of cut-out objects.
-    hold: what the border of its still cuts off stays cut off by the frame's,
-      where people would see the straight cut.
-    wobble: how far cut-out objects bend at most, as a share of their size.
-    wobble_speed: waves that pass per frame at most.
-    reentry: probability that a cut-out object leaves between the first frame
-      and the last.
-    occluder: probability that another sample's object passes in front.
-    occluder_size: bounds of its size, as a share of the object's.
+    mirror_targets: whether all frames but the first are mirrored (the student's
+      recipe).
+    camera: motion of whole images and of backgrounds.
+    object: motion of cut-out objects.
+    hold: whether an object that the border of its still cuts off stays at that
+      border of the frame; otherwise the straight cut becomes visible.
+    wobble: maximum deformation of cut-out objects, as a share of their size.
+    wobble_speed: maximum number of cycles of the deformation per frame.
+    reentry: probability that a cut-out object leaves the frame and returns
+      between the first and the last frame.
+    occluder: probability that the object of another sample passes in front.
+    occluder_size: bounds of the occluder's size, as a share of the object's.
   """
 
   cut_out: float
@@ -106,78 +110,88 @@ class Staging:
     mask: Float[Array, "b H W 1"],
     size: tuple[int, int],
     clip_len: int,
-  ) -> Stage:
-    """Draw the trajectories of a batch.
+  ) -> SampledMotion:
+    """Return the random motion of a batch of clips.
 
     Args:
-      key: of all draws.
-      mask: the object on its still.
+      key: random key.
+      mask: mask of the object on its still.
       size: (h, w) of the frames.
       clip_len: number of frames.
     """
     b, still = len(mask), mask.shape[1:3]
-    key_camera, key_object, key_passer, key_chance = jax.random.split(key, 4)
-    # One draw for all else: each costs compile time.
+    key_camera, key_object, key_occluder, key_chance = jax.random.split(key, 4)
+    # A single draw for all else, because each draw adds compile time.
     chance = jax.random.uniform(key_chance, (13, b))
     cut_out = chance[0] < self.cut_out
     centre, extent = trajectories.box(mask)
     camera = self.camera.draw(key_camera, b, clip_len)
-    by_itself = self.object.draw(key_object, b, clip_len)
-    pose = jnp.where(cut_out[:, None, None], by_itself, camera)
-    actor = _enter(pose, centre, extent, still, size)
+    own_pose = self.object.draw(key_object, b, clip_len)
+    pose = jnp.where(cut_out[:, None, None], own_pose, camera)
+    moving = _place(pose, centre, extent, still, size)
     if self.hold:
-      actor = _hold(actor, still, size)
+      moving = _hold_cut_sides(moving, still, size)
     if self.reentry:
       leaves = cut_out & (chance[1] < self.reentry)
-      actor = _leave(actor, leaves, chance[2] < 0.5, size[1])
-    theta = actor.theta()
+      moving = _leave_and_return(moving, leaves, chance[2] < 0.5, size[1])
+    theta = moving.theta()
 
     middle = jnp.tile((jnp.array([still[::-1]]) - 1) / 2, (b, 1))
-    nothing = jnp.zeros_like(middle)
-    behind = _enter(camera, middle, nothing, still, size).theta()
-    behind = jnp.where(cut_out[:, None, None, None], behind, theta)
+    no_extent = jnp.zeros_like(middle)
+    background = _place(camera, middle, no_extent, still, size).theta()
+    background = jnp.where(cut_out[:, None, None, None], background, theta)
 
     mirrored = (chance[3] < self.mirror)[:, None]
     if self.mirror_targets:
       mirrored ^= (jnp.arange(clip_len) > 0)[None]
-    face = lambda theta: jnp.where(
+    apply_mirror = lambda theta: jnp.where(
       mirrored[..., None, None], trajectories.mirror(theta, size[1]), theta
     )
     occluder = None
     if self.occluder:
-      passer = self.object.draw(key_passer, b, clip_len)
-      passer = self._pass(passer, chance[5:8], actor, lend(mask, -1))
-      occluder = trajectories.Trajectory(face(passer.theta()))
+      pose = self.object.draw(key_occluder, b, clip_len)
+      occluder_mask = roll_batch(mask, -1)
+      occluder = self._move_occluder(pose, chance[5:8], moving, occluder_mask)
+      occluder = trajectories.Trajectory(apply_mirror(occluder.theta()))
     wave = None
     if self.wobble:
       wave = self._wave(chance[8:], cut_out, extent, clip_len)
-    return Stage(
+    return SampledMotion(
       cut_out=cut_out,
-      object=trajectories.Trajectory(face(theta), wave),
-      background=trajectories.Trajectory(face(behind)),
+      object=trajectories.Trajectory(apply_mirror(theta), wave),
+      background=trajectories.Trajectory(apply_mirror(background)),
       occluder=occluder,
-      occluded=chance[4] < self.occluder,
+      has_occluder=chance[4] < self.occluder,
     )
 
-  def _pass(
-    self, pose: jax.Array, chance: jax.Array, actor: _Actor, mask: jax.Array
-  ) -> _Actor:
-    """Send something across `actor`: beside it in frame 0, later on it."""
+  def _move_occluder(
+    self,
+    pose: jax.Array,
+    chance: jax.Array,
+    object_: _MovingBox,
+    mask: jax.Array,
+  ) -> _MovingBox:
+    """Return an occluder that crosses the object after frame 0.
+
+    In frame 0 it does not touch the object.
+    """
     centre, extent = trajectories.box(mask)
     t = pose.shape[1]
     low, high = self.occluder_size
-    diagonal = (low + (high - low) * chance[0]) * 2 * actor.reach()
+    diagonal = (low + (high - low) * chance[0]) * 2 * object_.reach()
     scale = jnp.log(diagonal / jnp.linalg.norm(extent, axis=-1))
-    grown = pose[..., 1] - pose[:, :1, 1] + scale[:, None]
-    passer = _Actor(pose.at[..., 1].set(grown), centre, extent, actor.path)
+    log_scale = pose[..., 1] - pose[:, :1, 1] + scale[:, None]
+    pose = pose.at[..., 1].set(log_scale)
+    occluder = _MovingBox(pose, centre, extent, object_.path)
     angle = 2 * math.pi * chance[1]
-    way = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
-    # Not in the first half: it would have to jump there.
+    direction = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    # They meet in the second half; a meeting in the first half needs a jump.
     half = max(1, t // 2)
     meeting = (half + jnp.floor((t - half) * chance[2]))[:, None]
-    passed = (jnp.arange(t)[None] - meeting) / meeting
-    apart = (passer.reach() + actor.reach())[:, None] * passed
-    return passer.replace(path=actor.path + apart[..., None] * way[:, None])
+    time = (jnp.arange(t)[None] - meeting) / meeting
+    distance = (occluder.reach() + object_.reach())[:, None] * time
+    offset = distance[..., None] * direction[:, None]
+    return occluder.replace(path=object_.path + offset)
 
   def _wave(
     self,
@@ -186,84 +200,90 @@ class Staging:
     extent: jax.Array,
     clip_len: int,
   ) -> trajectories.Wave:
-    """Make waves as long as the object, which travel through it."""
-    amplitude, turn_x, turn_y, speed_x, speed_y = chance[:, :, None, None, None]
+    """Return travelling waves with the wavelength of the object's size."""
+    amplitude, phase_x, phase_y, speed_x, speed_y = chance[
+      :, :, None, None, None
+    ]
     length = jnp.linalg.norm(extent, axis=-1)[:, None, None, None]
     amplitude = self.wobble * amplitude * length
-    turn = jnp.stack([turn_x, turn_y], axis=-1)
+    phase = jnp.stack([phase_x, phase_y], axis=-1)
     speed = jnp.stack([speed_x, speed_y], axis=-1) * 2 - 1
-    k = np.arange(clip_len, dtype=np.float32)[None, :, None, None, None]
+    frame = np.arange(clip_len, dtype=np.float32)[None, :, None, None, None]
     return trajectories.Wave(
       amplitude=jnp.where(moves[:, None, None, None], amplitude, 0.0),
       frequency=1 / length,
-      phase=turn + self.wobble_speed * speed * k,
+      phase=phase + self.wobble_speed * speed * frame,
     )
 
 
-def lend(
-  pictures: Float[Array, "b h w c"], offset: int
+def roll_batch(
+  images: Float[Array, "b h w c"], offset: int
 ) -> Float[Array, "b h w c"]:
-  """Give each sample the picture of another; if alone, its own, mirrored."""
-  if len(pictures) == 1:
-    return pictures[:, :, ::-1]
-  return jnp.roll(pictures, offset, axis=0)
+  """Return the images of other samples; in a batch of one, its mirror image."""
+  if len(images) == 1:
+    return images[:, :, ::-1]
+  return jnp.roll(images, offset, axis=0)
 
 
-def _enter(
+def _place(
   pose: jax.Array,
   anchor: jax.Array,
   extent: jax.Array,
   still: tuple[int, int],
   size: tuple[int, int],
-) -> _Actor:
-  """Place a still so that it covers the frame, then shift it by its pose.
+) -> _MovingBox:
+  """Return the motion of a still that covers the frame and shifts by its pose.
 
-  The anchor gets as near the frame's middle as leaves the frame covered. What
-  is at the anchor, as large as `extent`, is clearly seen in frame 0.
+  Before the shift, the anchor is as close to the centre of the frame as
+  possible while the still covers the frame. The box of size `extent` at the
+  anchor is clearly visible in frame 0.
   """
   zoom = max((n - 1) / (m - 1) for n, m in zip(size, still, strict=True))
   pose = pose.at[..., 1].add(math.log(zoom))
   frame = jnp.array([size[::-1]], jnp.float32)
-  beyond = jnp.array([still[::-1]]) - 1 - anchor
-  home = jnp.clip((frame - 1) / 2, frame - 1 - zoom * beyond, zoom * anchor)
-  path = home[:, None] + pose[..., 3:] * frame[:, None]
-  room = jnp.minimum(_CLEAR * extent * jnp.exp(pose[:, 0, 1:2]), frame / 2)
-  first = jnp.clip(path[:, 0], room, frame - 1 - room)
-  return _Actor(pose, anchor, extent, path + (first - path[:, 0])[:, None])
+  rest = jnp.array([still[::-1]]) - 1 - anchor
+  start = jnp.clip((frame - 1) / 2, frame - 1 - zoom * rest, zoom * anchor)
+  path = start[:, None] + pose[..., 3:] * frame[:, None]
+  margin = jnp.minimum(_CLEAR * extent * jnp.exp(pose[:, 0, 1:2]), frame / 2)
+  first = jnp.clip(path[:, 0], margin, frame - 1 - margin)
+  return _MovingBox(pose, anchor, extent, path + (first - path[:, 0])[:, None])
 
 
-def _hold(
-  actor: _Actor, still: tuple[int, int], size: tuple[int, int]
-) -> _Actor:
-  """Push what the still's border cuts off back to the frame's border.
+def _hold_cut_sides(
+  moving: _MovingBox, still: tuple[int, int], size: tuple[int, int]
+) -> _MovingBox:
+  """Move a box that a border of its still cuts off to that frame border.
 
-  An object that two opposite borders cut off cannot be helped.
+  A box that two opposite borders cut off is left as it is.
   """
-  half = actor.extent / 2
+  half = moving.extent / 2
   last = jnp.array([still[::-1]]) - 1
-  cut_low = actor.anchor - half < 0
-  cut_high = actor.anchor + half > last
+  cut_low = moving.anchor - half < 0
+  cut_high = moving.anchor + half > last
   signs = jnp.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
-  corners = (actor.anchor[:, None] + half[:, None] * signs[None])[:, None, None]
-  moved = trajectories.move(actor.theta(), corners)[:, :, 0]  # [b t 4 2]
-  # Per axis, the corners on its low side and those on its high side.
+  corners = moving.anchor[:, None] + half[:, None] * signs[None]
+  corners = corners[:, None, None]
+  moved = trajectories.transform(moving.theta(), corners)[:, :, 0]  # [b t 4 2]
+  # For each axis, the corners on its low side and those on its high side.
   low = jnp.stack([moved[:, :, :2, 0], moved[:, :, ::2, 1]], axis=-1)
   high = jnp.stack([moved[:, :, 2:, 0], moved[:, :, 1::2, 1]], axis=-1)
   end = jnp.array([[size[::-1]]]) - 1
-  back = jnp.where((cut_low & ~cut_high)[:, None], low.max(axis=2), 0)
-  out = jnp.where((cut_high & ~cut_low)[:, None], end - high.min(axis=2), 0)
-  push = jnp.maximum(out, 0) - jnp.maximum(back, 0)
-  return actor.replace(path=actor.path + push)
+  gap_low = jnp.where((cut_low & ~cut_high)[:, None], low.max(axis=2), 0)
+  gap_high = jnp.where(
+    (cut_high & ~cut_low)[:, None], end - high.min(axis=2), 0
+  )
+  shift = jnp.maximum(gap_high, 0) - jnp.maximum(gap_low, 0)
+  return moving.replace(path=moving.path + shift)
 
 
-def _leave(
-  actor: _Actor, leaves: jax.Array, right: jax.Array, width: int
-) -> _Actor:
-  """Take an actor out of the frame and back; two frames are too few."""
-  x = actor.path[:, 0, 0]
-  way = jnp.where(right, width - x + actor.reach(), -x - actor.reach())
-  # As what is thrown moves; the furthest frame shows nothing of it.
-  out = 1 - np.linspace(-1, 1, actor.path.shape[1], dtype=np.float32) ** 2
-  out = out[None] / max(out.max(), _TINY)
-  detour = jnp.where(leaves, way, 0.0)[:, None] * out
-  return actor.replace(path=actor.path.at[..., 0].add(detour))
+def _leave_and_return(
+  moving: _MovingBox, leaves: jax.Array, right: jax.Array, width: int
+) -> _MovingBox:
+  """Move a box out of the frame and back; this needs three frames or more."""
+  x = moving.path[:, 0, 0]
+  distance = jnp.where(right, width - x + moving.reach(), -x - moving.reach())
+  # A parabola, like a ball thrown up. At its maximum the box is outside.
+  share = 1 - np.linspace(-1, 1, moving.path.shape[1], dtype=np.float32) ** 2
+  share = share[None] / max(share.max(), _EPS)
+  shift = jnp.where(leaves, distance, 0.0)[:, None] * share
+  return moving.replace(path=moving.path.at[..., 0].add(shift))

@@ -1,5 +1,6 @@
-"""The methods: which nets, which players, whose turn, how to predict."""
+"""The systems by name. A new system is one more line here."""
 
+from foregan_jax import game, tasks
 from foregan_jax.systems.foregan import system as foregan
 from foregan_jax.systems.layered_gan import system as layered_gan
 from foregan_jax.systems.rgmp import system as rgmp
@@ -11,14 +12,14 @@ SYSTEMS = {
 }
 
 
-def build(config):
-  """Returns the system that `config.system` names.
+def build(config) -> game.System:
+  """Return the system that `config.system` names.
 
   Raises:
-    ValueError: if there is no such system.
+    ValueError: if there is no such system, or for a bad config value.
   """
   if config.system not in SYSTEMS:
     raise ValueError(
-      f"unknown system {config.system!r}; there are {sorted(SYSTEMS)}"
+      f"unknown system {config.system!r}; the systems are {sorted(SYSTEMS)}"
     )
-  return SYSTEMS[config.system](config)
+  return tasks.check(SYSTEMS[config.system](config))

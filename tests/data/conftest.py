@@ -1,4 +1,4 @@
-"""Data for the tests of `foregan_jax.data`: a tiny one, and the demo world."""
+"""Data for the tests of `foregan_jax.data`: tiny folders and demo data."""
 
 import pathlib
 import types
@@ -18,7 +18,7 @@ NUM_FRAMES = 6
 
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory) -> pathlib.Path:
-  """A small demo world, rendered once; tests that change it take a copy."""
+  """Small demo data, rendered once; tests that change them make a copy."""
   recipe = render.Recipe(
     train_videos=10,
     train_frames=6,
@@ -35,7 +35,7 @@ def write_mask(path: pathlib.Path, labels: np.ndarray, mode: str) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
   image = Image.fromarray(labels)
   if mode == "P":
-    # All 256 colours: Pillow drops ids beyond the palette's end.
+    # All 256 colours: Pillow drops ids beyond the end of the palette.
     image.putpalette(list(range(256)) * 3)
   image.save(path)
 
@@ -79,7 +79,7 @@ def write_list(root: pathlib.Path, year: str, split: str, lines) -> None:
 
 @pytest.fixture(scope="session")
 def tiny() -> types.SimpleNamespace:
-  """What tests need to write such folders themselves."""
+  """Functions to write such folders."""
   return types.SimpleNamespace(
     SIZE=SIZE,
     write_mask=write_mask,
@@ -104,10 +104,10 @@ def tiny_root(tmp_path) -> pathlib.Path:
 
 @pytest.fixture
 def open_davis(tmp_path):
-  """A function that opens a DAVIS folder with small settings."""
+  """A function that opens a DAVIS folder with small sizes."""
 
   def open_root(root, **changes) -> davis.Davis:
-    settings = dict(
+    arguments = dict(
       year="2017",
       split="train",
       resolution="",
@@ -117,6 +117,6 @@ def open_davis(tmp_path):
       flow="auto",
       flow_cache=tmp_path / "flow_cache",
     )
-    return davis.Davis(root, **(settings | changes))
+    return davis.Davis(root, **(arguments | changes))
 
   return open_root

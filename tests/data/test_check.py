@@ -1,4 +1,4 @@
-"""The checker: finds each of many damages, and nothing on sound data."""
+"""The checker: it finds all of many damages, and none in intact data."""
 
 import shutil
 
@@ -13,9 +13,9 @@ FLOW_SIZE = (128, 224)
 
 
 @pytest.fixture(scope="module")
-def sound_root(demo_root, tmp_path_factory):
+def intact_root(demo_root, tmp_path_factory):
   """A copy of the demo data with .flo files for two videos."""
-  root = tmp_path_factory.mktemp("sound") / "demo"
+  root = tmp_path_factory.mktemp("intact") / "demo"
   shutil.copytree(demo_root, root)
   videos = sorted((root / "JPEGImages" / "128p").iterdir())
   for video in videos[8:10]:
@@ -60,8 +60,8 @@ def _name_another(path):
   path.write_text(path.read_text() + "unicorn\n")
 
 
-# What is done to which file, and what must be said of it. {0} to {9} are the
-# first videos, each hurt once; {s} is a still.
+# The file, the damage and the expected message. {0} to {12} are videos, each
+# damaged once; {s} and {t} are pictures of the VOC folder.
 DAMAGES = {
   "gap": (
     "JPEGImages/128p/{0}/00004.jpg",
@@ -121,12 +121,12 @@ DAMAGES = {
     "no frame of the same name",
   ),
   "truncated mask": ("Annotations/128p/{12}/00000.png", _cut, "decoded"),
-  "still without mask": (
+  "picture without mask": (
     "VOCdevkit/DEMO/SegmentationObject/{s}.png",
     lambda path: path.unlink(),
     "mask is missing",
   ),
-  "mask without still": (
+  "mask without picture": (
     "VOCdevkit/DEMO/JPEGImages/{t}.jpg",
     lambda path: path.unlink(),
     "picture is missing",
@@ -134,33 +134,33 @@ DAMAGES = {
 }
 
 
-def _hurt(root, damage):
-  """Do one damage; return the file it concerns and what to say."""
+def _apply(root, damage):
+  """Damage one file; return it and the expected message."""
   videos = sorted(p.name for p in (root / "JPEGImages" / "128p").iterdir())
   voc = root / "VOCdevkit" / "DEMO" / "SegmentationClass"
-  stills = sorted(path.stem for path in voc.iterdir())
-  place, act, reason = DAMAGES[damage]
-  path = root / place.format(*videos, s=stills[0], t=stills[-1])
-  act(path)
+  pictures = sorted(path.stem for path in voc.iterdir())
+  place, change, reason = DAMAGES[damage]
+  path = root / place.format(*videos, s=pictures[0], t=pictures[-1])
+  change(path)
   return path, reason
 
 
-def test_sound_data_has_no_problem(sound_root, capsys):
-  assert check.check(sound_root) == []
-  assert check.main([str(sound_root)]) == 0
-  assert "in order" in capsys.readouterr().out
+def test_intact_data_has_no_problem(intact_root, capsys):
+  assert check.check(intact_root) == []
+  assert check.main([str(intact_root)]) == 0
+  assert "no problems in" in capsys.readouterr().out
 
 
-def test_all_damages_are_found_at_once(sound_root, tmp_path, capsys):
-  root = tmp_path / "hurt"
-  shutil.copytree(sound_root, root)
-  expected = [_hurt(root, damage) for damage in DAMAGES]
+def test_all_damages_are_found_at_once(intact_root, tmp_path, capsys):
+  root = tmp_path / "damaged"
+  shutil.copytree(intact_root, root)
+  expected = [_apply(root, damage) for damage in DAMAGES]
   lists = root / "VOCdevkit/DEMO/ImageSets/Segmentation"
   _name_another(lists / "val.txt")
-  # A frame that is gone leaves its mask alone.
-  alone = expected[0][0].relative_to(root / "JPEGImages").with_suffix(".png")
-  expected.append((root / "Annotations" / alone, "no frame of the same name"))
-  # A still that does not exist lacks a picture and two masks.
+  # The mask of the deleted frame is a problem too.
+  orphan = expected[0][0].relative_to(root / "JPEGImages").with_suffix(".png")
+  expected.append((root / "Annotations" / orphan, "no frame of the same name"))
+  # The listed name without files lacks a picture and two masks.
   voc = root / "VOCdevkit" / "DEMO"
   expected.append((voc / "JPEGImages" / "unicorn.jpg", "val.txt names it"))
   for kind in ("SegmentationObject", "SegmentationClass"):
@@ -194,7 +194,7 @@ def test_voc_is_found_at_any_level(tmp_path, tiny, place):
   assert problem.path.name == "7.jpg"
 
 
-def test_void_masks_and_spaced_masks_are_fine(tiny_root, tiny):
+def test_void_masks_and_spaced_masks_are_valid(tiny_root, tiny):
   masks = tiny_root / "Annotations" / "tiny" / "ant"
   labels = np.zeros(tiny.SIZE, np.uint8)
   labels[:5], labels[5:10] = 1, 255
@@ -207,7 +207,7 @@ def test_void_masks_and_spaced_masks_are_fine(tiny_root, tiny):
   assert found == {"00003.png", "00005.png"}
 
 
-def test_more_oddities(tiny_root, tiny):
+def test_more_problems(tiny_root, tiny):
   soft = np.tile(np.arange(40, dtype=np.uint8) * 6, (24, 1))
   soft[:, -30:] = np.arange(720, dtype=np.uint16).reshape(24, 30) % 250
   tiny.write_mask(tiny_root / "Annotations/tiny/ant/00000.png", soft, "L")
@@ -246,7 +246,7 @@ def test_folder_without_data(tmp_path):
 
 
 def test_loader_agrees(tiny_root, open_davis):
-  """What the checker calls in order, the loader reads."""
+  """The loader reads a folder without problems."""
   assert check.check(tiny_root) == []
   source = open_davis(tiny_root, year="2016")
   for index in range(len(source)):
@@ -254,5 +254,5 @@ def test_loader_agrees(tiny_root, open_davis):
 
 
 @pytest.mark.parametrize("folder", ["DAVIS", "VOCdevkit"])
-def test_real_data_is_in_order(shared_data, folder):
+def test_real_data_has_no_problem(shared_data, folder):
   assert check.check(shared_data / folder) == []

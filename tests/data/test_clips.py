@@ -7,12 +7,12 @@ from PIL import Image
 from foregan_jax.data import clips, pipeline
 from foregan_jax.media import images, pictures
 
-STILL = clips.Skips(most=0, raise_by=5, every=0)
+NO_SKIPS = clips.Skips(most=0, raise_by=5, every=0)
 
 
 @pytest.fixture
 def root(tmp_path):
-  """Two videos whose frame t has brightness 10 t; object 3, void on top."""
+  """Two videos: frame t has brightness 10 t, object 3, and void at the top."""
   for name, count in (("long", 12), ("short", 3)):
     for t in range(count):
       frame = np.full((20, 30, 3), 10 * t, np.uint8)
@@ -30,7 +30,7 @@ def root(tmp_path):
   return tmp_path
 
 
-def _source(root, skips=STILL, clip_len=4, size=(20, 30)):
+def _source(root, skips=NO_SKIPS, clip_len=4, size=(20, 30)):
   return clips.Clips(
     root, year="2017", split="train", resolution="", size=size,
     clip_len=clip_len, skips=skips,
@@ -41,24 +41,24 @@ def _times(sample):
   return sample["video"][:, 0, 0, 0].astype(int) // 10
 
 
-def test_short_videos_are_left_out(root):
+def test_short_videos_are_skipped(root):
   assert _source(root).names == ("long",)
   assert _source(root, clip_len=3).names == ("long", "short")
   with pytest.raises(images.DataError, match="no video has 13 annotated"):
     _source(root, clip_len=13)
 
 
-def test_without_skips_frames_are_neighbours_both_ways(root):
+def test_without_skips_frames_are_neighbours_in_both_directions(root):
   source = _source(root)
-  seen = [
+  all_times = [
     _times(source.draw(0, np.random.default_rng(i), 0)) for i in range(60)
   ]
-  steps = {tuple(np.diff(times)) for times in seen}
+  steps = {tuple(np.diff(times)) for times in all_times}
   assert steps == {(1, 1, 1), (-1, -1, -1)}
-  assert {min(times) for times in seen} == set(range(9))
+  assert {min(times) for times in all_times} == set(range(9))
 
 
-def test_skips_grow_with_the_step_and_stay_inside(root):
+def test_skips_grow_with_the_step_up_to_the_last_bound(root):
   source = _source(root, clips.Skips(most=2, raise_by=1, every=10))
   for step, longest in ((0, 1), (10, 2), (20, 3), (500, 3)):
     strides = [
@@ -69,7 +69,7 @@ def test_skips_grow_with_the_step_and_stay_inside(root):
     assert np.min(strides) == 1
 
 
-def test_labels_are_ids_that_go_with_their_frame(root):
+def test_labels_are_ids_and_match_their_frame(root):
   sample = _source(root, size=(10, 15)).draw(0, np.random.default_rng(1), 0)
   assert set(np.unique(sample["labels"])) == {0, 3, images.VOID}
   for t, labels in zip(_times(sample), sample["labels"], strict=True):
@@ -77,7 +77,7 @@ def test_labels_are_ids_that_go_with_their_frame(root):
     assert abs(columns.min() - t / 2) <= 1
 
 
-def test_a_mask_of_another_size_is_named(root):
+def test_mask_size_error_names_the_file(root):
   path = root / "Annotations/480p/long/00004.png"
   pictures.save_labels(path, np.ones((4, 4), np.uint8))
   source = _source(root, clip_len=12)
@@ -92,7 +92,7 @@ def _batches(source, process=0, count=1):
   )  # fmt: skip
 
 
-def test_batches_are_new_clips_and_resume_exactly(root):
+def test_batches_have_new_clips_and_resume_exactly(root):
   source = _source(root)
   batches = _batches(source)
   first = [next(batches)["video"] for _ in range(4)]
@@ -111,18 +111,18 @@ def test_processes_share_the_global_batch(root):
   np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def test_the_pipeline_tells_the_source_its_step(root):
-  class Spy:
+def test_pipeline_passes_the_step_to_the_source(root):
+  class StepSource:
     def __len__(self):
       return 3
 
     def __getitem__(self, index):
-      raise AssertionError("drawn, not indexed")
+      raise AssertionError("the pipeline must call draw")
 
     def draw(self, index, rng, step):
       return {"step": np.int64(step)}
 
-  batches = _batches(Spy())
+  batches = _batches(StepSource())
   assert [next(batches)["step"].tolist() for _ in range(3)] == [
     [0, 0], [1, 1], [2, 2],
   ]  # fmt: skip

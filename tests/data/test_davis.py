@@ -1,4 +1,4 @@
-"""The DAVIS source: samples, sequences, and errors that name the file."""
+"""The DAVIS source: samples, sequences, flows, and errors."""
 
 import logging
 import shutil
@@ -29,7 +29,7 @@ def test_sample(tiny_root, open_davis):
 
 
 def test_frames_mask_and_flow_agree(tiny, tiny_root, open_davis):
-  """The red square lies where the mask says and moves as the flow says."""
+  """The red square matches the mask, and moves by the flow."""
   source = open_davis(tiny_root, size=tiny.SIZE, objects=1)
   sample = source[0]
   red = sample["video"].astype(int) @ [1, -1, -1] > 128
@@ -62,7 +62,7 @@ def test_sequence(tiny, tiny_root, open_davis):
   assert short["flow_fwd"].shape == (0, 12, 20, 2)
 
 
-def test_true_backgrounds_are_read_when_asked(tiny, tiny_root, open_davis):
+def test_true_backgrounds_are_read_on_call(tiny, tiny_root, open_davis):
   folder = tiny_root / "Background" / "tiny" / "ant"
   folder.mkdir(parents=True)
   shutil.copy(_frame(tiny_root, "ant", 4), folder / "00002.jpg")
@@ -81,20 +81,20 @@ def test_true_backgrounds_are_read_when_asked(tiny, tiny_root, open_davis):
   assert open_davis(tiny_root).sequence("cicada")["background"](0) is None
 
 
-def test_demo_has_backgrounds_of_val_only(demo_root, open_davis):
-  for split, known in (("val", True), ("train", False)):
+def test_demo_has_true_backgrounds_for_val_only(demo_root, open_davis):
+  for split, has_background in (("val", True), ("train", False)):
     source = open_davis(demo_root, split=split, size=(48, 84))
     sequence = source.sequence(source.names[0])
     background = sequence["background"](3)
-    assert (background is not None) == known
-    if known:
+    assert (background is not None) == has_background
+    if has_background:
       hit = images.resize_mask(sequence["labels"][3], (48, 84))[..., 0]
       off = np.abs(background - 1.0 * sequence["frames"][3]).mean(-1)
-      # The same world, but for the object (and its shadow).
+      # Equal except for the object (and its shadow).
       assert np.median(off[hit == 0]) < 3 < 12 < np.median(off[hit == 255])
 
 
-def test_sequence_begins_like_the_sample(tiny_root, open_davis):
+def test_sequence_starts_with_the_sample(tiny_root, open_davis):
   source = open_davis(tiny_root)
   sample, sequence = source[0], source.sequence("ant")
   assert np.array_equal(sample["video"], sequence["frames"][:4])
@@ -127,7 +127,7 @@ def test_all_objects_at_once(tiny_root, open_davis):
         np.testing.assert_array_equal(both == k, one == 1)
 
 
-def test_void_is_kept_apart(tiny, tiny_root, open_davis):
+def test_void_is_not_an_object(tiny, tiny_root, open_davis):
   labels = np.zeros(tiny.SIZE, np.uint8)
   labels[:5], labels[5:10] = 1, 255
   tiny.write_mask(_mask(tiny_root, "ant", 0), labels, "P")
@@ -145,7 +145,7 @@ def test_2016_lists_and_masks(tiny_root, open_davis):
   assert np.array_equal(grey, palette)
 
 
-def test_short_videos_are_left_out_of_training(tiny_root, open_davis, caplog):
+def test_short_videos_give_no_training_sample(tiny_root, open_davis, caplog):
   with caplog.at_level(logging.INFO, logger="absl"):
     source = open_davis(tiny_root)
   assert len(source) == 1
@@ -154,7 +154,7 @@ def test_short_videos_are_left_out_of_training(tiny_root, open_davis, caplog):
   assert len(open_davis(tiny_root, clip_len=3)) == 2
 
 
-def test_resolution_must_be_clear(tiny_root, open_davis):
+def test_ambiguous_resolution_raises(tiny_root, open_davis):
   shutil.copytree(
     tiny_root / "JPEGImages" / "tiny", tiny_root / "JPEGImages" / "480p"
   )
@@ -174,19 +174,19 @@ def test_resolution_must_be_clear(tiny_root, open_davis):
     ({"flow": "flo"}, r"no .flo files for sequence ant"),
   ],
 )
-def test_wrong_settings(tiny_root, open_davis, changes, message):
+def test_invalid_arguments_raise(tiny_root, open_davis, changes, message):
   with pytest.raises(ValueError, match=message):
     open_davis(tiny_root, **changes)
 
 
-def test_wrong_root_gets_a_suggestion(tiny_root, open_davis):
+def test_wrong_root_error_suggests_a_folder(tiny_root, open_davis):
   with pytest.raises(images.DataError, match=f"did you mean {tiny_root}"):
     open_davis(tiny_root.parent)
   with pytest.raises(images.DataError, match="does not exist"):
     open_davis(tiny_root / "nowhere")
 
 
-def test_missing_files_are_found_on_opening(tiny, tiny_root, open_davis):
+def test_missing_files_raise_on_opening(tiny, tiny_root, open_davis):
   tiny.write_list(tiny_root, "2017", "val", ["ant", "dragonfly"])
   with pytest.raises(images.DataError, match="sequence dragonfly is missing"):
     open_davis(tiny_root, split="val")
@@ -198,7 +198,7 @@ def test_missing_files_are_found_on_opening(tiny, tiny_root, open_davis):
     open_davis(tiny_root)
 
 
-def test_broken_files_are_named(tiny, tiny_root, open_davis):
+def test_broken_file_errors_name_the_file(tiny, tiny_root, open_davis):
   source = open_davis(tiny_root)
   path = _frame(tiny_root, "ant", 1)
   content = path.read_bytes()
@@ -223,21 +223,21 @@ def test_broken_files_are_named(tiny, tiny_root, open_davis):
 
 @pytest.mark.parametrize("digits", [5, 6])
 @pytest.mark.parametrize("folder", ["OpticalFlow/tiny", "OpticalFlows/train"])
-def test_flo_files_are_preferred_and_scaled(
+def test_flo_files_are_preferred_and_resized(
   tiny_root, open_davis, digits, folder
 ):
   for t in range(5):
     value = np.full((48, 40, 2), (t, 8 * t), np.float32)
     path = tiny_root / folder / "ant" / f"{t:0{digits}d}.flo"
     flow_lib.write_flo(path, value)
-  for flow, expected in (("auto", True), ("flo", True), ("zeros", False)):
+  for flow, is_used in (("auto", True), ("flo", True), ("zeros", False)):
     changes = {"year": "2017", "split": "val", "flow": flow}
     found = open_davis(tiny_root, **changes)[0]["flow_fwd"]
     # 40x48 -> 20x12: dx is halved, dy quartered.
-    wanted = np.array([[t / 2, 2 * t] for t in range(3)])[:, None, None]
-    assert np.allclose(found, wanted * expected)
+    expected = np.array([[t / 2, 2 * t] for t in range(3)])[:, None, None]
+    assert np.allclose(found, expected * is_used)
   estimated = open_davis(tiny_root, flow="dis")[0]["flow_fwd"]
-  assert not np.allclose(estimated, wanted)
+  assert not np.allclose(estimated, expected)
   path.with_name(f"{2:0{digits}d}.flo").unlink()
   with pytest.raises(images.DataError, match="00002.flo: flow of frame 2 to 3"):
     open_davis(tiny_root)
@@ -246,12 +246,12 @@ def test_flo_files_are_preferred_and_scaled(
 def test_flows_are_cached_outside_the_root(tiny_root, open_davis, tmp_path):
   before = sorted(tiny_root.rglob("*"))
   source = open_davis(tiny_root)
-  source.prepare(show_progress=False)
+  source.cache_flows(show_progress=False)
   cached = sorted((tmp_path / "flow_cache").rglob("*.png"))
   assert len(cached) == 3
   stamps = [path.stat().st_mtime_ns for path in cached]
   first = source[0]["flow_fwd"]
-  open_davis(tiny_root).prepare(show_progress=False)
+  open_davis(tiny_root).cache_flows(show_progress=False)
   assert [path.stat().st_mtime_ns for path in cached] == stamps
   assert np.array_equal(open_davis(tiny_root)[0]["flow_fwd"], first)
   assert sorted(tiny_root.rglob("*")) == before
@@ -279,7 +279,7 @@ def test_real_davis(shared_data, open_davis, folder, resolution, count, native):
   assert set(np.unique(sequence["labels"][0])) == {0, 1}
 
 
-def test_real_davis_is_the_same_at_both_resolutions(shared_data, open_davis):
+def test_real_davis_is_similar_at_both_resolutions(shared_data, open_davis):
   small, large = (
     open_davis(shared_data / folder, year="2016", size=(64, 112)).sequence(
       "dog-agility", num_frames=2

@@ -34,7 +34,7 @@ def test_flo_round_trip(tmp_path):
     (struct.pack("<fii2f", 202021.25, 1, 1, float("nan"), 0), "NaN"),
   ],
 )
-def test_broken_flo_is_named(tmp_path, content, reason):
+def test_broken_flo_error_names_the_file(tmp_path, content, reason):
   path = tmp_path / "bad.flo"
   path.write_bytes(content)
   with pytest.raises(images.DataError, match=f"bad.flo: .*{reason}"):
@@ -45,14 +45,14 @@ def test_golden_files(shared_data):
   folder = shared_data / "flow"
   golden = json.loads((folder / "flow_golden.json").read_text())
   chairs = golden["chairs"]
-  read = flow.read_flo(folder / chairs["file"])
-  assert read.shape == (chairs["height"], chairs["width"], 2)
-  for plane, name in ((read[..., 0], "u"), (read[..., 1], "v")):
+  actual = flow.read_flo(folder / chairs["file"])
+  assert actual.shape == (chairs["height"], chairs["width"], 2)
+  for plane, name in ((actual[..., 0], "u"), (actual[..., 1], "v")):
     mean = plane.mean(dtype=np.float64)
     np.testing.assert_allclose(mean, chairs[f"{name}_mean"], rtol=1e-6)
     assert [plane.min(), plane.max()] == chairs[f"{name}_minmax"]
   for y, x, u, v in chairs["samples_yx_uv"]:
-    assert read[y, x].tolist() == [u, v]
+    assert actual[y, x].tolist() == [u, v]
   ramp = flow.read_flo(folder / golden["ramp"]["file"])
   assert np.array_equal(ramp, _ramp(24, 40))
 
@@ -81,16 +81,16 @@ def test_png_is_exact_to_half_a_step():
   assert np.abs(decoded - fine).max() <= 0.5 / 64
 
 
-def test_cache_computes_once_and_repairs(tmp_path):
+def test_cache_computes_once_and_replaces_damaged_files(tmp_path):
   cache = flow.FlowCache(tmp_path)
   frames = np.random.default_rng(0).integers(0, 256, (2, 16, 24, 3), np.uint8)
   calls = []
 
-  def give():
+  def read_frames():
     calls.append(1)
     return frames[0], frames[1]
 
-  get = lambda: cache.get("video-1", "fwd", 3, (16, 24), give)
+  get = lambda: cache.get("video-1", "fwd", 3, (16, 24), read_frames)
   first, second = get(), get()
   assert len(calls) == 1
   assert np.array_equal(first, second)
@@ -102,8 +102,8 @@ def test_cache_computes_once_and_repairs(tmp_path):
     cache.path("video-1", "up", 3, (16, 24))
 
 
-def test_unwritable_cache_is_named(tmp_path):
-  (tmp_path / "file").write_text("in the way")
+def test_unwritable_cache_error_names_the_folder(tmp_path):
+  (tmp_path / "file").write_text("a file, no folder")
   cache = flow.FlowCache(tmp_path / "file")
   frames = np.zeros((2, 16, 24, 3), np.uint8)
   with pytest.raises(images.DataError, match="file/16x24.*cannot be cached"):

@@ -1,3 +1,5 @@
+"""Pictures with instance masks: windows, layouts, errors."""
+
 import cv2
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def _voc(root, tiny, name, labels, split="train"):
 
 @pytest.fixture
 def wide():
-  """Landscape; instances 1 and 3 at the right, void around 3."""
+  """Labels with instances 1 and 3 at the right, and void around 3."""
   labels = np.zeros((20, 50), np.uint8)
   labels[4:10, 34:44] = 1
   labels[11:17, 38:46] = 255
@@ -39,13 +41,13 @@ def test_window_is_centred_on_the_objects(tmp_path, tiny, wide):
   _voc(tmp_path, tiny, "tall.v2", wide.T.copy())
   source = instances.Instances(tmp_path, split="train", size=20)
   assert source.names == ("wide", "tall.v2") and len(source) == 2
-  # The box spans 34..44: its middle is 39.5, so the window starts at 30.
+  # The box has columns 34 to 44. Its centre is 39.5: the window starts at 30.
   for index, window in enumerate((wide[:, 30:50], wide.T[30:50])):
     sample = source[index]
     assert sample["image"].dtype == sample["labels"].dtype == np.uint8
     assert sample["image"].shape == (20, 20, 3)
     np.testing.assert_array_equal(sample["labels"][..., 0], window)
-  # The picture's window is the same one.
+  # The picture has the same window.
   red = source[0]["image"][10, :, 0].astype(int)
   np.testing.assert_allclose(red, np.arange(30, 50) * 255 // 50, atol=6)
 
@@ -60,14 +62,14 @@ def test_ids_never_mix(tmp_path, tiny, wide, size):
   assert share == pytest.approx((wide[:, 30:] == 1).mean(), abs=0.05)
 
 
-def test_without_objects_the_middle(tmp_path, tiny):
+def test_without_objects_the_window_is_central(tmp_path, tiny):
   _voc(tmp_path, tiny, "nothing", np.zeros((10, 30), np.uint8))
   sample = instances.Instances(tmp_path, split="train", size=10)[0]
   assert not sample["labels"].any()
   np.testing.assert_allclose(sample["image"][5, 0, 0], 85, atol=6)
 
 
-def test_all_years_of_a_devkit(tmp_path, tiny, wide):
+def test_devkit_gives_all_years(tmp_path, tiny, wide):
   for year in ("VOC2007", "VOC2012"):
     _voc(tmp_path / year, tiny, "one", wide)
   source = instances.Instances(tmp_path, split="train", size=8)
@@ -76,9 +78,9 @@ def test_all_years_of_a_devkit(tmp_path, tiny, wide):
     instances.Instances(tmp_path, split="val", size=8)
 
 
-def test_davis_gives_its_first_frames(tiny_root, tiny):
+def test_davis_gives_first_frames(tiny_root, tiny):
   source = instances.Instances(tiny_root, split="train", size=12)
-  assert source.names == ("ant", "cicada")  # the list of 2017, which has ids
+  assert source.names == ("ant", "cicada")  # list of 2017: it has ids
   assert set(np.unique(source[0]["labels"])) == {0, 1, 2}
   for path in (tiny_root / "ImageSets").glob("*/*.txt"):
     path.unlink()
@@ -90,7 +92,7 @@ def test_davis_gives_its_first_frames(tiny_root, tiny):
   assert everything.names == ("ant", "bee", "cicada")
 
 
-def test_broken_folders_are_named(tmp_path, tiny, wide):
+def test_errors_name_the_file(tmp_path, tiny, wide):
   with pytest.raises(images.DataError, match="no folder JPEGImages"):
     instances.Instances(tmp_path, split="train", size=8)
   _voc(tmp_path, tiny, "one", wide)

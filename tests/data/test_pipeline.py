@@ -1,4 +1,4 @@
-"""Batches: order, sharding over processes, resuming, errors."""
+"""Batches: order, sharding over processes, resuming, errors; random data."""
 
 import types
 
@@ -10,7 +10,7 @@ from foregan_jax.media import images
 
 
 class _Numbers:
-  """Sample i is the number i, beside a nested stream."""
+  """A source whose sample i is the number i and a nested stream."""
 
   def __init__(self, length, broken=None):
     self._length, self._broken = length, broken
@@ -26,7 +26,7 @@ class _Numbers:
 
 
 def _batches(source, **changes):
-  settings = dict(
+  arguments = dict(
     global_batch=4,
     seed=0,
     process_index=0,
@@ -34,43 +34,45 @@ def _batches(source, **changes):
     num_threads=3,
     prefetch=5,
   )
-  return pipeline.train_batches(source, **(settings | changes))
+  return pipeline.train_batches(source, **(arguments | changes))
 
 
-def _take(batches, count):
-  taken = [next(batches)["index"].tolist() for _ in range(count)]
+def _next_indices(batches, count):
+  indices = [next(batches)["index"].tolist() for _ in range(count)]
   batches.close()
-  return taken
+  return indices
 
 
-def test_every_epoch_is_a_new_order_of_all_samples():
-  order = sum(_take(_batches(_Numbers(12)), 6), [])
+def test_each_epoch_has_a_new_order_of_all_samples():
+  order = sum(_next_indices(_batches(_Numbers(12)), 6), [])
   assert sorted(order[:12]) == sorted(order[12:]) == list(range(12))
   assert order[:12] != order[12:]
 
 
-def test_small_source_fills_a_batch_by_repeating():
-  assert sorted(_take(_batches(_Numbers(2)), 1)[0]) == [0, 0, 1, 1]
+def test_small_source_repeats_to_fill_a_batch():
+  assert sorted(_next_indices(_batches(_Numbers(2)), 1)[0]) == [0, 0, 1, 1]
 
 
-def test_seed_decides():
-  first = _take(_batches(_Numbers(20)), 4)
-  assert _take(_batches(_Numbers(20)), 4) == first
-  assert _take(_batches(_Numbers(20), seed=1), 4) != first
+def test_order_depends_on_the_seed():
+  first = _next_indices(_batches(_Numbers(20)), 4)
+  assert _next_indices(_batches(_Numbers(20)), 4) == first
+  assert _next_indices(_batches(_Numbers(20), seed=1), 4) != first
 
 
 @pytest.mark.parametrize("num_threads, prefetch", [(0, 0), (1, 1), (8, 32)])
-def test_threads_do_not_change_the_stream(num_threads, prefetch):
+def test_threads_do_not_change_the_order(num_threads, prefetch):
   changes = {"num_threads": num_threads, "prefetch": prefetch}
-  expected = _take(_batches(_Numbers(10)), 6)
-  assert _take(_batches(_Numbers(10), **changes), 6) == expected
+  expected = _next_indices(_batches(_Numbers(10)), 6)
+  assert _next_indices(_batches(_Numbers(10), **changes), 6) == expected
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_share_the_same_global_batches(count):
-  expected = _take(_batches(_Numbers(10)), 8)
+  expected = _next_indices(_batches(_Numbers(10)), 8)
   parts = [
-    _take(_batches(_Numbers(10), process_index=p, process_count=count), 8)
+    _next_indices(
+      _batches(_Numbers(10), process_index=p, process_count=count), 8
+    )
     for p in range(count)
   ]
   joined = [sum(shares, []) for shares in zip(*parts, strict=True)]
@@ -79,7 +81,7 @@ def test_processes_share_the_same_global_batches(count):
 
 @pytest.mark.parametrize("process", [0, 1])
 def test_resume_is_exact_with_another_number_of_processes(process):
-  full = _take(_batches(_Numbers(10)), 9)
+  full = _next_indices(_batches(_Numbers(10)), 9)
   one = _batches(_Numbers(10))
   for _ in range(5):
     next(one)
@@ -89,10 +91,10 @@ def test_resume_is_exact_with_another_number_of_processes(process):
   resumed = _batches(_Numbers(10))
   next(resumed)
   resumed.set_state(state)
-  assert _take(resumed, 4) == full[5:]
+  assert _next_indices(resumed, 4) == full[5:]
   share = _batches(_Numbers(10), process_index=process, process_count=2)
   share.set_state(state)
-  assert _take(share, 4) == [b[2 * process :][:2] for b in full[5:]]
+  assert _next_indices(share, 4) == [b[2 * process :][:2] for b in full[5:]]
   share = _batches(_Numbers(10), process_index=process, process_count=2)
   for _ in range(3):
     next(share)
@@ -105,14 +107,14 @@ def test_nested_streams_are_stacked():
   assert np.array_equal(batch["stream"]["half"], batch["index"] / 2)
 
 
-def test_broken_picture_is_named():
+def test_broken_picture_error_names_the_file():
   batches = _batches(_Numbers(6, broken=2))
   with pytest.raises(images.DataError, match="^bear/00003.jpg: picture is tr"):
     for _ in range(2):
       next(batches)
 
 
-def test_broken_davis_picture_is_named(tiny_root, open_davis):
+def test_broken_davis_picture_error_names_the_file(tiny_root, open_davis):
   source = open_davis(tiny_root)
   (tiny_root / "JPEGImages/tiny/ant/00002.jpg").write_bytes(b"\xff\xd8half")
   with pytest.raises(images.DataError, match="ant/00002.jpg: "):
@@ -127,14 +129,14 @@ def test_davis_batch(tiny_root, open_davis):
   assert batch["video"].dtype == batch["ref_mask"].dtype == np.uint8
 
 
-def test_impossible_settings():
+def test_invalid_arguments_raise():
   with pytest.raises(ValueError, match="batch size 4 is not divisible by 3"):
     _batches(_Numbers(10), process_count=3)
   with pytest.raises(ValueError, match="nothing to train on"):
     _batches(_Numbers(0))
 
 
-def test_fake_samples_follow_the_spec():
+def test_fake_samples_match_the_spec():
   spec = {
     "video": types.SimpleNamespace(shape=(2, 3, 4, 5, 3), dtype="uint8"),
     "more": {"flow": types.SimpleNamespace(shape=(2, 4, 5, 2), dtype="f4")},
@@ -149,15 +151,15 @@ def test_fake_samples_follow_the_spec():
   assert not np.array_equal(source[0]["video"], source[1]["video"])
 
 
-def test_fake_videos_look_like_davis(tiny_root, open_davis):
+def test_fake_videos_have_the_format_of_davis(tiny_root, open_davis):
   real = open_davis(tiny_root).sequence("ant")
   videos = fake.FakeVideos(size=(12, 20), num_frames=6, seed=0)
-  made = videos.sequence(videos.names[1])
-  assert made.keys() == real.keys()
+  generated = videos.sequence(videos.names[1])
+  assert generated.keys() == real.keys()
   for name in ("frames", "ref_mask", "flow_fwd", "flow_bwd"):
-    assert made[name].shape == real[name].shape, name
-    assert made[name].dtype == real[name].dtype, name
-  assert len(made["labels"]) == len(made["paths"]) == 6
+    assert generated[name].shape == real[name].shape, name
+    assert generated[name].dtype == real[name].dtype, name
+  assert len(generated["labels"]) == len(generated["paths"]) == 6
   assert np.array_equal(
-    np.roll(made["labels"][0], 1, axis=1), made["labels"][1]
+    np.roll(generated["labels"][0], 1, axis=1), generated["labels"][1]
   )

@@ -1,3 +1,5 @@
+"""Pictures of one object: layouts, lists, masks, classes, errors."""
+
 import cv2
 import numpy as np
 import pytest
@@ -36,12 +38,12 @@ def test_pictures_with_masks_are_val_and_the_others_train(tmp_path):
   assert train.mask(0) is None
   val = stills.Stills(tmp_path, split="val", size=16)
   assert val.names == ("b/three",)
-  # The middle 20 columns of 40: the mask's edge lies in their middle.
+  # Crop columns 10..30 of 40: the mask ends in the centre.
   mask = val.mask(0)
   assert mask[:, :8].all() and not mask[:, 8:].any()
 
 
-def test_lists_choose(tmp_path):
+def test_lists_select_the_pictures(tmp_path):
   for name in ("x", "y"):
     _write(tmp_path, name, (16, 16), _half((16, 16)))
   (tmp_path / "train.txt").write_text("y\n")
@@ -51,7 +53,7 @@ def test_lists_choose(tmp_path):
     stills.Stills(tmp_path, split="val", size=16)
 
 
-def test_cub_as_it_comes(tmp_path):
+def test_cub_layout(tmp_path):
   for name in ("001.Albatross/a_1", "002.Auk/b_2"):
     votes = _half((16, 16)) // 5 * 3  # three of five annotators
     _write(tmp_path, name, (16, 16), votes, ending=".jpg")
@@ -64,7 +66,7 @@ def test_cub_as_it_comes(tmp_path):
   assert val.mask(0).mean() == 0.5
 
 
-def test_broken_folders_are_named(tmp_path):
+def test_errors_name_the_file_or_split(tmp_path):
   with pytest.raises(images.DataError, match="holds neither a folder"):
     stills.Stills(tmp_path, split="train", size=16)
   _write(tmp_path, "one", (16, 16), _half((16, 12)))
@@ -75,7 +77,7 @@ def test_broken_folders_are_named(tmp_path):
     val.mask(0)
 
 
-def test_voc_layout_and_what_the_pictures_show(tmp_path):
+def test_voc_layout_with_classes(tmp_path):
   root = tmp_path / "VOCdevkit" / "X"
   for folder in ("JPEGImages", "SegmentationObject", "SegmentationClass"):
     (root / folder).mkdir(parents=True)
@@ -91,25 +93,25 @@ def test_voc_layout_and_what_the_pictures_show(tmp_path):
   (lists / "val.txt").write_text("a\n")
   val = stills.Stills(root, split="val", size=16)
   np.testing.assert_array_equal(val.mask(0), objects == 2)
-  assert val.label(0) == "7"
+  assert val.class_name(0) == "7"
   with pytest.raises(images.DataError, match="no list of split 'train'"):
     stills.Stills(root, split="train", size=16)
 
 
-def test_demo_singles_show_one_creature_each(tmp_path):
-  few = render.Recipe(
+def test_demo_singles_have_one_object_and_known_classes(tmp_path):
+  recipe = render.Recipe(
     train_videos=0, val_videos=0, train_stills=0, val_stills=0,
     train_singles=7, val_singles=5, new_singles=5,
   )  # fmt: skip
-  root = demo_dataset.prepare(tmp_path, recipe=few, num_workers=1)
+  root = demo_dataset.prepare(tmp_path, recipe=recipe, num_workers=1)
   root = root / render.SINGLES
   assert not check.check(root)
-  shown = {}
+  classes = {}
   for split, count in (("train", 7), ("val", 5), ("new", 5)):
-    found = stills.Stills(root, split=split, size=32, slack=4)
-    assert len(found) == count
-    assert all(0.03 < found.mask(i).mean() < 0.8 for i in range(count))
-    shown[split] = {found.label(i) for i in range(count)}
-  # Five kinds each; those of val are known from train, those of new are not.
-  assert shown["train"] == shown["val"] == set("12345")
-  assert shown["new"] == {"6", "7", "8", "9", "10"}
+    source = stills.Stills(root, split=split, size=32, slack=4)
+    assert len(source) == count
+    assert all(0.03 < source.mask(i).mean() < 0.8 for i in range(count))
+    classes[split] = {source.class_name(i) for i in range(count)}
+  # Five classes each: val has those of train, new has others.
+  assert classes["train"] == classes["val"] == set("12345")
+  assert classes["new"] == {"6", "7", "8", "9", "10"}

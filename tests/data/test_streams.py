@@ -1,4 +1,4 @@
-"""Two sources side by side."""
+"""Several sources in one batch."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from foregan_jax.data import pipeline, streams
 
 
 class _Numbers:
-  """Sample i is {"x": start + i}."""
+  """A source whose sample i is {"x": start + i}."""
 
   def __init__(self, start, count):
     self._start, self._count = start, count
@@ -18,47 +18,51 @@ class _Numbers:
     return {"x": np.int32(self._start + index)}
 
 
-class _Drawn(_Numbers):
+class _Steps(_Numbers):
+  """A random source whose samples are the step."""
+
   def draw(self, index, rng, step):
     return {"x": np.int32(step)}
 
 
 def _batches(source, count, **changes):
-  settings = dict(
+  arguments = dict(
     global_batch=4, seed=3, process_index=0, process_count=1, num_threads=1,
     prefetch=1,
   )  # fmt: skip
-  batches = pipeline.train_batches(source, **(settings | changes))
+  batches = pipeline.train_batches(source, **(arguments | changes))
   return batches, [next(batches) for _ in range(count)]
 
 
 def _source():
   return streams.Streams(
-    _Numbers(0, 6), stills=_Numbers(100, 5), drawn=_Drawn(0, 2)
+    _Numbers(0, 6), instances=_Numbers(100, 5), steps=_Steps(0, 2)
   )
 
 
 def test_every_sample_has_companions():
   assert len(_source()) == 6
-  _, made = _batches(_source(), 6)
-  main = np.concatenate([b["x"] for b in made])
-  beside = np.concatenate([b["stills"]["x"] for b in made])
+  _, batches = _batches(_source(), 6)
+  main = np.concatenate([b["x"] for b in batches])
+  second = np.concatenate([b["instances"]["x"] for b in batches])
   assert set(main[:6]) == set(range(6))
-  assert set(beside) == set(range(100, 105))
-  # Not always the same two together.
-  assert len(set(zip(main, beside, strict=True))) > 12
-  assert [set(b["drawn"]["x"]) for b in made] == [{i} for i in range(6)]
+  assert set(second) == set(range(100, 105))
+  # The pairs differ between epochs.
+  assert len(set(zip(main, second, strict=True))) > 12
+  assert [set(b["steps"]["x"]) for b in batches] == [{i} for i in range(6)]
 
 
-def test_it_goes_on_where_it_was():
+def test_batches_resume_exactly():
   batches, _ = _batches(_source(), 2)
   state = batches.get_state()
-  want = next(batches)
+  expected = next(batches)
   again, _ = _batches(_source(), 0)
   again.set_state(state)
-  got = next(again)
-  np.testing.assert_array_equal(got["x"], want["x"])
-  np.testing.assert_array_equal(got["stills"]["x"], want["stills"]["x"])
+  resumed = next(again)
+  np.testing.assert_array_equal(resumed["x"], expected["x"])
+  np.testing.assert_array_equal(
+    resumed["instances"]["x"], expected["instances"]["x"]
+  )
 
 
 def test_processes_share_the_same_batches():
@@ -67,10 +71,12 @@ def test_processes_share_the_same_batches():
     _batches(_source(), 1, process_index=i, process_count=2)[1][0]
     for i in range(2)
   ]
-  stills = np.concatenate([part["stills"]["x"] for part in parts])
-  np.testing.assert_array_equal(np.sort(stills), np.sort(whole["stills"]["x"]))
+  second = np.concatenate([part["instances"]["x"] for part in parts])
+  np.testing.assert_array_equal(
+    np.sort(second), np.sort(whole["instances"]["x"])
+  )
 
 
-def test_an_index_says_it_all():
+def test_samples_by_index_are_deterministic():
   one, two = _source()[3], _source()[3]
-  assert one["x"] == 3 and one["stills"]["x"] == two["stills"]["x"]
+  assert one["x"] == 3 and one["instances"]["x"] == two["instances"]["x"]

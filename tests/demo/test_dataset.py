@@ -1,3 +1,5 @@
+"""Tests of the demo data: layout, labels, restarts and splits."""
+
 import json
 import pathlib
 import shutil
@@ -23,22 +25,22 @@ RES = render.RESOLUTION
 
 
 @pytest.fixture(scope="module")
-def rendered(tmp_path_factory) -> pathlib.Path:
+def rendered_root(tmp_path_factory) -> pathlib.Path:
   root = tmp_path_factory.mktemp("demo") / "new" / "root"
   return demo_dataset.prepare(root, recipe=RECIPE, num_workers=1)
 
 
 @pytest.fixture
-def copy(rendered, tmp_path) -> pathlib.Path:
-  return shutil.copytree(rendered, tmp_path / "copy")
+def root_copy(rendered_root, tmp_path) -> pathlib.Path:
+  return shutil.copytree(rendered_root, tmp_path / "copy")
 
 
-def content(root: pathlib.Path) -> dict[str, bytes]:
+def read_files(root: pathlib.Path) -> dict[str, bytes]:
   files = [p for p in root.rglob("*") if p.is_file()]
   return {str(p.relative_to(root)): p.read_bytes() for p in files}
 
 
-def labels(path: pathlib.Path) -> np.ndarray:
+def read_labels(path: pathlib.Path) -> np.ndarray:
   picture = PIL.Image.open(path)
   assert picture.mode == "P"
   expected = pictures.PALETTE[:3].ravel().tolist()
@@ -50,11 +52,13 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
   return (a & b).sum() / (a | b).sum()
 
 
-def test_lists_name_exactly_what_is_there(rendered):
+def test_lists_contain_every_frame(rendered_root):
   frames = set()
   for split, videos in (("train", 2), ("val", 1)):
-    lines = (rendered / "ImageSets/2016" / f"{split}.txt").read_text()
-    names = (rendered / "ImageSets/2017" / f"{split}.txt").read_text().split()
+    lines = (rendered_root / "ImageSets/2016" / f"{split}.txt").read_text()
+    names = (
+      (rendered_root / "ImageSets/2017" / f"{split}.txt").read_text().split()
+    )
     assert len(names) == videos
     first = names[0]
     assert lines.startswith(
@@ -62,21 +66,22 @@ def test_lists_name_exactly_what_is_there(rendered):
     )
     for line in lines.splitlines():
       frame, mask = line.split(" ")
-      assert (rendered / frame[1:]).is_file()
-      assert (rendered / mask[1:]).is_file()
-      frames.add(rendered / frame[1:])
-  assert frames == set((rendered / "JPEGImages").rglob("*.jpg"))
+      assert (rendered_root / frame[1:]).is_file()
+      assert (rendered_root / mask[1:]).is_file()
+      frames.add(rendered_root / frame[1:])
+  assert frames == set((rendered_root / "JPEGImages").rglob("*.jpg"))
 
 
-def test_frames_and_masks(rendered):
-  masks = sorted((rendered / "Annotations" / RES).rglob("*.png"))
+def test_frames_and_masks_have_expected_content(rendered_root):
+  masks = sorted((rendered_root / "Annotations" / RES).rglob("*.png"))
   assert len(masks) == 2 * 3 + 3
   for path in masks:
-    mask = labels(path)
+    mask = read_labels(path)
     assert mask.shape == scenery.FRAME == (128, 224)
     assert set(np.unique(mask)) == {0, render.OBJECT_ID}
     frame = cv2.imread(
-      str(rendered / "JPEGImages" / RES / path.parent.name / path.stem) + ".jpg"
+      str(rendered_root / "JPEGImages" / RES / path.parent.name / path.stem)
+      + ".jpg"
     )
     assert frame.shape == (128, 224, 3)
     assert frame.std() > 10
@@ -84,105 +89,109 @@ def test_frames_and_masks(rendered):
       assert 0.05 < mask.mean() < 0.2
 
 
-def test_plates_show_what_is_behind(rendered):
-  plates = sorted((rendered / "Background").rglob("*.jpg"))
+def test_plates_differ_from_frames_only_near_the_object(rendered_root):
+  plates = sorted((rendered_root / "Background").rglob("*.jpg"))
   assert len(plates) == RECIPE.val_frames
   for path in plates:
     name = path.parent.name
-    frame = cv2.imread(str(rendered / "JPEGImages" / RES / name / path.name))
-    mask = labels(rendered / "Annotations" / RES / name / f"{path.stem}.png")
-    # The shutter and JPEG smear the border.
+    frame = cv2.imread(
+      str(rendered_root / "JPEGImages" / RES / name / path.name)
+    )
+    mask = read_labels(
+      rendered_root / "Annotations" / RES / name / f"{path.stem}.png"
+    )
+    # Motion blur and JPEG affect pixels around the border.
     near = cv2.dilate(mask, np.ones((17, 17), np.uint8)) > 0
-    apart = np.abs(frame.astype(int) - cv2.imread(str(path))).mean(-1)
-    assert apart[~near].max() < 20
-    assert apart[~near].mean() < 1
-    assert apart[mask > 0].mean() > 10
+    difference = np.abs(frame.astype(int) - cv2.imread(str(path))).mean(-1)
+    assert difference[~near].max() < 20
+    assert difference[~near].mean() < 1
+    assert difference[mask > 0].mean() > 10
 
 
-def test_stills_have_objects_within_void_borders(rendered):
-  voc = rendered / "VOCdevkit" / "DEMO"
+def test_void_border_surrounds_the_objects_of_stills(rendered_root):
+  voc = rendered_root / "VOCdevkit" / "DEMO"
   for split, count in (("train", 2), ("val", 1)):
     path = voc / "ImageSets" / "Segmentation" / f"{split}.txt"
     names = path.read_text().split()
     assert len(names) == count
     for name in names:
       assert (voc / "JPEGImages" / f"{name}.jpg").is_file()
-      objects = labels(voc / "SegmentationObject" / f"{name}.png")
-      classes = labels(voc / "SegmentationClass" / f"{name}.png")
+      objects = read_labels(voc / "SegmentationObject" / f"{name}.png")
+      classes = read_labels(voc / "SegmentationClass" / f"{name}.png")
       void = objects == render.VOID
       assert ((classes == render.VOID) == void).all()
       assert ((classes == 0) == (objects == 0)).all()
       ids = np.unique(objects[~void])
       assert ids.tolist() == list(range(len(ids)))
-      # No two labels touch without a border between them.
+      # A void border separates different labels.
       for a, b in (
         (objects[1:], objects[:-1]),
         (objects.T[1:], objects.T[:-1]),
       ):
-        both = (a != render.VOID) & (b != render.VOID)
-        assert (a == b)[both].all()
+        valid = (a != render.VOID) & (b != render.VOID)
+        assert (a == b)[valid].all()
 
 
-def test_workers_do_not_change_the_bytes(rendered, tmp_path):
+def test_workers_do_not_change_the_bytes(rendered_root, tmp_path):
   demo_dataset.prepare(tmp_path / "two", recipe=RECIPE, num_workers=2)
-  assert content(tmp_path / "two") == content(rendered)
+  assert read_files(tmp_path / "two") == read_files(rendered_root)
 
 
-def test_finished_returns_at_once(rendered, monkeypatch):
+def test_prepare_skips_complete_data(rendered_root, monkeypatch):
   monkeypatch.setattr(demo_dataset, "_render_all", None)
-  assert demo_dataset.prepare(rendered, recipe=RECIPE) == rendered
+  assert demo_dataset.prepare(rendered_root, recipe=RECIPE) == rendered_root
 
 
-def test_killed_run_is_completed(rendered, copy):
-  whole = content(rendered)
-  first, second = (copy / "ImageSets/2017/train.txt").read_text().split()
-  # As if killed between two renames of a folder, and within a still.
-  shutil.rmtree(copy / "JPEGImages" / RES / first)
-  (copy / "Annotations" / RES / first / "00001.png").unlink()
-  (copy / "VOCdevkit/DEMO/JPEGImages/train_000000.jpg").unlink()
-  (copy / render.SCRATCH / "left").mkdir(parents=True)
-  marker = json.loads((copy / "demo.json").read_text())
-  (copy / "demo.json").write_text(json.dumps(marker | {"finished": False}))
-  kept = copy / "JPEGImages" / RES / second / "00000.jpg"
-  before = kept.stat().st_mtime_ns
-  demo_dataset.prepare(copy, recipe=RECIPE, num_workers=1)
-  assert content(copy) == whole
-  assert kept.stat().st_mtime_ns == before
+def test_prepare_completes_a_killed_run(rendered_root, root_copy):
+  expected = read_files(rendered_root)
+  first, second = (root_copy / "ImageSets/2017/train.txt").read_text().split()
+  # Simulate a run killed between two renames of folders, and within a still.
+  shutil.rmtree(root_copy / "JPEGImages" / RES / first)
+  (root_copy / "Annotations" / RES / first / "00001.png").unlink()
+  (root_copy / "VOCdevkit/DEMO/JPEGImages/train_000000.jpg").unlink()
+  (root_copy / render.SCRATCH / "left").mkdir(parents=True)
+  marker = json.loads((root_copy / "demo.json").read_text())
+  (root_copy / "demo.json").write_text(json.dumps(marker | {"finished": False}))
+  kept = root_copy / "JPEGImages" / RES / second / "00000.jpg"
+  modified = kept.stat().st_mtime_ns
+  demo_dataset.prepare(root_copy, recipe=RECIPE, num_workers=1)
+  assert read_files(root_copy) == expected
+  assert kept.stat().st_mtime_ns == modified
 
 
-def test_other_version_and_force_render_anew(rendered, copy):
-  whole = content(rendered)
-  spoilt = next((copy / "JPEGImages").rglob("*.jpg"))
+def test_other_version_or_force_renders_again(rendered_root, root_copy):
+  expected = read_files(rendered_root)
+  damaged = next((root_copy / "JPEGImages").rglob("*.jpg"))
   for change, force in (({}, True), ({"version": "older"}, False)):
-    spoilt.write_bytes(b"")
-    marker = json.loads((copy / "demo.json").read_text())
-    (copy / "demo.json").write_text(json.dumps(marker | change))
-    demo_dataset.prepare(copy, recipe=RECIPE, num_workers=1, force=force)
-    assert content(copy) == whole
+    damaged.write_bytes(b"")
+    marker = json.loads((root_copy / "demo.json").read_text())
+    (root_copy / "demo.json").write_text(json.dumps(marker | change))
+    demo_dataset.prepare(root_copy, recipe=RECIPE, num_workers=1, force=force)
+    assert read_files(root_copy) == expected
 
 
-def test_foreign_folder_is_left_alone(tmp_path):
-  mine = tmp_path / "JPEGImages" / "480p" / "bear"
-  mine.mkdir(parents=True)
+def test_prepare_rejects_a_folder_with_other_files(tmp_path):
+  other = tmp_path / "JPEGImages" / "480p" / "bear"
+  other.mkdir(parents=True)
   for force in (False, True):
     with pytest.raises(ValueError, match="not empty"):
       demo_dataset.prepare(tmp_path, recipe=RECIPE, force=force)
-  assert mine.is_dir()
+  assert other.is_dir()
 
 
-def test_dead_worker_is_reported(tmp_path):
+def test_failed_worker_raises(tmp_path):
   version = RECIPE.version()
   marker = json.dumps({"version": version, "finished": False})
   (tmp_path / "demo.json").write_text(marker)
   name = f"{species.KINDS['val'][0].__name__}-000"
   (tmp_path / "Annotations" / RES).mkdir(parents=True)
-  (tmp_path / "Annotations" / RES / name).write_text("in the way")
+  (tmp_path / "Annotations" / RES / name).write_text("a file")
   with pytest.raises(RuntimeError, match="failed: NotADirectory"):
     demo_dataset.prepare(tmp_path, recipe=RECIPE, num_workers=2)
   assert json.loads((tmp_path / "demo.json").read_text())["finished"] is False
 
 
-def test_version_follows_the_recipe():
+def test_version_depends_on_the_recipe():
   assert render.Recipe(seed=1).version() != render.Recipe(seed=2).version()
 
 
@@ -193,7 +202,7 @@ def test_splits_share_no_kind_coat_or_place():
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_first_mask_is_left_behind(split):
+def test_creature_leaves_its_first_mask(split):
   near, far = [], []
   for kind in range(5):
     rng = np.random.default_rng(kind)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import layered_gan
-from foregan_jax import systems
+from foregan_jax import game, systems
 from foregan_jax.data import sources
 from foregan_jax.evaluators import stills
 
@@ -31,9 +31,9 @@ def system():
 def _assess(system, root, tmp_path):
   config = layered_gan.get_config("smoke")
   sources.point_at(config, str(root))
-  params, _ = jax.jit(system.init)(jax.random.key(0), {})
-  judge = stills.StillEvaluator(system, config, tmp_path)
-  return judge.assess(params, folder=tmp_path / "out", whole=True, write=True)
+  nets = game.Nets(*jax.jit(system.init)(jax.random.key(0)))
+  evaluator = stills.StillEvaluator(system, config, tmp_path)
+  return evaluator.assess(nets, folder=tmp_path / "out", whole=True, write=True)
 
 
 def test_the_cut_is_chosen_on_training_pictures(system, tmp_path, capsys):
@@ -67,5 +67,5 @@ def test_pictures_without_masks_cannot_be_scored(system, tmp_path):
   root = tmp_path / "in"
   _write(root, "one", annotated=False)
   (root / "val.txt").write_text("one\n")
-  with pytest.raises(ValueError, match="no picture to evaluate on has a mask"):
+  with pytest.raises(ValueError, match="no picture of the evaluation split"):
     _assess(system, root, tmp_path)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from foregan_jax import game
 from foregan_jax.evaluators import unguided
 
 
@@ -14,8 +15,8 @@ class _Reads:
 
   unguided = ("reader",)
 
-  def segment(self, params, frames):
-    return {"reader": frames[..., :1] / 255.0 * params["gain"]}
+  def segment(self, nets, frames):
+    return {"reader": frames[..., :1] / 255.0 * nets.params["gain"]}
 
 
 def _smooth(seed, shape=(3, 9, 13)):
@@ -57,26 +58,20 @@ def test_every_frame_is_segmented_the_first_one_too(count):
   for t in range(count):
     frames[t, 2:5, 1 + t % 2 : 4 + t % 2, 0] = 200
   found = finder.labels(
-    {"gain": 1.0}, {"frames": frames, "native_size": (8, 10)}
+    game.Nets({"gain": 1.0}), {"frames": frames, "native_size": (8, 10)}
   )
   assert finder.rows == ("reader_unsup",) == tuple(found)
   assert len(found["reader_unsup"]) == count
   for frame, labels in zip(frames, found["reader_unsup"], strict=True):
     np.testing.assert_array_equal(labels, frame[..., 0] > 0)
   nothing = finder.labels(
-    {"gain": 0.1}, {"frames": frames, "native_size": (8, 10)}
+    game.Nets({"gain": 0.1}), {"frames": frames, "native_size": (8, 10)}
   )
   assert not np.any(nothing["reader_unsup"])
 
 
-@pytest.mark.parametrize(
-  "system",
-  [
-    types.SimpleNamespace(),
-    types.SimpleNamespace(unguided=(), segment=lambda params, frames: {}),
-  ],
-)
-def test_other_systems_find_nothing(system):
+def test_system_without_unguided_heads_finds_nothing():
+  system = types.SimpleNamespace(unguided=(), segment=lambda nets, frames: {})
   finder = unguided.Finder(system, chunk=3)
   assert finder.rows == ()
-  assert finder.labels({}, {}) == {}
+  assert finder.labels(game.Nets({}), {}) == {}

@@ -10,28 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from foregan_jax import game
 from foregan_jax.evaluators import videos
 from foregan_jax.media import images
 from foregan_jax.metrics import report
 
 SIZE = (24, 32)
+_NETS = game.Nets({})
 
 
 class _Repeats:
-  """A system that repeats what it was given."""
+  """A system that repeats the first mask."""
 
-  name, task, heads = "repeats", "videos", ("head",)
+  name, task, heads, unguided = "repeats", "videos", ("head",), ()
 
-  def begin(self, params, frame, mask):
+  def begin(self, nets, frame, mask):
     return mask / 255.0
 
-  def advance(self, params, carry, frames, flow):
+  def advance(self, nets, carry, frames, flow):
     times = frames.shape[1]
     return carry, {"head": jnp.repeat(carry[:, None], times, axis=1)}, None
 
-  def predict(self, params, batch):
-    carry = self.begin(params, None, batch["ref_mask"])
-    return self.advance(params, carry, batch["video"][:, 1:], None)[1]
+  def segment(self, nets, frames):
+    return {}
 
 
 class _Two:
@@ -69,12 +70,12 @@ class _Draws(_Repeats):
 
   unguided = ("head",)
 
-  def advance(self, params, carry, frames, flow):
-    carry, heads, _ = super().advance(params, carry, frames, flow)
+  def advance(self, nets, carry, frames, flow):
+    carry, heads, _ = super().advance(nets, carry, frames, flow)
     black = jnp.full((*frames.shape[:-1], 3), -1.0)
     return carry, heads, _Layers(black, None)
 
-  def segment(self, params, frames):
+  def segment(self, nets, frames):
     return {"head": frames[..., :1] / 255.0}
 
 
@@ -101,7 +102,7 @@ def _evaluator(monkeypatch, folder, system, source):
   monkeypatch.setattr(videos.sources, "evaluation", lambda *_: source)
   config = types.SimpleNamespace(
     data=types.SimpleNamespace(clip_len=3, eval_split="val"),
-    eval=types.SimpleNamespace(sequences=0),
+    eval=types.SimpleNamespace(limit=0),
   )
   return videos.VideoEvaluator(system, config, folder)
 
@@ -112,7 +113,9 @@ def evaluator(monkeypatch, tmp_path):
 
 
 def test_every_object_is_scored_by_itself(evaluator, tmp_path):
-  heads, errors = evaluator.run({}, folder=tmp_path, limit=0, write=True)
+  heads, errors = evaluator.run(
+    game.Nets({}), folder=tmp_path, limit=0, write=True
+  )
   assert errors == {} and not (tmp_path / "plates").exists()
   for head in heads:
     scores = head.scores["pair"]
@@ -127,7 +130,7 @@ def test_every_object_is_scored_by_itself(evaluator, tmp_path):
 def test_heads_that_need_no_mask_find_the_object(monkeypatch, tmp_path):
   source = _Known(dark=40)
   evaluator = _evaluator(monkeypatch, tmp_path, _Draws(), source)
-  heads, _ = evaluator.run({}, folder=tmp_path, limit=0, write=True)
+  heads, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=True)
   assert [(h.name, h.learned) for h in heads][-2:] == [
     ("head", True), ("head_unsup", True),
   ]  # fmt: skip
@@ -145,7 +148,9 @@ def test_heads_that_need_no_mask_find_the_object(monkeypatch, tmp_path):
 def test_backgrounds_stand_beside_the_true_ones(monkeypatch, tmp_path, capsys):
   source = _Known(dark=40, bright=100)
   evaluator = _evaluator(monkeypatch, tmp_path, _Draws(), source)
-  result = evaluator.assess({}, folder=tmp_path, whole=True, write=True)
+  result = evaluator.assess(
+    game.Nets({}), folder=tmp_path, whole=True, write=True
+  )
   named = {k: v for k, v in result.scalars.items() if "background" in k}
   assert named == {
     "background/generator_mae": 70.0,  # black is 40 and 100 off
@@ -178,7 +183,7 @@ def test_processes_share_the_videos(monkeypatch, tmp_path):
   def run(index):
     here.index = index
     results[index] = evaluators[index].run(
-      {}, folder=tmp_path, limit=0, write=False
+      _NETS, folder=tmp_path, limit=0, write=False
     )
 
   threads = [threading.Thread(target=run, args=(i,)) for i in range(2)]
@@ -198,7 +203,7 @@ def test_processes_share_the_videos(monkeypatch, tmp_path):
 
 def test_samples_need_no_layers(evaluator):
   evaluator.prepare_samples()
-  (sheet,) = evaluator.samples({}).values()
+  (sheet,) = evaluator.samples(_NETS).values()
   assert sheet.dtype == np.uint8 and sheet.ndim == 3
 
 

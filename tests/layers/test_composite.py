@@ -11,7 +11,7 @@ def layers(key):
   return fg, bg, jax.random.uniform(keys[2], (2, 3, 4, 5, 1))
 
 
-def test_alpha_returns_the_layer_that_the_mask_chooses(key):
+def test_alpha_mixes_the_layers_by_the_mask(key):
   fg, bg, mask = layers(key)
   np.testing.assert_allclose(composite.alpha(fg, bg, 0 * mask), bg, atol=1e-6)
   np.testing.assert_allclose(
@@ -22,13 +22,13 @@ def test_alpha_returns_the_layer_that_the_mask_chooses(key):
   assert jnp.abs(mixed).max() <= 1
 
 
-def test_additive_adds_an_unmasked_foreground(key):
+def test_additive_does_not_mask_the_foreground(key):
   fg, bg, mask = layers(key)
   got = composite.additive(fg, bg, mask)
   np.testing.assert_allclose(got, fg + (1 - mask) * bg, atol=1e-6)
 
 
-def test_dark_is_black_and_grey_is_zero_outside(key):
+def test_dark_is_minus_one_and_grey_is_zero_outside_the_mask(key):
   fg, _, mask = layers(key)
   np.testing.assert_array_equal(composite.dark(fg, 0 * mask), -1)
   np.testing.assert_allclose(composite.dark(fg, 0 * mask + 1), fg, atol=1e-6)

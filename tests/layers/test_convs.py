@@ -20,7 +20,7 @@ def gradients(f, x, kernel):
 
 
 def penalty_gradients(f, x, kernel):
-  """Differentiate the norm of a gradient, as a gradient penalty does."""
+  """Return the gradients of a gradient's squared norm, as a penalty needs."""
   inner = jax.grad(lambda *a: jnp.sin(f(*a)).sum())
   outer = jax.grad(lambda *a: jnp.square(inner(*a)).sum(), (0, 1))
   return jax.jit(outer)(x, kernel)
@@ -37,28 +37,28 @@ CASES = {
 }
 
 
-def check_gradients(differentiate, mine, lax, x, kernel):
+def check_gradients(differentiate, ours, lax, x, kernel):
   for got, want in zip(
-    differentiate(mine, x, kernel), differentiate(lax, x, kernel), strict=True
+    differentiate(ours, x, kernel), differentiate(lax, x, kernel), strict=True
   ):
     scale = np.abs(want).max()
     np.testing.assert_allclose(got / scale, want / scale, atol=1e-5)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_conv_and_its_gradients_equal_those_of_lax(case, key):
+def test_conv_and_its_gradients_equal_lax(case, key):
   shape, kernel_shape, stride, padding = CASES[case]
   x = jax.random.normal(key, shape)
   kernel = jax.random.normal(jax.random.key(1), kernel_shape)
-  mine = lambda x, k: convs.conv(x, k, stride, padding)
+  ours = lambda x, k: convs.conv(x, k, stride, padding)
   lax = lambda x, k: lax_conv(x, k, stride, padding)
-  np.testing.assert_array_equal(mine(x, kernel), lax(x, kernel))
-  check_gradients(gradients, mine, lax, x, kernel)
+  np.testing.assert_array_equal(ours(x, kernel), lax(x, kernel))
+  check_gradients(gradients, ours, lax, x, kernel)
   if case in ("down", "valid"):
-    check_gradients(penalty_gradients, mine, lax, x, kernel)
+    check_gradients(penalty_gradients, ours, lax, x, kernel)
 
 
-def test_transposed_scatters_each_input_as_torch_does(key):
+def test_transposed_adds_one_kernel_per_input_pixel(key):
   x = jax.random.normal(key, (2, 3, 5, 4))
   kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 6))
   full = np.zeros((2, 2 * 3 + 2, 2 * 5 + 2, 6))
@@ -70,7 +70,7 @@ def test_transposed_scatters_each_input_as_torch_does(key):
   np.testing.assert_allclose(got, full[:, 1:-1, 1:-1], atol=1e-5)
 
 
-def test_transposed_has_the_gradients_of_lax(key):
+def test_transposed_gradients_equal_lax(key):
   x = jax.random.normal(key, (2, 3, 5, 4))
   kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 6))
   lax = lambda x, k: jax.lax.conv_transpose(
@@ -80,7 +80,7 @@ def test_transposed_has_the_gradients_of_lax(key):
   check_gradients(penalty_gradients, convs.transposed, lax, x, kernel)
 
 
-def test_gradient_is_the_same_inside_a_scan(key):
+def test_conv_gradient_is_the_same_inside_a_scan(key):
   x = jax.random.normal(key, (1, 6, 6, 3))
   kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 3))
 

@@ -1,4 +1,4 @@
-"""A real flow and its image pair: warping must undo the motion."""
+"""Backward warp with a real flow and its image pair."""
 
 import json
 
@@ -10,7 +10,7 @@ from foregan_jax.layers import warp
 from foregan_jax.media import images
 
 
-def test_warp_error_equals_the_golden_one(shared_data):
+def test_warp_error_equals_the_golden_error(shared_data):
   folder = shared_data / "flow"
   golden = json.loads((folder / "flow_golden.json").read_text())
   first, second = (
@@ -31,5 +31,5 @@ def test_warp_error_equals_the_golden_one(shared_data):
   np.testing.assert_allclose(
     errors[0], golden["mean_abs_img0_minus_warped_img1"], rtol=1e-3
   )
-  # Zero outside leaves black where the border would help.
+  # With zeros outside, the warped image is black at its border.
   assert errors[1] > errors[0]

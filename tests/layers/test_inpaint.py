@@ -8,7 +8,7 @@ OBJECT = 9.0
 
 
 def scene(height=8, width=20):
-  """A picture whose colour is its column, and an empty mask."""
+  """Return an image whose colour is its column, and an empty mask."""
   image = np.tile(np.arange(width, dtype=np.float32), (height, 1)) / 10
   image = np.stack([image, -image, image + 1], -1)[None]
   return image, np.zeros((1, height, width, 1), np.float32)
@@ -16,7 +16,7 @@ def scene(height=8, width=20):
 
 def fill(image, mask):
   image = np.where(mask > 0, OBJECT, image)
-  return np.asarray(inpaint.rows(jnp.asarray(image), jnp.asarray(mask)))
+  return np.asarray(inpaint.fill_rows(jnp.asarray(image), jnp.asarray(mask)))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def fill(image, mask):
   [((2, 5), (6, 11)), ((0, 8), (0, 4)), ((1, 8), (15, 20)), ((3, 6), (0, 20)),
    ((0, 2), (0, 20)), ((0, 8), (1, 3)), ((0, 8), (0, 19))],
 )  # fmt: skip
-def test_no_hole_keeps_its_colour_and_nothing_else_changes(rows, columns):
+def test_hole_is_filled_and_other_pixels_do_not_change(rows, columns):
   image, mask = scene()
   mask[:, slice(*rows), slice(*columns)] = 1
   filled = fill(image, mask)
@@ -34,7 +34,7 @@ def test_no_hole_keeps_its_colour_and_nothing_else_changes(rows, columns):
   )
 
 
-def test_halves_take_the_colours_three_columns_beside_the_hole():
+def test_hole_takes_the_colours_three_columns_left_and_right():
   image, mask = scene()
   mask[:, 3, 6:11] = 1
   filled = fill(image, mask)
@@ -42,14 +42,14 @@ def test_halves_take_the_colours_three_columns_beside_the_hole():
   np.testing.assert_array_equal(filled[0, 3, 8:11], image[0, 3, [13, 13, 13]])
 
 
-def test_a_hole_at_the_border_takes_the_other_side():
+def test_hole_at_the_border_takes_the_colour_of_the_other_side():
   image, mask = scene()
   mask[:, 3, 16:] = 0.2
   filled = fill(image, mask)
   np.testing.assert_array_equal(filled[0, 3, 16:], image[0, 3, [13] * 4])
 
 
-def test_a_whole_row_takes_the_row_above_or_the_mean():
+def test_whole_row_takes_the_row_above_or_the_mean_colour():
   image, mask = scene()
   mask[:, [0, 5]] = 1
   filled = fill(image, mask)
@@ -57,6 +57,6 @@ def test_a_whole_row_takes_the_row_above_or_the_mean():
   np.testing.assert_allclose(filled[0, 0, 7], image[0, 1].mean(0), atol=1e-5)
 
 
-def test_a_mask_of_everything_gives_grey():
+def test_full_mask_yields_grey():
   image, mask = scene()
   np.testing.assert_array_equal(fill(image, mask + 1), 0)

@@ -12,11 +12,11 @@ def test_monomials_are_ordered_by_degree():
 
 
 @pytest.mark.parametrize("d, degree, size", [(3, 3, 20), (64, 2, 2145)])
-def test_sizes_of_the_paper(d, degree, size):
+def test_number_of_monomials_equals_the_paper(d, degree, size):
   assert moments.monomials(jnp.ones((1, d)), degree).shape == (1, size)
 
 
-def test_mean_quality_over_the_fitted_points_is_their_number(key):
+def test_mean_of_q_over_the_fitted_points_is_the_number_of_monomials(key):
   points = jax.random.uniform(key, (500, 3), minval=-1)
   factor = moments.fit(points, jnp.ones(500), 3, 0.0)
   quality = moments.evaluate(factor, points, 3)
@@ -24,7 +24,7 @@ def test_mean_quality_over_the_fitted_points_is_their_number(key):
   np.testing.assert_allclose(quality.mean(), 20, rtol=1e-3)
 
 
-def test_quality_ignores_the_order_and_the_weightless(key):
+def test_q_ignores_the_order_of_points_and_points_of_weight_0(key):
   points = jax.random.uniform(key, (300, 3), minval=-1)
   weight = (jnp.arange(300) < 200).astype(jnp.float32)
   other = moments.fit(points[:200][::-1], jnp.ones(200), 2, 1e-4)
@@ -36,7 +36,7 @@ def test_quality_ignores_the_order_and_the_weightless(key):
   )
 
 
-def test_refinement_removes_foreign_colours_only(key):
+def test_refinement_removes_only_pixels_of_other_colours(key):
   noise = 0.05 * jax.random.normal(key, (2, 4, 16, 16, 3))
   red = jnp.array([0.8, -0.7, -0.7]).reshape(1, 1, 1, 1, 3)
   inside = jnp.zeros((1, 1, 16, 16, 1), bool).at[:, :, 4:12, 4:12].set(True)
@@ -55,7 +55,7 @@ def test_refinement_removes_foreign_colours_only(key):
   assert kept > 0.9
 
 
-def test_an_empty_first_mask_removes_everything():
+def test_empty_first_mask_removes_all_pixels():
   refinement = moments.Refinement(
     degree=3, ridge=1e-4, tau=10.0, low_threshold=0.1
   )

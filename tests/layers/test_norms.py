@@ -6,7 +6,7 @@ import pytest
 from foregan_jax.layers import norms
 
 
-def test_instance_norm_is_affine_of_standardised_pixels(key):
+def test_instance_norm_equals_the_formula(key):
   x = 3 * jax.random.normal(key, (2, 5, 7, 4)) + 1
   params = {"scale": jnp.array([1.0, 2, 3, 4]), "bias": jnp.arange(4.0)}
   y = norms.InstanceNorm().apply({"params": params}, x)
@@ -16,7 +16,7 @@ def test_instance_norm_is_affine_of_standardised_pixels(key):
   np.testing.assert_allclose(y, want, atol=1e-5)
 
 
-def test_moments_survive_a_large_mean(key):
+def test_moments_are_accurate_with_a_large_mean(key):
   x = 1e-2 * jax.random.normal(key, (1, 32, 32, 2)) + 1e3
   mean, var = norms.spatial_moments(x)
   x = np.asarray(x, np.float64)
@@ -25,7 +25,7 @@ def test_moments_survive_a_large_mean(key):
 
 
 @pytest.mark.parametrize("groups", [2, 6])
-def test_gradients_equal_those_of_the_plain_formula(key, groups):
+def test_gradients_equal_those_of_the_formula(key, groups):
   x = 2 * jax.random.normal(key, (2, 4, 5, 6)) + 3
   module = norms.InstanceNorm() if groups == 6 else norms.GroupNorm(groups)
   params = {"scale": jnp.arange(1.0, 7.0), "bias": jnp.arange(6.0)}
@@ -39,7 +39,7 @@ def test_gradients_equal_those_of_the_plain_formula(key, groups):
     return y * scale + bias
 
   weight = jax.random.normal(jax.random.key(1), x.shape)
-  # Of third degree: a term of the gradient that is lost changes it.
+  # Third degree, so that each term of the gradient matters.
   loss = lambda y: (y**3 * weight).sum()
   apply = lambda params, x: module.apply({"params": params}, x)
   grad = lambda f: jax.grad(lambda p, x: loss(f(p, x)), (0, 1))
@@ -48,12 +48,12 @@ def test_gradients_equal_those_of_the_plain_formula(key, groups):
     a, b, atol=1e-5 * np.abs(b).max()
   )
   jax.tree.map(near, got, want)
-  # And so do the gradient's own gradients.
+  # Second-order gradients.
   twice = lambda f: jax.grad(lambda x: jnp.square(grad(f)(params, x)[1]).sum())
   near(twice(apply)(x), twice(plain)(x))
 
 
-def test_group_norm_shares_statistics_within_groups_only(key):
+def test_group_norm_computes_statistics_per_group(key):
   x = (
     jax.random.normal(key, (2, 4, 5, 6))
     * jnp.arange(1.0, 7.0)[None, None, None]
@@ -69,7 +69,7 @@ def test_group_norm_shares_statistics_within_groups_only(key):
     norms.GroupNorm(4).init(key, x)
 
 
-def test_bfloat16_in_bfloat16_out_with_float32_parameters(key):
+def test_bfloat16_input_keeps_its_dtype_with_float32_parameters(key):
   x = jax.random.normal(key, (1, 4, 4, 2), jnp.bfloat16)
   y, params = norms.InstanceNorm().init_with_output(key, x)
   assert y.dtype == jnp.bfloat16

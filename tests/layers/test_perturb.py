@@ -8,21 +8,21 @@ from foregan_jax.layers import perturb
 _ZERO = jnp.zeros(1)
 
 
-def test_nothing_drawn_is_the_identity(key):
+def test_preset_none_is_the_identity(key):
   image = jax.random.normal(key, (3, 8, 8, 4))
   theta = perturb.PRESETS["none"].draw(key, 3)
   np.testing.assert_allclose(perturb.apply(theta, image), image, atol=1e-5)
 
 
-def test_a_shift_of_a_quarter_leaves_an_eighth_empty():
+def test_shift_of_a_quarter_leaves_an_eighth_of_the_image_empty():
   theta = perturb.inverse(_ZERO, _ZERO, jnp.array([[0.25], [0.0]]))
   moved = perturb.apply(theta, jnp.ones((1, 16, 16, 1)))
   np.testing.assert_allclose(moved[0, :, :2], 0, atol=1e-5)
   np.testing.assert_allclose(moved[0, :, 2:], 1, atol=1e-5)
 
 
-def test_scale_then_rotate_then_shift():
-  """A takes the centre to t, whatever the scale and the angle (eq. 9)."""
+def test_inverse_undoes_scale_then_rotate_then_shift():
+  """A maps the centre to t for any scale and angle (eq. 9)."""
   s, a = jnp.array([0.7]), jnp.array([0.4])
   t = jnp.array([[0.3], [-0.2]])
   back = np.asarray(perturb.inverse(s, a, t)[0], np.float64)
@@ -34,7 +34,7 @@ def test_scale_then_rotate_then_shift():
   np.testing.assert_allclose(forward @ [0, 0, 1], [0.3, -0.2], rtol=1e-6)
 
 
-def test_the_object_grows_with_the_scale():
+def test_object_grows_with_the_scale():
   mask = jnp.zeros((1, 32, 32, 1)).at[:, 12:20, 12:20].set(1)
   theta = perturb.inverse(jnp.ones(1), _ZERO, jnp.zeros((2, 1)))
   assert perturb.apply(theta, mask).sum() == pytest.approx(4 * 64, rel=0.05)

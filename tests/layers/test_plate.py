@@ -1,4 +1,4 @@
-"""The scene without its object, remembered."""
+"""Plates: backgrounds collected from earlier frames."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,17 +6,17 @@ import numpy as np
 from foregan_jax.layers import plate
 
 SIZE = (24, 40)
-_DRAWN = 0.9
+_GENERATED = 0.9
 
 
 def _scene(frames=6, pan=0, gain=1.0):
-  """A square that walks to the right over a wall; returns also the wall."""
+  """Return a video of a square moving right over a wall, and the wall."""
   rng = np.random.default_rng(0)
   wall = rng.uniform(-0.8, 0.0, (SIZE[0], SIZE[1] + 3 * frames, 3))
   walls, masks = [], []
   for t in range(frames):
-    seen = wall[:, pan * t : pan * t + SIZE[1]]
-    walls.append((seen + 1.0) * gain**t - 1.0)
+    view = wall[:, pan * t : pan * t + SIZE[1]]
+    walls.append((view + 1.0) * gain**t - 1.0)
     mask = np.zeros((*SIZE, 1))
     mask[8:14, 4 + 5 * t : 10 + 5 * t] = 1.0
     masks.append(mask)
@@ -30,66 +30,66 @@ def _scene(frames=6, pan=0, gain=1.0):
 
 def _plates(video, masks, flow):
   memory = plate.start(video[:, 0], masks[:, 0])
-  drawn = jnp.full_like(video[:, 1:], _DRAWN)
-  return plate.run(memory, video[:, 1:], masks[:, 1:], flow, drawn)[1]
+  generated = jnp.full_like(video[:, 1:], _GENERATED)
+  return plate.run(memory, video[:, 1:], masks[:, 1:], flow, generated)[1]
 
 
-def test_what_was_seen_is_remembered():
+def test_plate_shows_pixels_of_earlier_frames():
   video, masks, flow, walls = _scene()
   plates = np.asarray(_plates(video, masks, flow))
   hole = np.asarray(plate.hole(masks[0, 1:]))[None] > 0
   free = ~np.broadcast_to(hole, plates.shape)
   np.testing.assert_array_equal(plates[free], np.asarray(video[:, 1:])[free])
-  # By the third frame nothing is hidden that some frame has not shown.
+  # From the third frame on, an earlier frame shows every hidden pixel.
   np.testing.assert_allclose(plates[:, 2:], walls[:, 3:], atol=1e-5)
-  # In the first, what both outlines cover was drawn.
+  # In the first plate, pixels that both masks cover are generated.
   covered = np.asarray(masks[0, 0] * masks[0, 1])[..., 0] > 0
   assert covered.any()
-  np.testing.assert_array_equal(plates[0, 0][covered], np.float32(_DRAWN))
+  np.testing.assert_array_equal(plates[0, 0][covered], np.float32(_GENERATED))
 
 
-def test_the_camera_pans():
+def test_plate_moves_with_the_camera():
   video, masks, flow, walls = _scene(pan=2)
   plates = _plates(video, masks, flow)
   np.testing.assert_allclose(plates[:, 3:], walls[:, 4:], atol=1e-4)
 
 
-def test_parts_of_pixels_add_up():
-  """Four quarters make a pixel, without a blur on the way."""
+def test_subpixel_motion_accumulates_without_blur():
+  """Four steps of a quarter pixel are one pixel."""
   video, masks, _, _ = _scene(frames=5)
   memory = plate.start(video[:, 0], masks[:, 0])
   flow = jnp.full((1, *SIZE, 2), 0.25)
   everywhere = jnp.ones_like(masks[:, 0])
   for step in range(1, 5):
-    memory, made = plate.step(
+    memory, result = plate.step(
       memory, video[:, 0], everywhere, flow, jnp.zeros_like(video[:, 0])
     )
     shift = 1 if step > 2 else 0
     want = np.roll(np.asarray(video[:, 0]), (shift, shift), axis=(1, 2))
-    np.testing.assert_allclose(made[:, 1:6, 1:], want[:, 1:6, 1:], atol=1e-5)
+    np.testing.assert_allclose(result[:, 1:6, 1:], want[:, 1:6, 1:], atol=1e-5)
 
 
-def test_the_light_changes():
+def test_plate_matches_the_brightness_of_the_frame():
   video, masks, flow, walls = _scene(gain=1.05)
   plates = _plates(video, masks, flow)
   np.testing.assert_allclose(plates[:, 2:], walls[:, 3:], atol=0.02)
-  # Without the gain, memory is darker than that.
+  # Without the gain the difference would be larger than this.
   assert np.abs(walls[:, 5] - walls[:, 2]).mean() > 0.05
 
 
-def test_frames_one_by_one_are_the_same():
+def test_step_by_step_equals_run():
   video, masks, flow, _ = _scene(pan=1)
   whole = _plates(video, masks, flow)
   memory = plate.start(video[:, 0], masks[:, 0])
-  drawn = jnp.full_like(video[:, 0], _DRAWN)
+  generated = jnp.full_like(video[:, 0], _GENERATED)
   for t in range(1, video.shape[1]):
-    memory, made = plate.step(
-      memory, video[:, t], masks[:, t], flow[:, t - 1], drawn
+    memory, result = plate.step(
+      memory, video[:, t], masks[:, t], flow[:, t - 1], generated
     )
-    np.testing.assert_allclose(made, whole[:, t - 1], atol=1e-6)
+    np.testing.assert_allclose(result, whole[:, t - 1], atol=1e-6)
 
 
-def test_an_object_everywhere_leaves_what_is_drawn():
+def test_full_masks_yield_the_generated_background():
   video, masks, flow, _ = _scene(frames=2)
   plates = _plates(video, jnp.ones_like(masks), flow)
-  np.testing.assert_allclose(plates, _DRAWN)
+  np.testing.assert_allclose(plates, _GENERATED)

@@ -5,13 +5,13 @@ import numpy as np
 from foregan_jax.layers import recurrent
 
 
-def test_one_step_follows_the_equations(key):
+def test_step_equals_the_equations(key):
   x = jax.random.normal(key, (2, 4, 5, 3))
   state = recurrent.initial_state(2, 4, 5, 3, jnp.float32)
   module = recurrent.ConvLSTM(3)
   params = module.init(key, x, state)
   kernel = jnp.zeros((3, 3, 6, 12))
-  for gate in range(4):  # Every gate sees x plus 2 hidden, at the same pixel.
+  for gate in range(4):  # Each gate gets x + 2 hidden of the same pixel.
     eye = jnp.eye(3)
     part = slice(3 * gate, 3 * gate + 3)
     kernel = kernel.at[1, 1, :3, part].set(eye)
@@ -30,7 +30,7 @@ def test_one_step_follows_the_equations(key):
     np.testing.assert_allclose(state[1], hidden, atol=1e-5)
 
 
-def test_size_at_64_channels_is_that_of_the_paper(key):
+def test_number_of_parameters_equals_the_paper(key):
   module = recurrent.ConvLSTM(64)
   state = recurrent.initial_state(1, 1, 1, 64, jnp.float32)
   x = jnp.zeros((1, 1, 1, 64))

@@ -11,7 +11,7 @@ def constant_flow(shape, dx, dy):
 
 
 @pytest.mark.parametrize("outside", ["zero", "border"])
-def test_sampling_a_ramp_between_pixels_is_exact(outside):
+def test_sample_of_a_ramp_is_exact_between_pixels(outside):
   y, x = np.mgrid[:6, :8].astype(np.float32)
   image = jnp.stack([2 * x + 3 * y, x], -1)[None]
   xy = jnp.array([[[[1.25, 2.5], [0.0, 0.0], [7.0, 5.0]]]])
@@ -20,7 +20,7 @@ def test_sampling_a_ramp_between_pixels_is_exact(outside):
   np.testing.assert_allclose(got, want, atol=1e-5)
 
 
-def test_outside_fades_to_zero_or_repeats_the_border():
+def test_sample_outside_fades_to_zero_or_repeats_the_border():
   image = jnp.ones((1, 3, 4, 1))
   xy = jnp.array([[[[-0.25, 1], [-1, 1], [1e9, 1], [3.5, 2.5]]]], jnp.float32)
   zero = warp.sample(image, xy, outside="zero")[0, 0, :, 0]
@@ -31,7 +31,7 @@ def test_outside_fades_to_zero_or_repeats_the_border():
     warp.sample(image, xy, outside="wrap")
 
 
-def test_backward_reads_at_x_plus_flow(key):
+def test_backward_samples_at_x_plus_flow(key):
   image = jax.random.normal(key, (1, 6, 8, 3))
   got = warp.backward(image, constant_flow((1, 6, 8), 2, -1), outside="zero")
   np.testing.assert_allclose(got[:, 1:, :-2], image[:, :-1, 2:], atol=1e-6)
@@ -47,7 +47,7 @@ def test_splat_moves_pixels_to_x_plus_flow(key):
   np.testing.assert_array_equal(weight[0, -1], 0)
 
 
-def test_splat_averages_what_lands_on_one_pixel():
+def test_splat_averages_pixels_with_the_same_target():
   image = jnp.array([1.0, 0, 3, 0]).reshape(1, 1, 4, 1)
   flow = jnp.zeros((1, 1, 4, 2)).at[0, 0, 0, 0].set(2).at[0, 0, 3, 0].set(9)
   got, weight = warp.splat(image, flow)
@@ -55,7 +55,7 @@ def test_splat_averages_what_lands_on_one_pixel():
   np.testing.assert_allclose(weight.ravel(), [0, 1, 2, 0], atol=1e-6)
 
 
-def test_splat_spreads_half_a_pixel_and_masks_stay_in_range(key):
+def test_splat_mask_is_bilinear_and_in_range(key):
   mask = jnp.zeros((1, 1, 4, 1)).at[0, 0, 1].set(1)
   got = warp.splat_mask(mask, constant_flow((1, 1, 4), 0.5, 0))
   np.testing.assert_allclose(got.ravel(), [0, 0.5, 0.5, 0], atol=1e-6)
@@ -81,7 +81,7 @@ def test_resize_with_align_corners_keeps_the_corner_pixels(key):
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_affine_identity_and_mirror(align_corners, key):
+def test_affine_grid_identity_and_mirror(align_corners, key):
   image = jax.random.normal(key, (2, 5, 8, 3))
   identity = jnp.array([[1.0, 0, 0], [0, 1, 0]])
   mirror = jnp.array([[-1.0, 0, 0], [0, 1, 0]])
@@ -91,7 +91,7 @@ def test_affine_identity_and_mirror(align_corners, key):
   np.testing.assert_allclose(got[1], image[1, :, ::-1], atol=1e-4)
 
 
-def test_affine_shift_of_one_is_half_the_image():
+def test_affine_grid_shift_of_one_is_half_the_image():
   theta = jnp.array([[[1.0, 0, 1], [0, 1, 0]]])
   edges = warp.affine_grid(theta, (5, 8), False)
   centres = warp.affine_grid(theta, (5, 8), True)

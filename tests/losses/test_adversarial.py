@@ -8,7 +8,7 @@ from foregan_jax.losses import adversarial
 from foregan_jax.nets import critic
 
 
-def test_wasserstein_terms_have_the_intended_signs():
+def test_wasserstein_losses_have_the_right_signs():
   real = jnp.array([3.0, 5.0]).reshape(2, 1, 1, 1)
   fake = jnp.array([1.0, 2.0, 0.0]).reshape(3, 1, 1, 1)
   assert adversarial.wasserstein_critic(real, fake) == 1 - 4
@@ -16,7 +16,7 @@ def test_wasserstein_terms_have_the_intended_signs():
 
 
 @pytest.mark.parametrize("reduce", ["sum", "mean"])
-def test_penalty_of_a_linear_critic(reduce, key):
+def test_gradient_penalty_of_a_linear_critic(reduce, key):
   weight = jax.random.normal(key, (1, 4, 5, 3))
   # Two scores per sample, w.x and 2 w.x: their sum has gradient 3 w.
   score = lambda x: jnp.stack(
@@ -29,16 +29,16 @@ def test_penalty_of_a_linear_critic(reduce, key):
   np.testing.assert_allclose(got, jnp.full(6, want), rtol=1e-4)
 
 
-def test_penalty_looks_between_real_and_fake(key):
+def test_gradient_penalty_samples_between_real_and_fake(key):
   real, fake = jnp.full((400, 1, 1, 1), 2.0), jnp.full((400, 1, 1, 1), 4.0)
-  score = lambda x: jnp.square(x) / 2  # Its gradient is x itself.
+  score = lambda x: jnp.square(x) / 2  # The gradient is x.
   got = adversarial.gradient_penalty(score, real, fake, key, reduce="sum")
-  where = jnp.sqrt(got) + 1
-  assert where.min() >= 2 and where.max() <= 4
-  assert where.min() < 2.1 and where.max() > 3.9
+  points = jnp.sqrt(got) + 1
+  assert points.min() >= 2 and points.max() <= 4
+  assert points.min() < 2.1 and points.max() > 3.9
 
 
-def test_a_flat_critic_has_a_finite_gradient(key):
+def test_gradient_penalty_of_a_constant_critic_has_a_finite_gradient(key):
   real, fake = jax.random.normal(key, (2, 3, 4, 4, 1))
 
   def loss(scale):
@@ -52,14 +52,14 @@ def test_a_flat_critic_has_a_finite_gradient(key):
   assert jnp.isfinite(slope)
 
 
-def test_an_unknown_reduction_is_refused(key):
+def test_unknown_reduce_raises(key):
   x = jnp.zeros((1, 1, 1, 1))
   score = lambda x: x
   with pytest.raises(ValueError, match="'max'"):
     adversarial.gradient_penalty(score, x, x, key, reduce="max")
 
 
-def test_a_generator_step_raises_the_frozen_critic_s_score(key):
+def test_generator_step_lowers_the_generator_loss(key):
   module = critic.Critic(4, num_down=1)
   fake = jax.random.normal(key, (2, 12, 16, 3))
   params = jax.jit(module.init, static_argnums=2)(key, fake, "fg")
@@ -70,7 +70,7 @@ def test_a_generator_step_raises_the_frozen_critic_s_score(key):
   assert loss(moved) < loss(fake)
 
 
-def test_a_critic_step_widens_the_gap_under_the_penalty(key):
+def test_critic_steps_lower_the_critic_loss_with_penalty(key):
   module = critic.Critic(4, num_down=1)
   real = 0.5 + 0.1 * jax.random.normal(key, (4, 12, 16, 3))
   fake = -real
@@ -98,7 +98,7 @@ def test_a_critic_step_widens_the_gap_under_the_penalty(key):
   assert gaps[-1] < gaps[0] - 0.1
 
 
-def test_both_kinds_at_zero_logits():
+def test_losses_at_zero_logits():
   zero = jnp.zeros(4)
   np.testing.assert_allclose(
     adversarial.critic(zero, zero, kind="ns"), 2 * np.log(2), rtol=1e-6
@@ -111,16 +111,16 @@ def test_both_kinds_at_zero_logits():
 
 
 @pytest.mark.parametrize("kind", ["ns", "hinge"])
-def test_critic_and_generator_pull_apart(kind):
+def test_critic_and_generator_have_opposite_gradients(kind):
   real, fake = jnp.array([0.3, -0.2]), jnp.array([-0.1, 0.4])
-  up_real, up_fake = jax.grad(
+  grad_real, grad_fake = jax.grad(
     lambda *a: adversarial.critic(*a, kind=kind), (0, 1)
   )(real, fake)
-  assert (up_real < 0).all() and (up_fake > 0).all()
-  pull = jax.grad(lambda x: adversarial.generator(x, kind=kind))(fake)
-  assert (pull < 0).all()
+  assert (grad_real < 0).all() and (grad_fake > 0).all()
+  grad = jax.grad(lambda x: adversarial.generator(x, kind=kind))(fake)
+  assert (grad < 0).all()
 
 
-def test_unknown_kind_is_refused():
+def test_unknown_kind_raises():
   with pytest.raises(ValueError, match="'lsgan'"):
     adversarial.generator(jnp.zeros(2), kind="lsgan")

@@ -13,7 +13,7 @@ def test_bce_equals_the_formula(key):
   np.testing.assert_allclose(segmentation.bce(logits, target), want, rtol=1e-5)
 
 
-def test_weightless_pixels_do_not_count(key):
+def test_bce_ignores_pixels_of_weight_0(key):
   logits = jax.random.normal(key, (2, 3, 4, 1))
   target = (logits > 0).astype(jnp.float32)
   weight = jnp.ones((2, 3, 4, 1)).at[:, 0].set(0)
@@ -31,11 +31,13 @@ def test_weightless_pixels_do_not_count(key):
   )
 
 
-def test_soft_iou_of_known_masks():
+def test_soft_iou_equals_the_formula():
   mask = jnp.zeros((1, 4, 4, 1)).at[:, :2].set(1)  # 8 pixels
   half = mask.at[:, :, :2].set(0)  # 4 of them
-  for same in (mask, 0 * mask):
-    np.testing.assert_allclose(segmentation.soft_iou(same, same), 0, atol=1e-6)
+  for equal in (mask, 0 * mask):
+    np.testing.assert_allclose(
+      segmentation.soft_iou(equal, equal), 0, atol=1e-6
+    )
   np.testing.assert_allclose(
     segmentation.soft_iou(half, mask), 1 - 5 / 9, rtol=1e-5
   )
@@ -49,7 +51,7 @@ def test_soft_iou_averages_over_samples():
   )
 
 
-def test_background_is_bce_against_nothing(key):
+def test_background_equals_bce_with_an_empty_target(key):
   logits = 5 * jax.random.normal(key, (2, 3, 4, 1))
   np.testing.assert_allclose(
     segmentation.background(logits),
@@ -59,7 +61,7 @@ def test_background_is_bce_against_nothing(key):
   assert jnp.isfinite(segmentation.background(logits + 1e4))
 
 
-def test_soft_iou_leaves_out_what_weighs_nothing():
+def test_soft_iou_ignores_samples_of_weight_0():
   mask = jnp.zeros((2, 4, 4, 1)).at[:, :2].set(1)
   prob = mask.at[1].set(0)
   loss = lambda *w: segmentation.soft_iou(prob, mask, jnp.array(w))

@@ -1,4 +1,4 @@
-"""A user's own video as a folder of pictures; files are in test_films."""
+"""Tests of videos in folders of pictures; `test_video_files` has the rest."""
 
 import os
 
@@ -17,61 +17,61 @@ def _write(path, value, size=SIZE):
 
 @pytest.fixture
 def folder(tmp_path):
-  """Frames whose grey is their index: 8, 9, 10, 11 by name."""
+  """Write frames 8 to 11 whose grey values are 0 to 3."""
   for value, name in enumerate(("f8", "f9", "f10", "f11")):
     _write(tmp_path / f"{name}.png", value)
   return tmp_path
 
 
-def _greys(frames):
-  """Reduces every frame to its grey and every error to its sentence."""
+def _grey_values(frames):
+  """Return each frame's grey value, or each error's message."""
   return [
     str(x) if isinstance(x, images.DataError) else int(x[0, 0, 0])
     for _, x in frames
   ]
 
 
-def test_frames_come_in_order_of_their_numbers(folder):
+def test_numbers_in_names_define_the_order(folder):
   (folder / "notes.txt").write_text("no frame")
-  _write(folder / "._f9.png", 99)  # what a Mac leaves on foreign disks
+  _write(folder / "._f9.png", 99)  # macOS writes such files to foreign disks
   video = footage.Footage(folder)
   assert video.names == ("f8", "f9", "f10", "f11")
   assert (video.num_frames, video.size, video.fps) == (4, SIZE, 24.0)
   assert [index for index, _ in video] == [0, 1, 2, 3]
-  assert _greys(video) == [0, 1, 2, 3]
-  assert _greys(video.read(range(2, -1, -1))) == [2, 1, 0]
-  assert _greys(video.read(range(1, 3))) == [1, 2]
+  assert _grey_values(video) == [0, 1, 2, 3]
+  assert _grey_values(video.read(range(2, -1, -1))) == [2, 1, 0]
+  assert _grey_values(video.read(range(1, 3))) == [1, 2]
 
 
-def test_names_without_numbers_are_sorted_too(tmp_path):
+def test_names_have_a_natural_order(tmp_path):
   for value, name in enumerate(("01", "1", "a", "b1x2", "b1x10")):
     _write(tmp_path / f"{name}.png", value)
-  assert _greys(footage.Footage(tmp_path)) == [0, 1, 2, 3, 4]
+  assert _grey_values(footage.Footage(tmp_path)) == [0, 1, 2, 3, 4]
 
 
-def test_broken_frames_are_named_and_the_rest_goes_on(folder):
+def test_broken_frames_are_errors_between_valid_frames(folder):
   (folder / "f9.png").write_bytes(b"\x89PNG broken")
   _write(folder / "f10.png", 2, size=(8, 6))
-  *_, last = found = _greys(footage.Footage(folder))
-  assert found[0] == 0 and last == 3
-  assert found[1].startswith(f"{folder}/f9.png: picture is truncated")
-  assert found[2] == (
+  values = _grey_values(footage.Footage(folder))
+  assert values[0] == 0 and values[3:] == [3]
+  assert values[1].startswith(f"{folder}/f9.png: picture is truncated")
+  assert values[2] == (
     f"{folder}/f10.png: size is 6x8, expected 8x6 as other frames"
   )
 
 
-def test_the_first_frame_may_be_broken(folder):
+def test_first_frame_may_be_broken(folder):
   (folder / "f8.png").write_bytes(b"")
   video = footage.Footage(folder)
   assert video.size == SIZE
-  assert _greys(video)[1:] == [1, 2, 3]
+  assert _grey_values(video)[1:] == [1, 2, 3]
 
 
-def test_nothing_to_read_is_one_sentence(folder, tmp_path_factory):
+def test_unreadable_videos_raise(folder, tmp_path_factory):
   empty = tmp_path_factory.mktemp("empty")
   with pytest.raises(images.DataError, match="gone: video is missing"):
     footage.Footage(empty / "gone")
-  with pytest.raises(images.DataError, match="no picture .* here"):
+  with pytest.raises(images.DataError, match="folder has no picture"):
     footage.Footage(empty)
   _write(empty / "0.png", 0)
   with pytest.raises(images.DataError, match="one frame only.*propagate"):
@@ -82,13 +82,13 @@ def test_nothing_to_read_is_one_sentence(folder, tmp_path_factory):
     footage.Footage(folder)
 
 
-def test_two_frames_of_one_name_are_an_error(folder):
+def test_duplicate_frame_names_raise(folder):
   _write(folder / "f9.jpg", 1)
-  with pytest.raises(images.DataError, match="another frame is called f9"):
+  with pytest.raises(images.DataError, match="name of another frame, f9"):
     footage.Footage(folder)
 
 
-def test_fingerprint_changes_with_the_files(folder):
+def test_fingerprint_depends_on_the_files(folder):
   before = footage.Footage(folder).fingerprint
   assert footage.Footage(folder).fingerprint == before
   os.utime(folder / "f9.png", (1, 1))

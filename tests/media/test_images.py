@@ -1,4 +1,4 @@
-"""Decoding: colours, ids, and errors that name the file."""
+"""Tests of decoding, resizing, and errors that contain the path."""
 
 import pickle
 
@@ -26,7 +26,7 @@ def test_grey_picture_becomes_rgb(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.999])
-def test_truncated_picture_is_an_error(tmp_path, suffix, share):
+def test_truncated_picture_raises(tmp_path, suffix, share):
   path = tmp_path / f"cut.{suffix}"
   noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
   cv2.imwrite(str(path), noise)
@@ -36,12 +36,12 @@ def test_truncated_picture_is_an_error(tmp_path, suffix, share):
     images.read_image(path)
 
 
-def test_thumbnail_does_not_hide_a_truncation(tmp_path):
+def test_truncated_picture_with_thumbnail_raises(tmp_path):
   path = tmp_path / "thumb.jpg"
   thumbnail = tmp_path / "small.jpg"
   noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
   Image.fromarray(noise[:8, :8]).save(thumbnail)
-  # The APP1 segment of a camera holds a whole JPEG, end marker included.
+  # The APP1 segment of a camera contains a whole JPEG with its end marker.
   Image.fromarray(noise).save(path, exif=b"Exif\0\0" + thumbnail.read_bytes())
   images.read_image(path)
   path.write_bytes(path.read_bytes()[:-100])
@@ -52,7 +52,7 @@ def test_thumbnail_does_not_hide_a_truncation(tmp_path):
 @pytest.mark.parametrize(
   "content, reason", [(b"", "empty"), (b"not a picture", "cannot be decoded")]
 )
-def test_broken_picture_is_named(tmp_path, content, reason):
+def test_error_of_a_broken_picture_contains_its_path(tmp_path, content, reason):
   path = tmp_path / "broken.jpg"
   path.write_bytes(content)
   with pytest.raises(images.DataError, match=f"broken.jpg: .*{reason}"):
@@ -61,14 +61,14 @@ def test_broken_picture_is_named(tmp_path, content, reason):
     images.read_labels(path)
 
 
-def test_missing_file_is_named(tmp_path):
+def test_error_of_a_missing_file_contains_its_path(tmp_path):
   with pytest.raises(images.DataError, match="gone.jpg: file is missing"):
     images.read_image(tmp_path / "gone.jpg")
   with pytest.raises(images.DataError, match="gone.png: mask is missing"):
     images.read_labels(tmp_path / "gone.png")
 
 
-def test_palette_mask_gives_ids(tmp_path):
+def test_palette_mask_contains_ids(tmp_path):
   path = tmp_path / "mask.png"
   ids = np.array([[0, 1], [2, 255]], np.uint8)
   mask = Image.fromarray(ids)
@@ -83,7 +83,7 @@ def test_palette_mask_gives_ids(tmp_path):
   [([0, 255, 255], [0, 1, 1]), ([0, 3, 255], [0, 3, 255])],
 )
 @pytest.mark.parametrize("mode", ["L", "LA"])
-def test_grey_mask_is_2016_style_only_without_ids(
+def test_grey_mask_maps_255_to_object_1_without_other_ids(
   tmp_path, mode, values, expected
 ):
   path = tmp_path / "mask.png"
@@ -91,14 +91,14 @@ def test_grey_mask_is_2016_style_only_without_ids(
   assert images.read_labels(path).tolist() == [expected]
 
 
-def test_colour_mask_is_an_error(tmp_path):
+def test_colour_mask_raises(tmp_path):
   path = tmp_path / "mask.png"
   Image.new("RGB", (4, 4), (128, 0, 0)).save(path)
   with pytest.raises(images.DataError, match="mask.png: mask has mode RGB"):
     images.read_labels(path)
 
 
-def test_mask_border_becomes_coverage():
+def test_resized_mask_border_is_fractional():
   mask = np.zeros((4, 8), np.uint8)
   mask[:, :3] = 1
   small = images.resize_mask(mask, (2, 4))
@@ -106,7 +106,7 @@ def test_mask_border_becomes_coverage():
   assert small[0, :, 0].tolist() == [255, 128, 0, 0]
 
 
-def test_image_and_mask_move_together():
+def test_image_and_mask_resize_identically():
   mask = np.zeros((60, 100), np.uint8)
   mask[20:40, 50:80] = 1
   image = np.repeat(mask[..., None], 3, 2) * np.uint8(255)
@@ -115,6 +115,6 @@ def test_image_and_mask_move_together():
     assert np.array_equal(resized[..., :1], images.resize_mask(mask, size))
 
 
-def test_error_survives_pickling():
+def test_error_can_be_pickled():
   error = pickle.loads(pickle.dumps(images.DataError("a/b.jpg", "is bad")))
   assert str(error) == "a/b.jpg: is bad"

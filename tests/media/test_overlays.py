@@ -1,5 +1,8 @@
-"""Film and animation of found masks."""
+"""Tests of the video and the animation of predicted masks."""
 
+import types
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,44 +10,75 @@ from PIL import Image
 from foregan_jax.media import footage as footage_lib
 from foregan_jax.media import images, overlays, pictures, video_files
 
+NUM_FRAMES = 12
+SIZE = (24, 33)
 
-def test_missing_overlays_are_drawn_again(world, one, conveyor, asleep):
-  world.write(conveyor(), one)
-  animation = world.out / overlays.ANIMATION
+
+@pytest.fixture
+def video(tmp_path):
+  """Write a video of noise and one mask per frame; return its paths."""
+  frames, masks = tmp_path / "video", tmp_path / "masks"
+  frames.mkdir()
+  rng = np.random.default_rng(0)
+  for i in range(NUM_FRAMES):
+    frame = rng.integers(0, 256, (*SIZE, 3), np.uint8)
+    cv2.imwrite(str(frames / f"f{i}.png"), frame)
+    labels = np.zeros(SIZE, np.uint8)
+    labels[4:12, i + 4 : i + 12] = 1
+    pictures.save_labels(masks / f"f{i}.png", labels)
+  return types.SimpleNamespace(frames=frames, masks=masks, out=tmp_path / "out")
+
+
+def write(video):
+  """Write the overlays of a video."""
+  footage = footage_lib.Footage(video.frames)
+  overlays.write(footage, masks=video.masks, out=video.out)
+
+
+def test_missing_animation_is_written_again(video):
+  write(video)
+  animation = video.out / overlays.ANIMATION_NAME
   before = animation.read_bytes()
   animation.unlink()
-  world.write(asleep, one)
+  write(video)
   assert animation.read_bytes() == before
 
 
-def test_animation_is_short_and_small(world, one, monkeypatch, conveyor):
-  monkeypatch.setattr(overlays, "_MAX_STILLS", 5)
+def test_complete_overlays_are_kept(video, monkeypatch):
+  write(video)
+  monkeypatch.setattr(pictures, "animate", None)
+  write(video)
+
+
+def test_animation_limits_frames_and_width(video, monkeypatch):
+  monkeypatch.setattr(overlays, "_MAX_FRAMES", 5)
   monkeypatch.setattr(overlays, "_MAX_WIDTH", 11)
-  (world.video / "f3.png").write_bytes(b"broken")
-  world.write(conveyor(), one)
-  with Image.open(world.out / overlays.ANIMATION) as animation:
+  (video.frames / "f3.png").write_bytes(b"broken")
+  write(video)
+  with Image.open(video.out / overlays.ANIMATION_NAME) as animation:
     assert (animation.n_frames, animation.size) == (4, (11, 8))
     animation.load()
-    # As long as the video: every third frame of 24 per second.
+    # Same duration as the video: every third frame of 24 per second.
     assert animation.info["duration"] == 125
 
 
-def test_film_shows_the_masks(world, one, conveyor):
+def test_video_shows_the_masks(video):
   pytest.importorskip("av")
-  (world.video / "f3.png").write_bytes(b"broken")
-  world.write(conveyor(), one)
-  film = footage_lib.Footage(world.out / overlays.FILM)
-  assert (film.num_frames, film.size) == (world.NUM_FRAMES - 1, (24, 34))
-  _, frame = next(iter(film))
-  original = images.read_image(world.video / "f0.png")
-  drawn = pictures.overlay(original, world.found()[0])
+  (video.frames / "f3.png").write_bytes(b"broken")
+  write(video)
+  footage = footage_lib.Footage(video.out / overlays.VIDEO_NAME)
+  assert (footage.num_frames, footage.size) == (NUM_FRAMES - 1, (24, 34))
+  _, frame = next(iter(footage))
+  original = images.read_image(video.frames / "f0.png")
+  labels = images.read_labels(video.masks / "f0.png")
+  expected = pictures.overlay(original, labels)
   distance = lambda x: np.abs(frame[:, :33].astype(int) - x).mean()
-  assert distance(drawn) < distance(original)
+  assert distance(expected) < distance(original)
 
 
-def test_without_pyav_there_is_the_animation(world, one, monkeypatch, conveyor):
+def test_without_pyav_only_the_animation_is_written(video, monkeypatch):
   monkeypatch.setattr(video_files, "can_write_mp4", lambda: False)
-  world.write(conveyor(), one)
-  assert not (world.out / overlays.FILM).exists()
-  with Image.open(world.out / overlays.ANIMATION) as animation:
-    assert animation.n_frames == world.NUM_FRAMES
+  write(video)
+  assert not (video.out / overlays.VIDEO_NAME).exists()
+  with Image.open(video.out / overlays.ANIMATION_NAME) as animation:
+    assert animation.n_frames == NUM_FRAMES

@@ -1,4 +1,4 @@
-"""Videos in one file: what is written is read, and damage is named."""
+"""Tests of video files: round trips, order of frames, and damage."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from foregan_jax.media import footage, images, video_files
 
 NUM_FRAMES = 20
 SIZE = (48, 64)
-_STEP = 3  # pixels by which the bar grows from frame to frame
+_STEP = 3  # growth of the bar per frame, in pixels
 _IDENTITY = b"\0\1\0\0" + bytes(12) + b"\0\1\0\0"
 _QUARTER_CLOCKWISE = bytes(4) + b"\0\1\0\0" + bytes(4) + b"\xff\xff\0\0"
 
@@ -21,15 +21,15 @@ def av():
 
 
 def _frames():
-  """Frames on which one can read the index: a bar as long as it."""
+  """Yield frames with a bar whose length encodes the index."""
   for i in range(NUM_FRAMES):
     frame = np.full((*SIZE, 3), (10, 60, 20), np.uint8)
     frame[:24, : _STEP * i] = (200, 180, 40)
     yield frame
 
 
-def _indices(frames):
-  """Reads the indices off the frames; an error stays its sentence."""
+def _read_indices(frames):
+  """Return each frame's index from its bar, or each error's message."""
   return [
     str(x)
     if isinstance(x, images.DataError)
@@ -39,7 +39,7 @@ def _indices(frames):
 
 
 @pytest.fixture
-def film(av, tmp_path):
+def video_path(av, tmp_path):
   path = tmp_path / "clip.mp4"
   video_files.write_mp4(path, _frames(), fps=23.976)
   return path
@@ -55,15 +55,15 @@ def _encode(av, path, container_format, **options):
     container.mux(stream.encode())
 
 
-def test_round_trip(film):
-  video = footage.Footage(film)
+def test_round_trip(video_path):
+  video = footage.Footage(video_path)
   assert (video.num_frames, video.size) == (NUM_FRAMES, SIZE)
   assert video.fps == pytest.approx(23.976)
   assert video.names[:2] == ("00000", "00001")
-  for (index, found), wanted in zip(video, _frames(), strict=True):
-    error = np.abs(found.astype(int) - wanted)
+  for (index, frame), expected in zip(video, _frames(), strict=True):
+    error = np.abs(frame.astype(int) - expected)
     assert error.mean() < 4, index
-  assert os.listdir(film.parent) == [film.name]
+  assert os.listdir(video_path.parent) == [video_path.name]
 
 
 def test_odd_sides_are_padded(av, tmp_path):
@@ -72,80 +72,84 @@ def test_odd_sides_are_padded(av, tmp_path):
   video = footage.Footage(path)
   assert video.size == SIZE
   for _, frame in video:
-    for edge, beside in ((frame[47], frame[46]), (frame[:, 63], frame[:, 62])):
-      assert np.abs(edge.astype(int) - beside).mean() < 9
+    for padded, edge in ((frame[47], frame[46]), (frame[:, 63], frame[:, 62])):
+      assert np.abs(padded.astype(int) - edge).mean() < 9
 
 
-def test_any_range_either_way(film, monkeypatch):
-  video = footage.Footage(film)
-  every = list(range(NUM_FRAMES))
-  assert _indices(video.read(range(7, 12))) == every[7:12]
-  # Windows of seven frames, the last one shorter.
+def test_ranges_forward_and_backward(video_path, monkeypatch):
+  video = footage.Footage(video_path)
+  indices = list(range(NUM_FRAMES))
+  assert _read_indices(video.read(range(7, 12))) == indices[7:12]
+  # Windows of seven frames; the last one is shorter.
   monkeypatch.setattr(video_files, "_WINDOW_BYTES", 7 * 48 * 64 * 3 + 1)
   for start in (NUM_FRAMES - 1, 13, 0):
     backward = range(start, -1, -1)
     assert [i for i, _ in video.read(backward)] == list(backward)
-    assert _indices(video.read(backward)) == list(backward)
-  assert _indices(video.read(range(0))) == []
+    assert _read_indices(video.read(backward)) == list(backward)
+  assert _read_indices(video.read(range(0))) == []
 
 
 def _packets(av, path):
-  """Returns place and size of the packets in a file, in order of decoding."""
+  """Return (position, size, pts) of each packet in order of decoding."""
   with av.open(path) as container:
     return [(p.pos, p.size, p.pts) for p in container.demux(video=0) if p.size]
 
 
-# AVI has wrong time stamps: there only the order tells.
-@pytest.mark.parametrize("form", ["mp4", "avi"])
-def test_damaged_frame_is_named_and_the_rest_keeps_its_index(
-  av, tmp_path, form
+# AVI has wrong time stamps: only the order of decoding is reliable.
+@pytest.mark.parametrize("container_format", ["mp4", "avi"])
+def test_damaged_frame_is_an_error_and_others_keep_their_index(
+  av, tmp_path, container_format
 ):
-  path = tmp_path / f"damaged.{form}"
-  # A key frame every five, so that damage does not spread far.
-  _encode(av, path, form, g="5", sc_threshold="0")
+  path = tmp_path / f"damaged.{container_format}"
+  # A key frame every 5 frames, so that damage does not spread far.
+  _encode(av, path, container_format, g="5", sc_threshold="0")
   packets = _packets(av, path)
   position, size, pts = packets[11]
   content = bytearray(path.read_bytes())
   content[position : position + size] = b"\xaa" * size
   path.write_bytes(content)
-  found = list(footage.Footage(path))
-  assert [index for index, _ in found] == list(range(NUM_FRAMES))
-  read = _indices(found)
-  (lost,) = (i for i, x in enumerate(read) if isinstance(x, str))
-  assert read[lost] == f"{path}, frame {lost}: cannot be decoded"
-  # Behind the next key frame all is well.
-  assert read[:5] == list(range(5)) and read[-5:] == list(range(15, 20))
-  if form == "mp4":
+  frames = list(footage.Footage(path))
+  assert [index for index, _ in frames] == list(range(NUM_FRAMES))
+  indices = _read_indices(frames)
+  (lost,) = (i for i, x in enumerate(indices) if isinstance(x, str))
+  assert indices[lost] == f"{path}, frame {lost}: cannot be decoded"
+  # Frames from the next key frame on are undamaged.
+  assert indices[:5] == list(range(5)) and indices[-5:] == list(range(15, 20))
+  if container_format == "mp4":
     assert lost == sorted(p[2] for p in packets).index(pts)
   backward = list(footage.Footage(path).read(range(NUM_FRAMES - 1, -1, -1)))
-  assert _indices(backward) == read[::-1]
+  assert _read_indices(backward) == indices[::-1]
 
 
-@pytest.mark.parametrize("form", ["h264", "avi", "matroska", "mpegts"])
-def test_time_stamps_or_not_the_order_is_right(av, tmp_path, form):
+@pytest.mark.parametrize(
+  "container_format", ["h264", "avi", "matroska", "mpegts"]
+)
+def test_order_is_correct_without_reliable_time_stamps(
+  av, tmp_path, container_format
+):
   # Raw H.264 has no time stamps, AVI has wrong ones.
-  path = tmp_path / f"clip.{form}"
-  _encode(av, path, form)
-  assert _indices(footage.Footage(path)) == list(range(NUM_FRAMES))
+  path = tmp_path / f"clip.{container_format}"
+  _encode(av, path, container_format)
+  assert _read_indices(footage.Footage(path)) == list(range(NUM_FRAMES))
 
 
-def test_turned_film_stands_upright(film):
-  *_, (_, upright) = footage.Footage(film)
-  content = bytearray(film.read_bytes())
-  place = content.index(_IDENTITY, content.index(b"tkhd"))
-  content[place : place + 20] = _QUARTER_CLOCKWISE + bytes(4)
-  film.write_bytes(content)
-  video = footage.Footage(film)
+def test_rotated_video_is_read_upright(video_path):
+  *_, (_, upright) = footage.Footage(video_path)
+  content = bytearray(video_path.read_bytes())
+  position = content.index(_IDENTITY, content.index(b"tkhd"))
+  content[position : position + 20] = _QUARTER_CLOCKWISE + bytes(4)
+  video_path.write_bytes(content)
+  video = footage.Footage(video_path)
   assert video.size == SIZE[::-1]
-  *_, (_, turned) = video
-  np.testing.assert_array_equal(turned, np.rot90(upright, -1))
+  *_, (_, rotated) = video
+  np.testing.assert_array_equal(rotated, np.rot90(upright, -1))
 
 
-def test_cut_off_files_are_refused(av, film, tmp_path):
-  content = film.read_bytes()
-  film.write_bytes(content[: len(content) // 2])
+def test_cut_off_files_raise(av, video_path, tmp_path):
+  content = video_path.read_bytes()
+  video_path.write_bytes(content[: len(content) // 2])
   with pytest.raises(images.DataError, match="clip.mp4: cannot be read as a"):
-    footage.Footage(film)
+    footage.Footage(video_path)
   path = tmp_path / "streamed.mp4"
   with av.open(path, "w", options={"movflags": "faststart"}) as container:
     stream = container.add_stream("h264", rate=24)
@@ -156,11 +160,11 @@ def test_cut_off_files_are_refused(av, film, tmp_path):
     container.mux(stream.encode())
   position, size, _ = _packets(av, path)[11]
   path.write_bytes(path.read_bytes()[: position + size // 2])
-  with pytest.raises(images.DataError, match="cut off, .* of its 20 frames"):
+  with pytest.raises(images.DataError, match="cut off: it has .* of 20 frames"):
     footage.Footage(path)
 
 
-def test_other_files_are_no_video(av, tmp_path):
+def test_files_without_two_video_frames_raise(av, tmp_path):
   path = tmp_path / "clip.mp4"
   for content in (b"", b"not a video\n" * 9):
     path.write_bytes(content)
@@ -171,7 +175,7 @@ def test_other_files_are_no_video(av, tmp_path):
     footage.Footage(path)
 
 
-def test_sound_is_no_video(av, tmp_path):
+def test_sound_file_raises(av, tmp_path):
   path = tmp_path / "sound.wav"
   with av.open(path, "w") as container:
     stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
@@ -181,11 +185,11 @@ def test_sound_is_no_video(av, tmp_path):
     sound.sample_rate = 8000
     container.mux(stream.encode(sound))
     container.mux(stream.encode())
-  with pytest.raises(images.DataError, match="holds no video frames"):
+  with pytest.raises(images.DataError, match="contains no video frames"):
     footage.Footage(path)
 
 
-def test_without_pyav_it_says_what_to_install(tmp_path, monkeypatch):
+def test_error_without_pyav_contains_the_install_command(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "av", None)
   path = tmp_path / "clip.mp4"
   path.write_bytes(b"any")
@@ -196,8 +200,8 @@ def test_without_pyav_it_says_what_to_install(tmp_path, monkeypatch):
   assert path.read_bytes() == b"any"
 
 
-def test_what_fails_to_be_written_leaves_the_old_file(film):
-  before = film.read_bytes()
+def test_failed_write_keeps_the_old_file(video_path):
+  before = video_path.read_bytes()
 
   def broken():
     yield from list(_frames())[:3]
@@ -207,16 +211,16 @@ def test_what_fails_to_be_written_leaves_the_old_file(film):
     yield from list(_frames())[:3]
     yield np.zeros((50, 64, 3), np.uint8)
 
-  for frames, error, said in (
+  for frames, error, message in (
     (broken(), RuntimeError, "power is out"),
     (growing(), ValueError, "size is 64x50, expected 64x48 as the first"),
     ((), ValueError, "no frames"),
   ):
-    with pytest.raises(error, match=said):
-      video_files.write_mp4(film, frames, fps=24)
+    with pytest.raises(error, match=message):
+      video_files.write_mp4(video_path, frames, fps=24)
   with pytest.raises(ValueError, match="above 0, got 0"):
-    video_files.write_mp4(film, _frames(), fps=0)
+    video_files.write_mp4(video_path, _frames(), fps=0)
   with pytest.raises(ValueError, match="must end in .mp4"):
-    video_files.write_mp4(film.with_suffix(".avi"), _frames(), fps=24)
-  assert film.read_bytes() == before
-  assert os.listdir(film.parent) == [film.name]
+    video_files.write_mp4(video_path.with_suffix(".avi"), _frames(), fps=24)
+  assert video_path.read_bytes() == before
+  assert os.listdir(video_path.parent) == [video_path.name]

@@ -236,9 +236,9 @@ def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
   [
     (lambda t: t.pop("module.Decoder.pred2.weight"), "missing: Decoder.pred2"),
     (lambda t: t.update({"module.Encoder.odd": np.zeros(3, np.float32)}),
-     "surplus: Encoder.odd"),
+     "unexpected: Encoder.odd"),
     (lambda t: t.update({"module.Encoder.bn1.bias": np.zeros(3, np.float32)}),
-     r"misshapen: Encoder.bn1.bias \(found \(3,\), expected \(8,\)\)"),
+     r"wrong shape: Encoder.bn1.bias \(found \(3,\), expected \(8,\)\)"),
     (lambda t: t.update(
       {"module.Encoder.std": np.full((1, 3, 1, 1), 0.5, np.float32)}
     ), r"Encoder.std is \[0.5, 0.5, 0.5\], expected \[0.229"),

@@ -58,7 +58,7 @@ def _run(fields, clip, step, params):
   player = _player(clip, **dict(fields))
 
   def loss(params):
-    return player.loss(params, {}, {"step": step}, jax.random.key(0))
+    return player.loss(game.Nets(params), {"step": step}, jax.random.key(0))
 
   grad = jax.value_and_grad(loss, has_aux=True)
   (value, made), grads = grad(params)
@@ -70,29 +70,29 @@ def _made(clip, step=0, **fields):
 
 
 @pytest.mark.parametrize("truncate", [0, 1])
-def test_the_gradient_goes_back_through_the_masks(truncate):
+def test_gradient_flows_through_the_masks(truncate):
   clip = _discs(2, frames=3)
-  # Only the last frame is scored: frame 1 has a say in it by its mask alone.
+  # Only the last frame has a weight; frame 1 affects it by its mask alone.
   clip = clip.replace(weight=jnp.zeros_like(clip.weight).at[:, -1].set(1.0))
 
   def loss(video):
     player = _player(clip.replace(video=video), truncate=truncate)
     batch = {"step": jnp.int32(0)}
-    return player.loss(_params(), {}, batch, jax.random.key(0))[0]
+    return player.loss(game.Nets(_params()), batch, jax.random.key(0))[0]
 
-  _params()  # not to be made inside the trace
+  _params()  # cached here, outside of the trace
   grad = jax.jit(jax.grad(loss))(clip.video)
   assert jnp.any(grad[:, 2] != 0)
   assert bool(jnp.any(grad[:, 1] != 0)) == (truncate == 0)
 
 
-def test_what_nobody_knows_teaches_nothing():
+def test_unlabelled_pixels_give_no_gradient():
   clip = _discs(2, frames=3)
   _, grads, _ = _made(clip.replace(weight=0 * clip.weight))
   assert all(not jnp.any(g) for g in jax.tree.leaves(grads))
 
 
-def test_more_frames_count_as_time_goes_by():
+def test_number_of_frames_grows_with_the_step():
   clip = _discs(2)
   counts = [
     float(_made(clip, step, recurrence=30)[2]["frames"])
@@ -104,7 +104,7 @@ def test_more_frames_count_as_time_goes_by():
 
 
 @pytest.mark.parametrize("fields", [{"unroll": True}, {"remat": True}])
-def test_loops_and_recomputation_change_nothing(fields):
+def test_unroll_and_remat_change_nothing(fields):
   clip = _discs(2, frames=3)
   _, want, _ = _made(clip)
   _, got, _ = _made(clip, **fields)
@@ -112,17 +112,17 @@ def test_loops_and_recomputation_change_nothing(fields):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_it_learns_to_follow_discs():
+def test_it_learns_to_propagate_discs():
   clip = _discs(frames=2)
   player, params = _player(clip, aux_weight=0.2), _params()
   tx = optax.adam(3e-3)
 
-  # Compiled as in a run, not as in the other tests: this one computes.
+  # Optimised compilation, unlike in other tests: this test computes much.
   @functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 3}
   )
   def step(params, opt, at):
-    loss = lambda p: player.loss(p, {}, {"step": at}, jax.random.key(0))
+    loss = lambda p: player.loss(game.Nets(p), {"step": at}, jax.random.key(0))
     (_, made), grads = jax.value_and_grad(loss, has_aux=True)(params)
     updates, opt = tx.update(grads, opt)
     return optax.apply_updates(params, updates), opt, made.metrics

@@ -1,4 +1,4 @@
-"""The flagship, untrained, for frames as a camera gives them."""
+"""LayerTracker with an untrained foregan system."""
 
 import importlib
 import types
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax import systems
+from foregan_jax import game, systems
 from foregan_jax.data import davis as davis_lib
 from foregan_jax.media import images
 from foregan_jax.predictors import layer_tracker, propagate, results
@@ -19,18 +19,17 @@ SIZE = (50, 70)
 
 @pytest.fixture(scope="module")
 def foregan():
-  """The flagship at its smoke size, with fresh parameters."""
+  """The system at its smoke size, with fresh parameters."""
   config = importlib.import_module("configs.davis").get_config("smoke")
   system = systems.build(config)
-  batch = system.batch_spec(1)
-  params, _ = jax.jit(lambda key: system.init(key, batch))(jax.random.key(0))
+  nets = game.Nets(*jax.jit(system.init)(jax.random.key(0)))
   size = (config.data.height, config.data.width)
 
   def tracker(head):
-    return layer_tracker.LayerTracker(system, params, head=head, size=size)
+    return layer_tracker.LayerTracker(system, nets, head=head, size=size)
 
   return types.SimpleNamespace(
-    system=system, params=params, size=size, tracker=tracker
+    system=system, nets=nets, size=size, tracker=tracker
   )
 
 
@@ -70,9 +69,9 @@ def test_every_head_gives_masks_of_the_videos_size(foregan):
   ]
   assert np.abs(flow).max() > 0.3
   begin = jax.jit(foregan.system.begin)
-  carry = begin(foregan.params, small[None, 0], mask[None])
+  carry = begin(foregan.nets, small[None, 0], mask[None])
   _, heads, layers = jax.jit(foregan.system.advance)(
-    foregan.params, carry, small[None, 1:], np.stack(flow)[None]
+    foregan.nets, carry, small[None, 1:], np.stack(flow)[None]
   )
   assert len(foregan.system.heads) > 2
   for head in foregan.system.heads:
@@ -139,41 +138,43 @@ def test_void_is_background(follow):
   jax.tree.map(np.testing.assert_array_equal, one, two)
 
 
-def test_what_it_cannot_follow_is_refused(follow):
+def test_unsupported_masks_are_refused(follow):
   frame = np.zeros((1000, 1500, 3), np.uint8)
   labels = np.zeros((1000, 1500), np.uint8)
   with pytest.raises(ValueError, match="objects 1 to 0, expected object 1"):
     follow.begin(frame, labels)
   labels[3, 3] = 1
-  with pytest.raises(ValueError, match="has 1 pixels, of which nothing.*48x32"):
+  with pytest.raises(ValueError, match="has 1 pixels and vanishes.*48x32"):
     follow.begin(frame, labels)
   with pytest.raises(ValueError, match="objects 1 to 2"):
     follow.begin(frame, labels * 2)
   state = follow.begin(frame[:50, :70], _labels())
-  with pytest.raises(ValueError, match="one frame only"):
+  with pytest.raises(ValueError, match="from one mask"):
     follow.add(state, frame[:50, :70], _labels())
 
 
 class _Flat:
   """A system with a head, and without layers."""
 
-  def begin(self, params, frame, mask):
+  def begin(self, nets, frame, mask):
     return {"mask": mask / 255}
 
-  def advance(self, params, carry, frames, flow):
-    return carry, {"still": carry["mask"][:, None]}, None
+  def advance(self, nets, carry, frames, flow):
+    return carry, {"repeat": carry["mask"][:, None]}, None
 
 
 class _Growing(_Flat):
-  """A system that carries more after a frame than before."""
+  """A system whose carry grows with every frame."""
 
-  def advance(self, params, carry, frames, flow):
-    heads = {"still": carry["mask"][:, None]}
+  def advance(self, nets, carry, frames, flow):
+    heads = {"repeat": carry["mask"][:, None]}
     return jax.tree.map(lambda x: jnp.tile(x, 2), carry), heads, None
 
 
 def test_system_without_layers():
-  tracker = layer_tracker.LayerTracker(_Flat(), {}, head="still", size=SIZE)
+  tracker = layer_tracker.LayerTracker(
+    _Flat(), game.Nets({}), head="repeat", size=SIZE
+  )
   assert not tracker.draws
   frames = _frames(2)
   state = tracker.begin(frames[0], _labels())
@@ -184,9 +185,11 @@ def test_system_without_layers():
 
 
 def test_weights_per_frame_are_refused():
-  layer_tracker.LayerTracker(_Flat(), {}, head="still", size=SIZE)
-  with pytest.raises(ValueError, match="weights of their own for each frame"):
-    layer_tracker.LayerTracker(_Growing(), {}, head="still", size=SIZE)
+  layer_tracker.LayerTracker(_Flat(), game.Nets({}), head="repeat", size=SIZE)
+  with pytest.raises(ValueError, match="separate weights for each frame"):
+    layer_tracker.LayerTracker(
+      _Growing(), game.Nets({}), head="repeat", size=SIZE
+    )
 
 
 class _Unlucky:

@@ -68,7 +68,7 @@ def test_reads_one_item_alone(saved):
 
 def test_reads_params_without_optimizer_state(saved):
   target = {"params": _tree(0)["params"]}
-  trees = checkpoints.load_items(saved, 3, {"gan": target}, unread=("opt",))
+  trees = checkpoints.load_items(saved, 3, {"gan": target}, ignore=("opt",))
   assert _equal(trees["gan"], {"params": _tree(3)["params"]})
 
 
@@ -135,6 +135,16 @@ def test_checkpoint_without_metrics_is_kept_as_latest_only(tmp_path):
     assert store.best_step() == 1
 
 
+def test_lowest_metric_can_be_the_best(tmp_path):
+  best = {"best": "fid", "higher_is_better": False}
+  with _open(tmp_path, async_=False, keep=1, **best) as store:
+    for step, score in enumerate([9.0, 3.0, 5.0]):
+      _save(store, step, metrics={"fid": score})
+    assert store.all_steps() == [1, 2]
+    assert store.best_step() == 1
+  assert checkpoints.pick_steps(tmp_path, "best", **best) == [1]
+
+
 def test_no_best_without_metrics(tmp_path):
   with _open(tmp_path, async_=False) as store:
     _save(store, 1)
@@ -155,7 +165,7 @@ def test_save_refuses_what_orbax_would_drop(saved):
       _save(store, 3)
     with pytest.raises(ValueError, match="must be gan, segmenter"):
       store.save(9, {"gan": _tree(0)}, {}, {}, None)
-    with pytest.raises(ValueError, match="metric 'J'"):
+    with pytest.raises(ValueError, match="metrics lack 'J'"):
       _save(store, 9, metrics={"F": 1.0})
 
 

@@ -1,4 +1,4 @@
-"""Mistakes of the user are one sentence and status 2; bugs keep a traceback."""
+"""Tests of the command line: one sentence for user errors, not for bugs."""
 
 import pathlib
 import sys
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 from absl.testing import flagsaver
 
-# Defines the flag --config, which this module then misuses.
+# Defines the flag --config, which these tests set.
 from foregan_jax import main
 from foregan_jax.runtime import checkpoints, cli
 
@@ -26,7 +26,10 @@ def get_config(arg=None):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-  """Runs a program with flags, returns its status and what it complained."""
+  """Return a function that runs a program with flags.
+
+  The function returns the exit status and the text on standard error.
+  """
   monkeypatch.chdir(tmp_path)
   pathlib.Path("good.py").write_text(CONFIG)
   pathlib.Path("broken.py").write_text("def get_config(:\n")
@@ -42,15 +45,15 @@ def command(tmp_path, monkeypatch, capsys):
 
 
 def test_good_flags_reach_the_program(command):
-  seen = []
-  see = lambda: seen.append(main._CONFIG.value.batch_size)
+  values = []
+  program = lambda: values.append(main._CONFIG.value.batch_size)
   argv = ["--config=good.py:smoke", "--config.batch_size=8"]
-  assert command(*argv, program=see) == (None, "")
-  assert seen == [8]
+  assert command(*argv, program=program) == (None, "")
+  assert values == [8]
 
 
 @pytest.mark.parametrize(
-  "argv, sentence",
+  "argv, message",
   [
     (
       ["--config=good.py", "--config.batch_sise=3"],
@@ -87,10 +90,10 @@ def test_good_flags_reach_the_program(command):
     ),
   ],
 )
-def test_mistake_in_flags(command, argv, sentence):
+def test_user_error_in_flags_is_one_sentence(command, argv, message):
   status, err = command(*argv)
   assert status == cli.USER_ERROR
-  assert err.startswith("error: ") and sentence in err
+  assert err.startswith("error: ") and message in err
   assert len(err.splitlines()) == 1
   assert "Traceback" not in err
 
@@ -100,14 +103,14 @@ def test_bug_in_a_config_keeps_its_traceback(command):
     command("--config=bug.py")
 
 
-def test_mistake_found_by_the_package_is_a_sentence(command, tmp_path):
+def test_value_error_of_the_package_is_one_sentence(command, tmp_path):
   program = lambda: checkpoints.pick_steps(tmp_path, "best", best=None)
   status, err = command("--config=good.py", program=program)
   assert status == cli.USER_ERROR
   assert err == f"error: there is no checkpoint in {tmp_path}.\n"
 
 
-def test_unreadable_file_is_a_sentence(command):
+def test_missing_file_is_one_sentence(command):
   status, err = command(
     "--config=good.py", program=lambda: pathlib.Path("absent").read_text()
   )
@@ -115,7 +118,7 @@ def test_unreadable_file_is_a_sentence(command):
   assert "No such file or directory: 'absent'" in err
 
 
-def test_debug_shows_every_traceback(command, tmp_path):
+def test_debug_keeps_every_traceback(command, tmp_path):
   program = lambda: checkpoints.pick_steps(tmp_path, "best", best=None)
   with pytest.raises(ValueError, match="no checkpoint"):
     command("--config=good.py", "--debug", program=program)
@@ -128,15 +131,15 @@ def uneven():
 """
 
 
-def test_value_error_of_jax_is_a_bug(command):
-  # JAX hides its own frames, and the last one left would be the package's.
+def test_value_error_of_jax_keeps_its_traceback(command):
+  # By default JAX removes its own frames; the last frame would be ours.
   names = {"jax": jax, "jnp": jnp}
   exec(compile(_UNEVEN_SCAN, cli.__file__, "exec"), names)
   with pytest.raises(ValueError, match="leading axis sizes"):
     command("--config=good.py", program=names["uneven"])
 
 
-def test_interrupted_run_is_not_a_success(command):
+def test_interrupted_run_has_a_nonzero_status(command):
   def interrupted():
     raise KeyboardInterrupt
 

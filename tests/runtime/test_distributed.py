@@ -1,4 +1,4 @@
-"""How processes find each other, and what they then share."""
+"""Tests of how processes join a run, and of a run of two processes."""
 
 import json
 import os
@@ -33,11 +33,11 @@ FOREGAN = {
 }
 
 
-def test_nothing_given_is_one_process():
+def test_no_settings_give_one_process():
   assert distributed.plan({}) is None
 
 
-def test_flags_win_over_environment_one_by_one_and_both_over_slurm():
+def test_flags_override_variables_and_variables_override_slurm():
   plan = distributed.plan({**SLURM, **FOREGAN}, process_id=0)
   assert (plan.coordinator, plan.num_processes, plan.process_id) == (
     "host:1",
@@ -46,11 +46,11 @@ def test_flags_win_over_environment_one_by_one_and_both_over_slurm():
   )
 
 
-def test_one_process_by_flag_overrules_the_launcher():
+def test_one_process_by_flag_overrides_the_launcher():
   assert distributed.plan(SLURM, num_processes=1) is None
 
 
-def test_slurm_names_every_gpu_of_a_lone_task():
+def test_single_slurm_task_uses_every_gpu_of_its_node():
   plan = distributed.plan(SLURM)
   assert plan.source == "Slurm"
   assert plan.local_device_ids == (0, 1, 2, 3)
@@ -60,19 +60,19 @@ def test_slurm_names_every_gpu_of_a_lone_task():
   assert distributed.plan(chosen).local_device_ids is None
 
 
-@pytest.mark.parametrize("left_out", ["SLURM_STEP_NODELIST", "SLURM_NTASKS"])
-def test_batch_script_without_srun_is_one_process(left_out):
-  environ = {k: v for k, v in SLURM.items() if k != left_out}
+@pytest.mark.parametrize("missing", ["SLURM_STEP_NODELIST", "SLURM_NTASKS"])
+def test_batch_script_without_srun_is_one_process(missing):
+  environ = {k: v for k, v in SLURM.items() if k != missing}
   assert distributed.plan(environ) is None
 
 
-def test_open_mpi_4_is_left_to_jax():
+def test_jax_detects_open_mpi_4():
   uri = {"OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1:34911"}
   plan = distributed.plan({**MPI, **uri})
   assert (plan.source, plan.coordinator) == ("Open MPI", None)
 
 
-def test_open_mpi_5_on_one_machine_meets_on_the_loopback():
+def test_open_mpi_5_on_one_machine_uses_the_loopback():
   a = distributed.plan({**MPI, "PMIX_NAMESPACE": "prterun-1"})
   b = distributed.plan(
     {**MPI, "PMIX_NAMESPACE": "prterun-1", "OMPI_COMM_WORLD_RANK": "0"}
@@ -83,7 +83,7 @@ def test_open_mpi_5_on_one_machine_meets_on_the_loopback():
   assert (a.process_id, b.process_id) == (1, 0)
 
 
-def test_open_mpi_5_on_several_machines_needs_the_address_only():
+def test_open_mpi_5_on_several_machines_needs_only_the_address():
   spread = {**MPI, "OMPI_COMM_WORLD_LOCAL_SIZE": "1"}
   with pytest.raises(ValueError, match="give --coordinator=HOST:PORT"):
     distributed.plan(spread)
@@ -91,14 +91,14 @@ def test_open_mpi_5_on_several_machines_needs_the_address_only():
   assert (plan.num_processes, plan.process_id) == (2, 1)
 
 
-def test_tpu_pod_is_left_to_jax():
+def test_jax_detects_a_tpu_pod():
   pod = {"TPU_WORKER_HOSTNAMES": "a,b"}
   assert distributed.plan(pod).source == "TPU pod"
   assert distributed.plan({"TPU_WORKER_HOSTNAMES": "a"}) is None
 
 
 @pytest.mark.parametrize(
-  "environ, flags, sentence",
+  "environ, flags, message",
   [
     ({}, {"num_processes": 2}, "given without coordinator, process_id"),
     ({}, {"coordinator": "host:1"}, "without num_processes, process_id"),
@@ -107,13 +107,13 @@ def test_tpu_pod_is_left_to_jax():
     ({**FOREGAN, "FOREGAN_NUM_PROCESSES": "x"}, {}, "NUM_PROCESSES is 'x'"),
   ],
 )
-def test_mistakes_are_sentences(environ, flags, sentence):
-  with pytest.raises(ValueError, match=sentence):
+def test_invalid_settings_raise(environ, flags, message):
+  with pytest.raises(ValueError, match=message):
     distributed.plan(environ, **flags)
 
 
-# Two processes of two devices: rows in order, one mean, one checkpoint, and one
-# SIGTERM on which both leave at the same step.
+# A program for two processes with two devices each. It gathers rows, computes a
+# mean, writes and restores one checkpoint, and stops at a SIGTERM.
 _PROCESS = """
 import json, os, signal, sys, time
 import jax, jax.numpy as jnp, numpy as np
@@ -122,36 +122,37 @@ from foregan_jax.runtime import checkpoints, distributed, interrupts
 from foregan_jax.runtime import mesh as mesh_lib
 
 distributed.initialize()
-me = jax.process_index()
+process = jax.process_index()
 mesh = mesh_lib.make_mesh()
 rows = mesh_lib.local_batch_size(8, mesh)
-local = np.arange(me * rows, (me + 1) * rows, dtype=np.float32)[:, None]
+local = np.arange(process * rows, (process + 1) * rows, dtype=np.float32)
+local = local[:, None]
 with jax.transfer_guard("disallow"):
   batch = mesh_lib.to_global(mesh, {"x": local})
-whole = mesh_lib.replicated(mesh)
+replicated = mesh_lib.replicated(mesh)
 key = mesh_lib.replicate(mesh, jax.random.split(jax.random.key(3))[1])
-mean = jax.jit(lambda b: jnp.mean(b["x"] ** 2), out_shardings=whole)(batch)
-tree = {"w": jax.device_put(np.arange(4.0), whole), "x": batch["x"]}
+mean = jax.jit(lambda b: jnp.mean(b["x"] ** 2), out_shardings=replicated)(batch)
+tree = {"w": jax.device_put(np.arange(4.0), replicated), "x": batch["x"]}
 with checkpoints.Checkpoints(sys.argv[1], ("gan",), keep=1, best="J") as store:
   store.save(1, {"gan": tree}, {"next_index": 8}, {"a": 1}, {"J": 0.5})
   target = jax.tree.map(jnp.zeros_like, tree)
-  back, data, _ = store.restore(1, {"gan": target})
-again = jax.jit(lambda m: m + 0, out_shardings=whole)
+  restored, data, _ = store.restore(1, {"gan": target})
+identity = jax.jit(lambda m: m + 0, out_shardings=replicated)
 step = 0
 with interrupts.Interrupts() as signals:
   while not signals.should_stop(step) and step < 10_000:
     step += 1
-    if me == 1 and step == 3:
+    if process == 1 and step == 3:
       os.kill(os.getpid(), signal.SIGTERM)
-    mean = again(mean).block_until_ready()
-    time.sleep(.005)  # The signal travels for a second or two.
+    mean = identity(mean).block_until_ready()
+    time.sleep(.005)  # The signal needs a second or two to arrive.
 fetch = lambda x: multihost_utils.process_allgather(x, tiled=True)
-whole_again = lambda x: fetch(x)[:, 0].tolist()
+to_list = lambda x: fetch(x)[:, 0].tolist()
 print(json.dumps({
   "devices": [jax.local_device_count(), jax.device_count()],
   "mean": float(mean),
-  "rows": whole_again(batch["x"]),
-  "back": whole_again(back["gan"]["x"]),
+  "rows": to_list(batch["x"]),
+  "restored": to_list(restored["gan"]["x"]),
   "data": data,
   "key": jax.device_get(jax.random.key_data(key)).tolist(),
   "stopped": step,
@@ -183,38 +184,38 @@ def two_processes(tmp_path_factory):
         text=True,
       )
     )
-  said = []
+  reports = []
   for process in running:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    said.append(json.loads(out.splitlines()[-1]))
-  return directory, said
+    reports.append(json.loads(out.splitlines()[-1]))
+  return directory, reports
 
 
-def test_two_processes_are_one_program(two_processes):
-  _, said = two_processes
+def test_two_processes_share_batch_key_and_mean(two_processes):
+  _, reports = two_processes
   key = jax.random.split(jax.random.key(3))[1]
-  for one in said:
-    assert one["devices"] == [2, 4]
-    assert one["rows"] == list(range(8))
-    assert one["key"] == jax.random.key_data(key).tolist()
-    assert one["mean"] == 17.5  # The mean of 0, 1, 4, ... 49.
+  for report in reports:
+    assert report["devices"] == [2, 4]
+    assert report["rows"] == list(range(8))
+    assert report["key"] == jax.random.key_data(key).tolist()
+    assert report["mean"] == 17.5  # The mean of 0, 1, 4, ... 49.
 
 
 def test_two_processes_stop_at_the_same_step(two_processes):
-  _, said = two_processes
-  assert said[0]["stopped"] == said[1]["stopped"]
-  assert 3 <= said[0]["stopped"] < 10_000
+  _, reports = two_processes
+  assert reports[0]["stopped"] == reports[1]["stopped"]
+  assert 3 <= reports[0]["stopped"] < 10_000
 
 
-def test_checkpoint_of_two_processes_is_read_by_one(two_processes):
+def test_one_process_loads_the_checkpoint_of_two(two_processes):
   import jax.numpy as jnp
 
   from foregan_jax.runtime import checkpoints
 
-  directory, said = two_processes
-  assert said[0]["back"] == list(range(8))
-  assert said[0]["data"] == {"next_index": 8}
+  directory, reports = two_processes
+  assert reports[0]["restored"] == list(range(8))
+  assert reports[0]["data"] == {"next_index": 8}
   assert checkpoints.pick_steps(directory, "best", best="J") == [1]
   target = {"gan": {"w": jnp.zeros(4), "x": jnp.zeros((8, 1))}}
   tree = checkpoints.load_items(directory, 1, target)["gan"]

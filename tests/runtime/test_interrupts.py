@@ -1,4 +1,4 @@
-"""Signals: one asks, two kill."""
+"""Tests of signals: the first requests a stop, a second Ctrl-C interrupts."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from foregan_jax.runtime import interrupts
 @pytest.mark.parametrize(
   "number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT]
 )
-def test_signal_is_a_question_inside_and_as_before_outside(number):
+def test_signal_requests_a_stop_and_handlers_are_restored(number):
   before = signal.getsignal(number)
   with interrupts.Interrupts() as signals:
     assert not signals.should_stop(1)
@@ -21,7 +21,7 @@ def test_signal_is_a_question_inside_and_as_before_outside(number):
   assert signal.getsignal(number) == before
 
 
-def test_second_ctrl_c_kills(capfd):
+def test_second_ctrl_c_interrupts(capfd):
   with pytest.raises(KeyboardInterrupt), interrupts.Interrupts() as signals:
     os.kill(os.getpid(), signal.SIGINT)
     assert signals.should_stop(1)

@@ -1,4 +1,4 @@
-"""The mesh: who holds which rows."""
+"""Tests of the mesh and of the placement of arrays."""
 
 import jax
 import jax.numpy as jnp
@@ -9,20 +9,20 @@ from jax.sharding import AxisType
 from foregan_jax.runtime import mesh as mesh_lib
 
 
-def test_one_auto_axis_over_all_devices():
+def test_mesh_has_one_auto_axis_over_all_devices():
   mesh = mesh_lib.make_mesh()
   assert mesh.shape == {"data": jax.device_count()}
   assert mesh.axis_types == (AxisType.Auto,)
 
 
 @pytest.mark.parametrize("batch_size", [0, -4, 6])
-def test_uneven_batch_is_a_sentence(batch_size):
+def test_uneven_batch_raises(batch_size):
   mesh = mesh_lib.make_mesh(jax.devices()[:4])
   with pytest.raises(ValueError, match=rf"batch_size is {batch_size}, .*4"):
     mesh_lib.check_batch(batch_size, mesh)
 
 
-def test_local_batch_is_the_share_of_this_process():
+def test_local_batch_size_is_the_share_of_this_process():
   mesh = mesh_lib.make_mesh()
   assert mesh_lib.local_batch_size(8, mesh) == 8
   with pytest.raises(ValueError):
@@ -44,12 +44,15 @@ def test_step_on_four_devices_equals_one():
   grads = {}
   for count in (1, 4):
     mesh = mesh_lib.make_mesh(jax.devices()[:count])
-    whole, rows = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
+    replicated, sharded = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
     loss = lambda w, x: jnp.mean(jnp.tanh(x @ w) ** 2)
     step = jax.jit(
-      jax.grad(loss), in_shardings=(whole, rows), out_shardings=whole
+      jax.grad(loss),
+      in_shardings=(replicated, sharded),
+      out_shardings=replicated,
     )
-    grads[count] = step(jax.device_put(w, whole), mesh_lib.to_global(mesh, x))
+    params = jax.device_put(w, replicated)
+    grads[count] = step(params, mesh_lib.to_global(mesh, x))
   assert len(grads[4].sharding.device_set) == 4
   np.testing.assert_allclose(grads[1], grads[4], rtol=1e-5)
 
@@ -57,9 +60,9 @@ def test_step_on_four_devices_equals_one():
 def test_replicate_puts_keys_and_arrays_on_every_device():
   mesh = mesh_lib.make_mesh()
   tree = {"key": jax.random.key(3), "w": np.arange(3)}
-  whole = mesh_lib.replicate(mesh, tree)
-  assert whole["w"].sharding == mesh_lib.replicated(mesh)
-  assert len(whole["key"].sharding.device_set) == jax.device_count()
+  copies = mesh_lib.replicate(mesh, tree)
+  assert copies["w"].sharding == mesh_lib.replicated(mesh)
+  assert len(copies["key"].sharding.device_set) == jax.device_count()
   assert jnp.array_equal(
-    jax.random.key_data(whole["key"]), jax.random.key_data(tree["key"])
+    jax.random.key_data(copies["key"]), jax.random.key_data(tree["key"])
   )

@@ -1,4 +1,4 @@
-"""Optimisers: schedule and clip."""
+"""Tests of the optimiser: schedule, clipping and flattening."""
 
 import jax
 import jax.numpy as jnp
@@ -24,19 +24,19 @@ def _config(**kwargs):
   return ml_collections.ConfigDict({**defaults, **kwargs})
 
 
-def test_constant_without_warmup():
+def test_rate_is_constant_without_warmup():
   rate = optimizers.schedule(_config())
   assert float(rate(0)) == float(rate(10**6)) == pytest.approx(0.1)
 
 
-def test_warmup_then_constant():
+def test_rate_is_constant_after_warmup():
   rate = optimizers.schedule(_config(warmup_steps=10))
   np.testing.assert_allclose(
     [rate(0), rate(5), rate(10), rate(99)], [0, 0.05, 0.1, 0.1], rtol=1e-6
   )
 
 
-def test_cosine_ends_at_decay_steps_warmup_included():
+def test_cosine_ends_at_decay_steps_including_warmup():
   config = _config(warmup_steps=10, decay="cosine", decay_steps=30)
   rate = optimizers.schedule(config)
   np.testing.assert_allclose(
@@ -44,12 +44,12 @@ def test_cosine_ends_at_decay_steps_warmup_included():
   )
 
 
-def test_first_update_is_adams():
+def test_first_update_equals_adam():
   optimizer = optimizers.make(_config())
   params = {"w": jnp.zeros(2)}
   grads = {"w": jnp.array([3.0, -0.2])}
   updates, _ = optimizer.update(grads, optimizer.init(params), params)
-  # Adam's first step is the learning rate against the gradient's sign.
+  # Adam's first update is -learning_rate * sign(gradient).
   np.testing.assert_allclose(updates["w"], [-0.1, 0.1], rtol=1e-5)
 
 
@@ -59,13 +59,13 @@ def test_clip_bounds_the_global_norm():
   _, state = optimizer.update(grads, optimizer.init(grads), grads)
   mu = optax.tree_utils.tree_get(state, "mu")
   np.testing.assert_allclose(mu, [3, 4], rtol=1e-6)
-  # Off, the moments see the gradient as it is.
+  # Without clipping, the moments use the gradient unchanged.
   optimizer = optimizers.make(_config(b1=0.0))
   _, state = optimizer.update(grads, optimizer.init(grads), grads)
   assert float(optax.tree_utils.tree_get(state, "mu")[1]) == 40.0
 
 
-def test_one_long_vector_changes_no_number():
+def test_flattened_optimizer_equals_plain_adam():
   config = _config(grad_clip=1.0, warmup_steps=2)
   optimizer = optimizers.make(config)
   plain = optax.chain(
@@ -74,11 +74,11 @@ def test_one_long_vector_changes_no_number():
   )
   draw = np.random.default_rng(0).normal
   params = {"net": {"a": jnp.zeros((2, 3)), "b": jnp.zeros(4)}}
-  state, wanted = optimizer.init(params), plain.init(params)
+  state, plain_state = optimizer.init(params), plain.init(params)
   for _ in range(3):
     grads = jax.tree.map(lambda x: jnp.asarray(draw(size=x.shape)), params)
     updates, state = optimizer.update(grads, state, params)
-    expected, wanted = plain.update(grads, wanted, params)
+    expected, plain_state = plain.update(grads, plain_state, params)
     jax.tree.map(
       lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5),
       updates,
@@ -87,7 +87,7 @@ def test_one_long_vector_changes_no_number():
 
 
 @pytest.mark.parametrize(
-  "wrong, sentence",
+  "changes, message",
   [
     ({"decay": "linear"}, "decay is 'linear', but must be one of none, cosine"),
     ({"decay": "cosine", "warmup_steps": 5, "decay_steps": 5}, "above warmup"),
@@ -95,6 +95,6 @@ def test_one_long_vector_changes_no_number():
     ({"grad_clip": -1.0}, "grad_clip is -1.0"),
   ],
 )
-def test_mistakes_are_sentences(wrong, sentence):
-  with pytest.raises(ValueError, match=sentence):
-    optimizers.make(_config(**wrong))
+def test_invalid_config_raises(changes, message):
+  with pytest.raises(ValueError, match=message):
+    optimizers.make(_config(**changes))

@@ -1,4 +1,4 @@
-"""Progress: rates that do not count pauses."""
+"""Tests of the progress display: rates, pauses, bar and log lines."""
 
 import logging
 
@@ -38,7 +38,7 @@ def test_rate_and_time_left_exclude_pauses(clock):
     assert bar.seconds_left == pytest.approx(3.0)
 
 
-def test_resumed_run_counts_its_own_steps(clock):
+def test_resumed_run_counts_only_its_own_steps(clock):
   with _progress(start=6) as bar:
     clock.now += 2
     bar.update(8)
@@ -46,7 +46,7 @@ def test_resumed_run_counts_its_own_steps(clock):
     assert bar.seconds_left == pytest.approx(2.0)
 
 
-def test_off_the_terminal_numbers_are_lines(clock, caplog):
+def test_scalars_are_logged_without_a_terminal(clock, caplog):
   caplog.set_level(logging.INFO)
   with _progress() as bar:
     clock.now += 1
@@ -59,7 +59,7 @@ def test_off_the_terminal_numbers_are_lines(clock, caplog):
   assert "step 2: evaluating" in caplog.text
 
 
-def test_only_the_first_process_talks(clock, caplog, monkeypatch):
+def test_only_the_first_process_logs(clock, caplog, monkeypatch):
   caplog.set_level(logging.INFO)
   monkeypatch.setattr(progress.jax, "process_index", lambda: 1)
   with _progress() as bar:
@@ -67,7 +67,7 @@ def test_only_the_first_process_talks(clock, caplog, monkeypatch):
   assert caplog.text == ""
 
 
-def test_on_a_terminal_a_bar_is_drawn_and_put_away_in_pauses(capsys):
+def test_bar_is_drawn_on_a_terminal_and_hidden_in_pauses(capsys):
   with _progress(terminal=True) as bar:
     bar.update(3, {"g/loss": 0.5})
     with bar.paused("evaluating"):

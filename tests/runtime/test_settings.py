@@ -87,7 +87,11 @@ def test_load_gives_back_what_was_written(tmp_path):
 
 @pytest.mark.parametrize(
   "text, sentence",
-  [("{", "not readable as JSON"), ("3", "not a config"), (None, "no run here")],
+  [
+    ("{", "not valid JSON"),
+    ("3", "not a config"),
+    (None, "not the workdir of a run"),
+  ],
 )
 def test_load_names_the_file(tmp_path, text, sentence):
   path = tmp_path / settings.FILE

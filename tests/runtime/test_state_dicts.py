@@ -1,4 +1,4 @@
-"""Weight files: the tensors come back, and nothing of the file is run."""
+"""Tests of weight files: tensors are read, and no code of the file runs."""
 
 import collections
 import os
@@ -19,13 +19,15 @@ def path(tmp_path):
   return tmp_path / "net.pth"
 
 
-def refused(path, said):
-  with pytest.raises(ValueError, match=f"^weight file .*{path.name} .*{said}"):
+def check_rejected(path, message):
+  with pytest.raises(
+    ValueError, match=f"^weight file .*{path.name} .*{message}"
+  ):
     state_dicts.read(path)
 
 
 @both_layouts
-def test_views_of_one_storage(path, layout):
+def test_views_of_one_storage_are_read(path, layout):
   shared = files.Storage(range(12))
   whole = np.arange(12, dtype=np.float32).reshape(3, 4)
   views = {
@@ -54,11 +56,11 @@ def test_views_of_one_storage(path, layout):
     assert np.array_equal(array, views[name][-1]), name
     assert array.flags.c_contiguous and array.flags.writeable
   found["whole"][:] = 0
-  assert found["offset"].all()  # They no longer share memory.
+  assert found["offset"].all()  # The tensors do not share memory.
 
 
 @both_layouts
-def test_number_types(path, layout):
+def test_number_types_are_read(path, layout):
   numbers = {kind: [100, 0, 3] for kind in files.KINDS}
   numbers["BFloat16"] = [0x3FC0, 0xC010, 1]
   expected = {kind: (dtype, [100, 0, 3]) for kind, dtype in files.KINDS.items()}
@@ -77,7 +79,7 @@ def test_number_types(path, layout):
 
 @both_layouts
 @pytest.mark.parametrize("key", ["state_dict", "model", "model_state"])
-def test_weights_lie_one_level_down(path, layout, key):
+def test_weights_one_level_down_are_read(path, layout, key):
   inner = {"module.a.w": files.matrix(), "module.b": files.matrix()}
   tree = {
     "epoch": 3,
@@ -91,23 +93,23 @@ def test_weights_lie_one_level_down(path, layout, key):
 
 @both_layouts
 @pytest.mark.parametrize(
-  "tree, said",
+  "tree, message",
   [
     (
       {"w": files.matrix(), "epoch": 3},
-      "holds int at 'epoch', expected named",
+      "holds int at 'epoch', expected only named",
     ),
     (
       {"state_dict": {"w": files.matrix(), "lr": 0.1}},
       "holds float at 'lr'",
     ),
-    ({1: files.matrix()}, "at 1, expected named tensors"),
+    ({1: files.matrix()}, "at 1, expected only named tensors"),
     ([files.matrix()], "holds list, expected a dict of tensors"),
     ({"model": {}, "state_dict": {}}, "has two dicts"),
     ({}, "holds no tensors"),
     (
       {"w": files.tensor("0", 0, (), ())},
-      "describes 'w' as PyTorch does not",
+      "has 'w' in a form that PyTorch does not write",
     ),
     (
       {"w": files.tensor(files.Storage([1]), 0, (1,), (1,), {"neg": True})},
@@ -115,54 +117,59 @@ def test_weights_lie_one_level_down(path, layout, key):
     ),
     (
       {"w": files.tensor(files.Storage([1, 2], cut=4), 0, (), ())},
-      "has 4 bytes of '0'",
+      "has 4 bytes in '0'",
     ),
   ],
 )
-def test_other_contents_are_named(path, layout, tree, said):
-  refused(files.write(path, tree, layout), said)
+def test_other_contents_are_rejected(path, layout, tree, message):
+  check_rejected(files.write(path, tree, layout), message)
 
 
 @both_layouts
 @pytest.mark.parametrize("nested", [False, True])
-def test_code_is_refused_before_it_runs(path, tmp_path, layout, nested):
+def test_code_is_rejected_before_it_runs(path, tmp_path, layout, nested):
   witness = tmp_path / "witness"
   call = files.Call(os.system, f"touch {witness}")
   tree = {"state_dict": {"w": files.matrix()}, "x": [call]} if nested else call
-  said = "asks for posix.system, .*; refused before anything was run"
-  refused(files.write(path, tree, layout), said)
+  message = "refers to posix.system, .*; rejected before running any code"
+  check_rejected(files.write(path, tree, layout), message)
   assert not witness.exists()
-  # The trap is a real one: who loads it without care runs it.
+  # A plain pickle.loads does run the code.
   pickle.loads(pickle.dumps(call))
   assert witness.exists()
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_code_in_any_pickle_of_the_legacy_layout(path, tmp_path, place):
+def test_code_in_any_pickle_of_the_legacy_layout_is_rejected(
+  path, tmp_path, place
+):
   witness = tmp_path / "witness"
   call = files.Call(os.mkdir, str(witness))
   head = [call if place == k else part for k, part in enumerate(files.HEAD)]
   keys = [call] if place == 3 else None
   files.write(path, {"w": files.matrix()}, "legacy", head=head, keys=keys)
-  refused(path, "asks for posix.mkdir")
+  check_rejected(path, "refers to posix.mkdir")
   assert not witness.exists()
 
 
 @pytest.mark.parametrize(
-  "code, said",
+  "code, message",
   [
-    (b"cbuiltins\neval\n", "asks for builtins.eval, which"),
-    (b"ctorch._utils\n_rebuild_qtensor\n", "asks for torch._utils._rebuild_q"),
-    (b"ctorch\nComplexStorage\n", "asks for torch.ComplexStorage, which"),
-    (b"cos\nFloatStorage\n", "asks for os.FloatStorage, which"),
-    # Unlike GLOBAL, STACK_GLOBAL takes any text: no line may be forged.
-    (b"\x8c\x03a\nb\x8c\x02\x1b[\x93", r"asks for a\\nb\.\\x1b\[, which"),
-    (b"K\x07Q", "describes a storage as PyTorch does not"),
-    (b"(X\x01\x00\x00\x00xK\x01tQ", "describes a storage as PyTorch does not"),
+    (b"cbuiltins\neval\n", "refers to builtins.eval, which"),
+    (b"ctorch._utils\n_rebuild_qtensor\n", "refers to torch._utils._rebuild_q"),
+    (b"ctorch\nComplexStorage\n", "refers to torch.ComplexStorage, which"),
+    (b"cos\nFloatStorage\n", "refers to os.FloatStorage, which"),
+    # Unlike GLOBAL, STACK_GLOBAL accepts any text: the error must escape it.
+    (b"\x8c\x03a\nb\x8c\x02\x1b[\x93", r"refers to a\\nb\.\\x1b\[, which"),
+    (b"K\x07Q", "has a storage in a form that PyTorch does not write"),
+    (
+      b"(X\x01\x00\x00\x00xK\x01tQ",
+      "has a storage in a form that PyTorch does not write",
+    ),
   ],
 )
-def test_other_code_is_refused(path, code, said):
-  refused(files.write_zip(path, b"\x80\x04" + code + b"."), said)
+def test_other_names_are_rejected(path, code, message):
+  check_rejected(files.write_zip(path, b"\x80\x04" + code + b"."), message)
 
 
 @pytest.mark.parametrize(
@@ -172,46 +179,46 @@ def test_other_code_is_refused(path, code, said):
 )
 @pytest.mark.parametrize("slots", [False, True])
 def test_pickle_cannot_change_the_reader(path, code, slots):
-  # BUILD sets attributes of what was found, by __dict__ or by setattr.
+  # BUILD sets attributes of an object, by __dict__ or by setattr.
   state = b"}X\x07\x00\x00\x00spoiledK\x01s"
   state = b"N" + state + b"\x86" if slots else state
-  refused(files.write_zip(path, b"\x80\x02" + code + state + b"b."), "")
+  check_rejected(files.write_zip(path, b"\x80\x02" + code + state + b"b."), "")
   parts = [*vars(state_dicts).values(), *vars(state_dicts._Unpickler).values()]
   assert not any(hasattr(part, "spoiled") for part in parts)
 
 
 @both_layouts
 @pytest.mark.parametrize(
-  "place, said",
+  "place, message",
   [
-    ((7, (2, 3), (3, 1)), "has 'w' end at element 12, expected below 6"),
-    ((6, (), ()), "end at element 6, "),
-    ((0, (2**40, 2**40), (2**40, 1)), r"end at element \d{20}"),
-    ((-1, (2,), (1,)), "describes 'w'"),
-    ((5, (2,), (-1,)), "describes 'w'"),
-    ((0, (-2,), (1,)), "describes 'w'"),
-    ((0, (2.0,), (1,)), "describes 'w'"),
-    ((None, (2,), (1,)), "describes 'w'"),
-    ((0, "23", "31"), "describes 'w'"),
+    ((7, (2, 3), (3, 1)), "has 'w' with last element 12, expected below 6"),
+    ((6, (), ()), "with last element 6, "),
+    ((0, (2**40, 2**40), (2**40, 1)), r"with last element \d{20}"),
+    ((-1, (2,), (1,)), "has 'w' in a form"),
+    ((5, (2,), (-1,)), "has 'w' in a form"),
+    ((0, (-2,), (1,)), "has 'w' in a form"),
+    ((0, (2.0,), (1,)), "has 'w' in a form"),
+    ((None, (2,), (1,)), "has 'w' in a form"),
+    ((0, "23", "31"), "has 'w' in a form"),
     ((0, (2, 3), (1,)), "damaged"),
     ((0, (2**62, 2**62), (0, 0)), "damaged"),
     ((0, (2**46,), (0,)), "damaged .*[mM]emory"),
     ((0, (0, 2**70), (1, 1)), "damaged"),
   ],
 )
-def test_tensor_beyond_its_storage(path, layout, place, said):
-  refused(
+def test_tensor_outside_its_storage_is_rejected(path, layout, place, message):
+  check_rejected(
     files.write(
       path,
       {"w": files.tensor(files.Storage(range(6)), *place)},
       layout,
     ),
-    said,
+    message,
   )
 
 
 @pytest.mark.parametrize("layout", ["zip", "legacy", "safetensors"])
-def test_truncation_anywhere_is_an_error(path, layout):
+def test_truncated_file_is_rejected(path, layout):
   if layout == "safetensors":
     path = files.write_safetensors(
       path, {"w": ("F32", [6], [0, 24])}, bytes(24)
@@ -222,33 +229,33 @@ def test_truncation_anywhere_is_an_error(path, layout):
   content = path.read_bytes()
   for size in range(len(content)):
     path.write_bytes(content[:size])
-    refused(path, "")
+    check_rejected(path, "")
 
 
 @pytest.mark.parametrize(
-  "changes, said",
+  "changes, message",
   [
-    ({"count": 5}, "has 5, not 6 values"),
-    ({"count": -6}, r"has \d+, not 6 values"),
-    ({"keys": ["1"]}, "lists other storages than used"),
-    ({"keys": ["0", "0"]}, "lists other storages than used"),
+    ({"count": 5}, "has 5 values in storage '0', expected 6"),
+    ({"count": -6}, r"has \d+ values in storage '0', expected 6"),
+    ({"keys": ["1"]}, "lists other storages than its tensors use"),
+    ({"keys": ["0", "0"]}, "lists other storages than its tensors use"),
     ({"head": (1, *files.HEAD[1:])}, "is no weight file"),
     ({"head": (files.HEAD[0], 1002, {})}, "is no weight file"),
   ],
 )
-def test_legacy_layout_is_checked(path, changes, said):
-  refused(
+def test_inconsistent_legacy_file_is_rejected(path, changes, message):
+  check_rejected(
     files.write(path, {"w": files.matrix()}, "legacy", **changes),
-    said,
+    message,
   )
 
 
-def test_zip_is_checked(path):
+def test_inconsistent_zip_file_is_rejected(path):
   files.write(
     path, {"w": files.matrix()}, "zip", compression=zipfile.ZIP_DEFLATED
   )
-  refused(path, "'archive/data.pkl' compressed or")
-  refused(
+  check_rejected(path, "'archive/data.pkl' compressed or")
+  check_rejected(
     files.write(path, {"w": files.matrix()}, "zip", order="big"),
     "order b'big'",
   )
@@ -258,26 +265,29 @@ def test_zip_is_checked(path):
   encrypted = bytearray(content)
   encrypted[content.index(b"PK\x01\x02") + 8] |= 1  # flags in the directory
   data = np.arange(6, dtype="<f4").tobytes()
-  for change, said in (
-    (encrypted, "'archive/data.pkl' compressed or encrypted, exp"),
+  for change, message in (
+    (encrypted, "'archive/data.pkl' compressed or encrypted, expected unc"),
     (content.replace(data, b"\1" + data[1:]), "damaged .*CRC"),
     (content.replace(b"data/0", b"data/1"), "archive/data/0"),
-    (content.replace(b"data.pkl", b"data.txt"), "has data.pkl 0 times, not"),
+    (
+      content.replace(b"data.pkl", b"data.txt"),
+      "has 0 files data.pkl, expected 1",
+    ),
   ):
     path.write_bytes(change)
-    refused(path, said)
+    check_rejected(path, message)
   path.write_bytes(content)
   assert state_dicts.read(path)["w"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x05\x06"])
-def test_other_files_are_named(path, content):
-  refused(path, "is missing.*FileNotFound")
+def test_other_files_are_rejected(path, content):
+  check_rejected(path, "is missing.*FileNotFound")
   path.write_bytes(content)
-  refused(path, "is no weight file, expected .pth or .safetensors")
+  check_rejected(path, "is no weight file, expected .pth or .safetensors")
 
 
-def test_safetensors(path):
+def test_safetensors_are_read(path):
   header = {
     "module.w": ("F32", [3, 2], [5, 29]),
     "n": ("U8", [], [0, 1]),
@@ -294,43 +304,45 @@ def test_safetensors(path):
 
 
 @pytest.mark.parametrize(
-  "header, said",
+  "header, message",
   [
     (b"[" * 100_000, "damaged"),
     (b"{}", "holds no tensors"),
     (b'{"w": {"dtype": "F32", "shape": [1]}}', "damaged .*data_offsets"),
     ({"w": ("F8_E4M3", [4], [0, 4])}, "has dtype F8_E4M3, expected .*'F32'"),
-    ({"w": ("F32", [2], [0, 4])}, "has 4 bytes of 'w', expected 8"),
-    ({"w": ("F32", [2], [0, 8])}, "expected it within 4"),
-    ({"w": ("F32", [1], [-4, 0])}, "expected it within 4"),
-    ({"w": ("F32", [-1, -1], [0, 4])}, "expected it within 4"),
+    ({"w": ("F32", [2], [0, 4])}, "has 4 bytes in 'w', expected 8"),
+    ({"w": ("F32", [2], [0, 8])}, "expected within 0 to 4"),
+    ({"w": ("F32", [1], [-4, 0])}, "expected within 0 to 4"),
+    ({"w": ("F32", [-1, -1], [0, 4])}, "expected within 0 to 4"),
   ],
 )
-def test_broken_safetensors_are_named(path, header, said):
+def test_invalid_safetensors_are_rejected(path, header, message):
   path = files.write_safetensors(path, header, bytes(4))
-  refused(path, said)
+  check_rejected(path, message)
   path.write_bytes((2**63).to_bytes(8, "little") + b"{}")
-  refused(path, "has 10 bytes, expected 9223")
+  check_rejected(path, "has 10 bytes, its header needs 9223")
 
 
-def test_tensors_are_compared_in_one_sentence():
+def test_check_shapes_lists_all_differences():
   tensors = {f"new{k}": np.zeros(k) for k in range(5)}
   tensors |= {"w": np.zeros((2, 3)), "s": np.zeros(()), "bn.seen": np.zeros(1)}
-  fitting = {name: array.shape for name, array in tensors.items()}
-  state_dicts.expect(tensors, fitting, "a.pth")
+  shapes = {name: array.shape for name, array in tensors.items()}
+  state_dicts.check_shapes(tensors, shapes, "a.pth")
   shapes = {"w": (3, 2), "s": (1,)} | {f"old{k}": (k,) for k in range(7)}
   with pytest.raises(ValueError) as caught:
-    state_dicts.expect(tensors, shapes, "dir/a.pth", ignore=("other", "seen"))
+    state_dicts.check_shapes(
+      tensors, shapes, "dir/a.pth", ignore=("other", "seen")
+    )
   assert str(caught.value) == (
     "weight file dir/a.pth does not fit the network; missing: old0 (0,), "
-    "old1 (1,), old2 (2,), old3 (3,), old4 (4,), 2 more; surplus: new0 (0,), "
-    "new1 (1,), new2 (2,), new3 (3,), new4 (4,); misshapen: w (found (2, 3), "
-    "expected (3, 2)), s (found (), expected (1,))."
+    "old1 (1,), old2 (2,), old3 (3,), old4 (4,), 2 more; unexpected: "
+    "new0 (0,), new1 (1,), new2 (2,), new3 (3,), new4 (4,); wrong shape: "
+    "w (found (2, 3), expected (3, 2)), s (found (), expected (1,))."
   )
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_files_that_torch_wrote(path, zipped):
+def test_files_written_by_torch_are_read(path, zipped):
   torch = pytest.importorskip("torch")
   tree = torch.nn.Sequential(torch.nn.BatchNorm2d(4)).state_dict()
   base = torch.arange(24.0).reshape(4, 6)

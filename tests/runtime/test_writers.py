@@ -1,4 +1,4 @@
-"""Metric writers: lines that a resumed run does not repeat."""
+"""Tests of the metric writers: JSON lines, TensorBoard, resuming."""
 
 import json
 
@@ -13,14 +13,14 @@ def _lines(path):
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def _run(workdir, steps, resume_step=0):
+def _write_steps(workdir, steps, resume_step=0):
   writer = writers.create(workdir, resume_step=resume_step)
   for step in steps:
     writer.write_scalars(step, {"g/loss": jnp.float32(step / 2)})
   writer.close()
 
 
-def test_jsonl_lines(tmp_path):
+def test_jsonl_writer_writes_one_line_per_call(tmp_path):
   writer = writers.JsonlWriter(tmp_path / "new/m.jsonl", resume_step=0)
   writer.write_hparams({"size": [1, 2]})
   writer.write_scalars(1, {"a": np.float32(0.5), "b": 3, "c": jnp.nan})
@@ -35,19 +35,19 @@ def test_jsonl_lines(tmp_path):
   writer.close()
 
 
-def test_resume_drops_what_is_written_again(tmp_path):
+def test_resume_deletes_lines_that_are_written_again(tmp_path):
   path = tmp_path / writers.JSONL
-  _run(tmp_path, [1, 2, 3])
+  _write_steps(tmp_path, [1, 2, 3])
   with path.open("a") as file:
-    file.write('{"step": 4, "g/lo')  # Killed in the middle of a line.
-  _run(tmp_path, [2, 3], resume_step=2)
+    file.write('{"step": 4, "g/lo')  # The run was killed within a line.
+  _write_steps(tmp_path, [2, 3], resume_step=2)
   lines = _lines(path)
   assert [line["step"] for line in lines] == [1, 2, 3]
   assert [line["g/loss"] for line in lines] == [0.5, 1.0, 1.5]
   assert not path.with_name(path.name + ".tmp").exists()
 
 
-def test_tensorboard_gets_numbers_and_pictures(tmp_path):
+def test_tensorboard_receives_all_kinds_of_data(tmp_path):
   pytest.importorskip("tensorboardX")
   writer = writers.create(tmp_path, resume_step=0)
   writer.write_scalars(1, {"loss_of interest, all": 1.0})
@@ -57,20 +57,20 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path):
   writer.close()
   (events,) = tmp_path.glob("events.out.tfevents.*")
   content = events.read_bytes()
-  for piece in (b"loss_of_interest_all", b"pictures", b"some words", b"config"):
-    assert piece in content
+  for text in (b"loss_of_interest_all", b"pictures", b"some words", b"config"):
+    assert text in content
 
 
 def test_only_process_0_writes(tmp_path, monkeypatch):
   monkeypatch.setattr(writers.jax, "process_index", lambda: 1)
-  _run(tmp_path, [1])
+  _write_steps(tmp_path, [1])
   assert list(tmp_path.iterdir()) == []
 
 
-def test_without_tensorboardx_lines_remain(tmp_path, monkeypatch):
+def test_jsonl_is_written_without_tensorboardx(tmp_path, monkeypatch):
   def missing(*args, **kwargs):
     raise ModuleNotFoundError("No module named 'tensorboardX'")
 
   monkeypatch.setattr(writers, "TensorBoardWriter", missing)
-  _run(tmp_path, [1])
+  _write_steps(tmp_path, [1])
   assert [p.name for p in tmp_path.iterdir()] == [writers.JSONL]

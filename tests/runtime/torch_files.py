@@ -1,4 +1,4 @@
-"""Writes weight files as PyTorch does, without PyTorch, and worse ones."""
+"""Write weight files like PyTorch does, valid and invalid, without PyTorch."""
 
 import collections
 import io
@@ -16,12 +16,12 @@ KINDS = {
 
 
 def named(module, name):
-  """Stands for something of PyTorch's; pickles as its name."""
+  """Return a stand-in for an object of PyTorch; pickled by its name."""
   return type(name, (), {"__module__": module})
 
 
 class Storage:
-  """Numbers as PyTorch stores them, under the name of a type."""
+  """A storage of numbers in PyTorch's format, with the name of its type."""
 
   def __init__(self, values, kind="Float", cut=None):
     self.type = named("torch", f"{kind}Storage")
@@ -30,7 +30,7 @@ class Storage:
 
 
 class Call:
-  """Pickles itself as a call."""
+  """An object whose pickle calls a function."""
 
   def __init__(self, function, *args):
     self.call = function, args
@@ -50,7 +50,7 @@ def matrix():
 
 
 class Pickler(pickle._Pickler):
-  """Pickles names without looking them up, and storages as PyTorch does."""
+  """A pickler of names that do not exist and of storages like PyTorch's."""
 
   def save_global(self, obj, name=None):
     self.write(f"c{obj.__module__}\n{name or obj.__name__}\n".encode())
@@ -94,7 +94,7 @@ def write_legacy(path, content, stored, *, head=HEAD, keys=None, count=None):
 
 
 def write_safetensors(path, header, data):
-  """Writes a header of tensors' (dtype, shape, place), or one that is bytes."""
+  """Write a file; the header has (dtype, shape, place) by name, or is bytes."""
   if not isinstance(header, bytes):
     keys = ("dtype", "shape", "data_offsets")
     header = {k: dict(zip(keys, v, strict=True)) for k, v in header.items()}
@@ -105,14 +105,14 @@ def write_safetensors(path, header, data):
 
 
 def array(values):
-  """A tensor that holds an array as it is."""
+  """Return a tensor that holds an array unchanged."""
   kind = {"f4": "Float", "i8": "Long"}[values.dtype.str[1:]]
   strides = tuple(n // values.itemsize for n in values.strides)
   return tensor(Storage(values.ravel(), kind), 0, values.shape, strides)
 
 
 def write_arrays(path, arrays, layout):
-  """Writes named arrays; the layout is zip, legacy or safetensors."""
+  """Write named arrays; the layout is zip, legacy or safetensors."""
   if layout != "safetensors":
     tree = {name: array(np.ascontiguousarray(x)) for name, x in arrays.items()}
     return write(path, tree, layout)

@@ -1,4 +1,4 @@
-"""Filmed clips: one window for all frames, labels that stay with them."""
+"""Clips cropped from annotated videos."""
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ def _make(**fields):
 
 @pytest.fixture
 def film():
-  """Two clips; the object is red and labelled 2, 255 beside it."""
+  """Return two videos; the object is red with label 2, next to it is void."""
   rng = np.random.default_rng(0)
   video = rng.integers(0, 100, (2, 3, 40, 60, 3), np.uint8)
   labels = np.zeros((2, 3, 40, 60, 1), np.uint8)
@@ -36,7 +36,7 @@ def film():
   return video, labels
 
 
-def test_without_motion_the_window_is_cut_around_the_object(film, key):
+def test_crop_without_motion_is_centred_at_the_object(film, key):
   video, labels = film
   clip = jax.jit(_make(window=_STILL, mirror=0.0))(key, *film)
   assert clip.video.shape == (2, 3, *SIZE, 3)
@@ -48,7 +48,7 @@ def test_without_motion_the_window_is_cut_around_the_object(film, key):
   np.testing.assert_array_equal(clip.weight, cut(labels) != 255)
 
 
-def test_mask_and_picture_move_together(film, key):
+def test_mask_moves_with_the_image(film, key):
   clip = jax.jit(_make())(key, *film)
   red = clip.video[..., :1]
   inside, outside = clip.mask > 0.99, clip.mask < 0.01
@@ -57,20 +57,20 @@ def test_mask_and_picture_move_together(film, key):
   assert float(red[outside].max()) < 0.0
 
 
-def test_beyond_the_frames_nothing_is_known(film, key):
+def test_weight_is_zero_outside_the_frames(film, key):
   spread = {**_STILL, "scale": (0.4, 0.4)}
   clip = jax.jit(_make(window=spread, mirror=0.0))(key, *film)
   weight = np.asarray(clip.weight)
   assert not weight[:, :, 0].any() and weight[:, :, 12].any()
 
 
-def test_without_object_a_clip_teaches_nothing(film, key):
+def test_weight_is_zero_without_an_object(film, key):
   video, labels = film
   clip = jax.jit(_make())(key, video, 0 * labels)
   assert not np.asarray(clip.weight).any()
 
 
-def test_without_object_in_the_reference_a_clip_teaches_nothing(film, key):
+def test_weight_is_zero_without_an_object_in_the_reference(film, key):
   video, labels = film
   labels = labels.copy()
   labels[:, 0] = 0
@@ -78,10 +78,10 @@ def test_without_object_in_the_reference_a_clip_teaches_nothing(film, key):
   assert not np.asarray(clip.weight).any()
 
 
-def test_the_object_has_no_mirror_image(key):
+def test_mask_is_not_mirrored_outside_the_frames(key):
   video = np.zeros((1, 2, 40, 60, 3), np.uint8)
   labels = np.zeros((1, 2, 40, 60, 1), np.uint8)
-  labels[:, :, 15:25, :6] = 1  # at the border: half of the window is beyond it
+  labels[:, :, 15:25, :6] = 1  # at the border: half of the crop is outside
   clip = jax.jit(_make(window=_STILL, mirror=0.0, clip_len=2))(
     key, video, labels
   )
@@ -89,24 +89,24 @@ def test_the_object_has_no_mirror_image(key):
   assert not mask[:, :13].any() and mask[:, 14:19].any()
 
 
-def test_an_unknown_setting_is_named():
-  with pytest.raises(ValueError, match="no setting 'mirrors'.*'mirror'"):
+def test_unknown_field_raises():
+  with pytest.raises(ValueError, match="no field 'mirrors'.*'mirror'"):
     _make(mirrors=0.5)
 
 
-def test_the_object_is_one_in_all_frames(film, key):
+def test_object_is_the_same_in_all_frames(film, key):
   video, labels = film
   labels = labels.copy()
-  labels[:, :, 2:12, 2:12] = 1  # as large as the other one
+  labels[:, :, 2:12, 2:12] = 1  # about as large as object 2
   make = _make(window=_STILL, mirror=0.0, several=0.0)
-  seen = set()
+  is_object_2 = set()
   for i in range(12):
     clip = jax.jit(make)(jax.random.fold_in(key, i), video, labels)
     for sample in range(2):
       red = np.asarray(clip.video)[sample, ..., 0]
-      hit = np.asarray(clip.mask)[sample, ..., 0] > 0.99
-      is_red = [red[t][hit[t]].mean() > 0.5 for t in range(3)]
+      mask = np.asarray(clip.mask)[sample, ..., 0] > 0.99
+      is_red = [red[t][mask[t]].mean() > 0.5 for t in range(3)]
       assert len(set(is_red)) == 1
-      seen.add(is_red[0])
-  assert seen == {True, False}
+      is_object_2.add(is_red[0])
+  assert is_object_2 == {True, False}
   assert isinstance(clip, pseudo_video.Clip)

@@ -12,12 +12,12 @@ _OFF = {
 }  # fmt: skip
 
 
-def _film(key, video, **on):
-  return jax.jit(optics.Optics(**_OFF | on).film)(key, video)
+def _change_frames(key, video, **on):
+  return jax.jit(optics.Optics(**_OFF | on).change_frames)(key, video)
 
 
-def _develop(key, video, **on):
-  return jax.jit(optics.Optics(**_OFF | on).develop)(key, video)
+def _change_stills(key, video, **on):
+  return jax.jit(optics.Optics(**_OFF | on).change_stills)(key, video)
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def video(key):
   return jax.random.uniform(key, (4, 3, 12, 10, 3), minval=-0.5, maxval=0.5)
 
 
-def test_without_optics_nothing_changes(key, video):
-  np.testing.assert_allclose(_film(key, video), video, atol=1e-6)
-  np.testing.assert_allclose(_develop(key, video), video, atol=1e-6)
+def test_default_optics_do_not_change_the_video(key, video):
+  np.testing.assert_allclose(_change_frames(key, video), video, atol=1e-6)
+  np.testing.assert_allclose(_change_stills(key, video), video, atol=1e-6)
 
 
-def test_brightness_is_that_of_jitter(key, video):
-  """Black is -1: the ratio of what is left is one number per picture."""
+def test_brightness_is_one_factor_per_image(key, video):
+  """Black is -1, so the factor applies to `image + 1`."""
   image = video[:, 0]
   changed = optics.Colour(brightness=0.3).draw(key, (4,))(image)
   ratio = (changed + 1) / (image + 1)
@@ -39,12 +39,12 @@ def test_brightness_is_that_of_jitter(key, video):
   assert 0.05 < np.ptp(ratio[:, 0, 0, 0]) and (abs(ratio - 1) < 0.301).all()
 
 
-def test_hue_turns_as_jitter_turns_it(key, video):
+def test_hue_equals_that_of_jitter(key, video):
   image = video[:1, 0]
   hue = jax.jit(lambda key: optics.Colour(hue=0.2).draw(key, (1,)))(key)
   grey = jnp.full((1, 2, 2, 3), 0.3)
   np.testing.assert_allclose(hue(grey), grey, atol=1e-6)
-  # The angle, from the trace of a rotation and the side it turns to.
+  # The angle, from the trace of the rotation and the sign of its axis.
   matrix = np.asarray(hue.matrix[0])
   angle = np.arccos((np.trace(matrix[:3, :3]) - 1) / 2)
   angle *= np.sign(matrix[1, 0] - matrix[0, 1])
@@ -53,33 +53,33 @@ def test_hue_turns_as_jitter_turns_it(key, video):
   np.testing.assert_allclose(hue(image), turned, atol=1e-5)
 
 
-def test_grey_stills_have_no_colour(key, video):
-  grey = _develop(key, video, grey=1.0)
+def test_grey_stills_have_equal_channels(key, video):
+  grey = _change_stills(key, video, grey=1.0)
   np.testing.assert_allclose(grey, grey[..., :1] + 0 * grey, atol=1e-6)
 
 
-def test_drift_is_even_and_starts_at_nothing(key, video):
-  film = _film(key, video, drift=0.2)
-  gain = ((film + 1) / (video + 1))[:, :, 0, 0] - 1
+def test_drift_is_linear_and_starts_at_zero(key, video):
+  changed = _change_frames(key, video, drift=0.2)
+  gain = ((changed + 1) / (video + 1))[:, :, 0, 0] - 1
   np.testing.assert_allclose(gain[:, 0], 0, atol=1e-6)
   np.testing.assert_allclose(gain[:, 2], 2 * gain[:, 1], atol=1e-5)
   assert (abs(gain[:, 2]) <= 0.2).all() and gain[:, 2].std() > 0.02
 
 
-def test_noise_is_new_in_every_frame_and_bounded(key, video):
-  noise = _film(key, video, noise=0.05) - video
+def test_noise_is_independent_per_frame_and_bounded(key, video):
+  noise = _change_frames(key, video, noise=0.05) - video
   assert float(abs(noise).max()) <= 0.1 + 1e-6
   flat = noise.reshape(4, 3, -1)
-  alike = lambda a, b: np.corrcoef(a, b)[0, 1]
-  assert abs(alike(flat[0, 0], flat[0, 1])) < 0.2
+  correlation = lambda a, b: np.corrcoef(a, b)[0, 1]
+  assert abs(correlation(flat[0, 0], flat[0, 1])) < 0.2
   channels = noise[0].reshape(-1, 3)
-  assert abs(alike(channels[:, 0], channels[:, 1])) < 0.2
+  assert abs(correlation(channels[:, 0], channels[:, 1])) < 0.2
   assert abs(flat.mean(-1)).max() < 0.02
 
 
-def test_blur_keeps_the_mean_and_flattens(key, video):
-  blurred = _develop(key, video, blur=1.0)
+def test_blur_lowers_the_contrast_and_keeps_constant_images(key, video):
+  blurred = _change_stills(key, video, blur=1.0)
   assert (blurred.std((1, 2, 3, 4)) < video.std((1, 2, 3, 4))).all()
   flat = jnp.full((1, 1, 6, 6, 3), 0.4)
-  same = _develop(key, flat, blur=1.0)
+  same = _change_stills(key, flat, blur=1.0)
   np.testing.assert_allclose(same, flat, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Pseudo-videos: what is drawn is what the labels, flow and weights say."""
+"""Pseudo-videos: frames must agree with masks, weights, flow and visibility."""
 
 import copy
 import functools
@@ -22,7 +22,7 @@ _MOVING = {"start": _STRONG, "step": _STRONG, "shake": _STILL}
 
 
 def _make(size=(SIDE, SIDE), **staging):
-  """Build what stands still but for what is named."""
+  """Return a synthesis without motion, with changed fields of `staging`."""
   values = copy.deepcopy(pseudo_video.PRESETS["student"])
   values["staging"] |= {"mirror_targets": False} | staging
   values |= {"size": size, "clip_len": T}
@@ -37,7 +37,7 @@ def _preset(name):
 
 @pytest.fixture(scope="module")
 def stills():
-  """Four smooth pictures: instance 1, a smaller 2, void beside 1."""
+  """Return four smooth images: instance 1, a smaller 2, void next to 1."""
   y, x = np.mgrid[:SIDE, :SIDE] / SIDE * 2 * np.pi
   image = np.empty((4, SIDE, SIDE, 3), np.uint8)
   for i in range(4):
@@ -53,7 +53,9 @@ def stills():
 
 
 @pytest.mark.parametrize("preset", sorted(pseudo_video.PRESETS))
-def test_shapes_ranges_and_keys(stills, key, preset):
+def test_presets_have_the_right_shapes_ranges_and_randomness(
+  stills, key, preset
+):
   make = _preset(preset)
   clip = make(key, *stills)
   frames = (4, T, SIDE, SIDE)
@@ -71,46 +73,46 @@ def test_shapes_ranges_and_keys(stills, key, preset):
   assert np.abs(clip.guidance - other.guidance).sum() > 1
 
 
-def test_student_is_the_mirror_and_a_sheared_mask(stills, key):
+def test_preset_student_mirrors_the_target_and_shears_its_mask(stills, key):
   image, labels = stills
   clip = _preset("student")(key, image, labels)
   sample = pseudo_video.student_sample(clip)
-  picture = np.asarray(image) / 127.5 - 1
-  np.testing.assert_allclose(sample["image"], picture, atol=1e-5)
+  still = np.asarray(image) / 127.5 - 1
+  np.testing.assert_allclose(sample["image"], still, atol=1e-5)
   np.testing.assert_allclose(
-    sample["target_image"], picture[:, :, ::-1], atol=1e-5
+    sample["target_image"], still[:, :, ::-1], atol=1e-5
   )
-  hit = np.asarray(sample["mask"])
-  mirrored = hit[:, :, ::-1]
+  mask = np.asarray(sample["mask"])
+  mirrored = mask[:, :, ::-1]
   void = np.asarray(labels)[:, :, ::-1] == 255
   np.testing.assert_array_equal(
     sample["labels"], np.where(void, 255, mirrored).astype(np.uint8)
   )
-  # The guidance is sheared: rows keep their sums, but not their places.
+  # The guidance is sheared: rows move but keep their sums.
   guidance = np.asarray(sample["target_mask"])
   assert (np.abs(guidance - mirrored).sum((1, 2, 3)) > 4).any()
   np.testing.assert_allclose(guidance.sum(2), mirrored.sum(2), atol=0.01)
 
 
-def test_the_mask_is_that_of_one_large_instance(stills, key):
+def test_choose_object_selects_one_large_instance_or_all(stills, key):
   _, labels = stills
   keys = jax.random.split(key, 64)
-  # 2 covers 64 of 2304 pixels, 1 covers 324.
+  # Instance 2 covers 64 of 2304 pixels, instance 1 covers 324.
   one = jax.jit(
-    jax.vmap(lambda k: pseudo_video.choose(k, labels, 0.02, 0.0)(labels))
+    jax.vmap(lambda k: pseudo_video.choose_object(k, labels, 0.02, 0.0)(labels))
   )(keys)
   areas = np.asarray(one.sum((2, 3, 4)))
   assert set(np.unique(areas)) == {64, 324}
   assert 0.3 < (areas == 64).mean() < 0.7
-  small = pseudo_video.choose(key, labels, 0.1, 0.0)(labels)
+  small = pseudo_video.choose_object(key, labels, 0.1, 0.0)(labels)
   np.testing.assert_array_equal(small, labels == 1)
-  largest = pseudo_video.choose(key, labels, 0.9, 0.0)(labels)
+  largest = pseudo_video.choose_object(key, labels, 0.9, 0.0)(labels)
   np.testing.assert_array_equal(largest, labels == 1)
-  both = pseudo_video.choose(key, labels, 0.01, 1.0)(labels)
+  both = pseudo_video.choose_object(key, labels, 0.01, 1.0)(labels)
   np.testing.assert_array_equal(both, (labels == 1) | (labels == 2))
 
 
-def test_void_and_beyond_the_picture_have_no_weight(stills, key):
+def test_weight_is_zero_for_void_and_outside_the_image(stills, key):
   image, labels = stills
   clip = _preset("student")(key, image, labels)
   known = np.asarray(labels != 255)
@@ -121,15 +123,15 @@ def test_void_and_beyond_the_picture_have_no_weight(stills, key):
   make = _make(camera={"start": half, "step": _STILL, "shake": _STILL})
   shrunk = make(key, image, labels)
   assert 0.2 < float(shrunk.weight.mean()) < 0.26
-  # Yet something is seen there, and it is no black wedge.
-  beyond = shrunk.weight[..., 0] == 0
-  assert np.asarray(shrunk.video)[beyond].std() > 0.2
+  # The image continues there: it is not black.
+  outside = shrunk.weight[..., 0] == 0
+  assert np.asarray(shrunk.video)[outside].std() > 0.2
 
 
-def test_without_an_object_nothing_counts(stills, key):
+def test_weight_is_zero_without_an_object(stills, key):
   image, labels = stills
-  none = labels.at[1].set(0)
-  clip = _preset("video")(key, image, none)
+  one_empty = labels.at[1].set(0)
+  clip = _preset("video")(key, image, one_empty)
   assert not clip.weight[1].any() and not clip.mask[1].any()
   assert clip.weight[0].any() and clip.video[1].std() > 0.1
   empty = _preset("video")(key, image, 0 * labels)
@@ -138,7 +140,7 @@ def test_without_an_object_nothing_counts(stills, key):
 
 
 def _affine(pose, anchor, target):
-  """Scale Rot Shear about `anchor`, in float64, as a 3 x 3 matrix."""
+  """Return Scale Rot Shear about `anchor` as a 3x3 matrix in float64."""
   angle, log_scale, slope = np.float64(pose[:3])
   turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
   matrix = np.exp(log_scale) * np.array(turn) @ [[1, slope], [0, 1]]
@@ -148,17 +150,17 @@ def _affine(pose, anchor, target):
   return out
 
 
-def test_flow_is_that_of_the_affine_maps(key):
+def test_flow_equals_that_of_the_affine_maps(key):
   poses = trajectories.Spread(30.0, (0.7, 1.4), 0.3, 0.0).draw(key, (1, T))
   anchor = np.array([20.0, 11.0])
   targets = np.array([[20.0, 11.0], [25.0, 8.0], [31.0, 15.0]])
-  theta = trajectories.about(
-    trajectories.linear(poses),
+  theta = trajectories.affine_map(
+    trajectories.linear_map(poses),
     jnp.broadcast_to(jnp.float32(anchor), (1, T, 2)),
     jnp.float32(targets)[None],
   )
-  path = trajectories.Trajectory(theta)
-  flow = path.flow(path.on_still((24, 40)))
+  trajectory = trajectories.Trajectory(theta)
+  flow = trajectory.flow(trajectory.still_coords((24, 40)))
   y, x = np.mgrid[:24, :40]
   grid = np.stack([x, y, np.ones_like(x)], -1).astype(np.float64)
   maps = [_affine(p, anchor, c) for p, c in zip(poses[0], targets, strict=True)]
@@ -167,39 +169,41 @@ def test_flow_is_that_of_the_affine_maps(key):
     np.testing.assert_allclose(flow[0, k], (moved - grid)[..., :2], atol=1e-4)
 
 
-def test_flow_stays_exact_while_the_object_bends(key):
+def test_flow_is_exact_with_a_wave(key):
   poses = trajectories.Spread(10.0, (0.9, 1.1), 0.1, 0.0).draw(key, (1, 2))
   middle = jnp.full((1, 2, 2), 20.0)
-  path = trajectories.Trajectory(
-    trajectories.about(trajectories.linear(poses), middle, middle + 1.5),
+  trajectory = trajectories.Trajectory(
+    trajectories.affine_map(
+      trajectories.linear_map(poses), middle, middle + 1.5
+    ),
     trajectories.Wave(
       amplitude=jnp.full((1, 1, 1, 1), 2.0),
       frequency=jnp.full((1, 1, 1, 1), 1 / 25.0),
       phase=jax.random.uniform(key, (1, 2, 1, 1, 2)),
     ),
   )
-  on_still = path.on_still((40, 40))
-  ends = np.asarray(warp.pixel_grid(40, 40) + path.flow(on_still)[0, 0])
+  coords = trajectory.still_coords((40, 40))
+  ends = np.asarray(warp.pixel_grid(40, 40) + trajectory.flow(coords)[0, 0])
 
   def parabolas(waves):
-    """One full wave from -1 to 1, written from its roots."""
+    """Return one full cycle from -1 to 1, written from its roots."""
     u = waves % 1.0
     return np.where(u < 0.5, 16 * u * (0.5 - u), 16 * (u - 0.5) * (u - 1.0))
 
-  # What the next frame shows where the flow ends, read in float64.
+  # The still coordinates of the next frame at the ends of the flow, float64.
   back = np.linalg.inv(_affine(poses[0, 1], [20.0, 20.0], [21.5, 21.5]))
   x, y = np.moveaxis(ends @ back[:2, :2].T + back[:2, 2], -1, 0)
-  phase = np.asarray(path.wave.phase[0, 1, 0, 0])
+  phase = np.asarray(trajectory.wave.phase[0, 1, 0, 0])
   x = x + 2.0 * parabolas(y / 25 + phase[0])
   y = y + 2.0 * parabolas(x / 25 + phase[1])
-  np.testing.assert_allclose(np.stack([x, y], -1), on_still[0, 0], atol=1e-3)
-  still_flow = path.replace(wave=None)
-  rigid = still_flow.flow(still_flow.on_still((40, 40)))
-  assert np.abs(rigid - path.flow(on_still)).max() > 0.5
+  np.testing.assert_allclose(np.stack([x, y], -1), coords[0, 0], atol=1e-3)
+  rigid = trajectory.replace(wave=None)
+  rigid_flow = rigid.flow(rigid.still_coords((40, 40)))
+  assert np.abs(rigid_flow - trajectory.flow(coords)).max() > 0.5
 
 
-def test_flow_carries_the_picture(stills, key):
-  """The next frame, warped back, is this one wherever it is visible."""
+def test_flow_warps_the_next_frame_to_this_one(stills, key):
+  """The warped next frame equals this frame at all visible pixels."""
   clip = _make(
     cut_out=0.5, camera=_MOVING, object=_MOVING, mirror=0.5, hold=True,
     wobble=0.02, wobble_speed=0.1, occluder=0.5,
@@ -208,21 +212,21 @@ def test_flow_carries_the_picture(stills, key):
   flow = fold(clip.flow_fwd)
   back = lambda x: warp.backward(fold(x), flow, outside="border")
   error = np.abs(back(clip.video[:, 1:]) - fold(clip.video[:, :-1])).max(-1)
-  # Where layers meet they mix: keep away from edges, in both frames.
-  calm = _calm(clip.video)
-  calm = fold(calm[:, :-1]) & (
-    np.asarray(back(jnp.float32(calm[:, 1:]))) > 0.99
+  # Layers mix where they meet, so exclude edges in both frames.
+  smooth = _away_from_edges(clip.video)
+  smooth = fold(smooth[:, :-1]) & (
+    np.asarray(back(jnp.float32(smooth[:, 1:]))) > 0.99
   )
-  sure = ((np.asarray(fold(clip.visible)) > 0) & calm)[..., 0]
-  assert sure.mean() > 0.3
+  compared = ((np.asarray(fold(clip.visible)) > 0) & smooth)[..., 0]
+  assert compared.mean() > 0.3
   assert np.abs(flow).max() > 1
-  # Linear interpolation is off by |f''| / 8 per axis and reading, f'' being
-  # 0.8 (2 pi / 48)^2 of a picture that is at most 1.5 times smaller.
-  assert np.quantile(error[sure], 0.99) < 0.02
+  # The error of linear interpolation is |f''| / 8 per axis and sample; here f''
+  # is 0.8 (2 pi / 48)^2, for an image that is at most 1.5 times smaller.
+  assert np.quantile(error[compared], 0.99) < 0.02
 
 
-def _calm(video):
-  """Tell where no edge is within two pixels, [b t h w 1]."""
+def _away_from_edges(video):
+  """Return where no edge is within two pixels, [b t h w 1]."""
   video = np.asarray(video)
   edge = np.zeros(video.shape[:-1], bool)
   for axis in (2, 3):
@@ -236,7 +240,7 @@ def _calm(video):
   return ~near[..., None]
 
 
-def test_what_gets_covered_or_leaves_is_invisible(stills, key):
+def test_covered_and_leaving_pixels_are_not_visible(stills, key):
   step = {**_STILL, "shift": 0.2}
   object_only = {"start": _STILL, "step": step, "shake": _STILL}
   clip = _make(cut_out=1.0, object=object_only)(key, *stills)
@@ -254,57 +258,57 @@ def test_what_gets_covered_or_leaves_is_invisible(stills, key):
   assert (np.abs(flow).max(-1)[~background] > 0).all()
 
 
-def test_an_occluder_hides_the_object_but_not_in_the_reference(stills, key):
+def test_occluder_hides_the_object_only_after_the_reference(stills, key):
   image, labels = stills
   labels = jnp.where(labels == 1, labels, 0)
   clip = _make(cut_out=1.0, occluder=1.0)(key, image, labels)
   still = np.asarray(labels == 1)
   np.testing.assert_allclose(clip.mask[:, 0], still, atol=1e-4)
-  # The object stands still: where it is lost, something nearer covers it.
-  lost = still[:, None] & (np.asarray(clip.mask[:, 1:]) < 0.4)
-  assert (lost.any(1).sum((1, 2, 3)) > 20).all()
-  assert not np.asarray(clip.visible)[:, 0][lost[:, 0]].any()
-  assert np.asarray(clip.visible)[:, 0][still & ~lost[:, 0]].mean() > 0.8
+  # The object does not move, so missing pixels are occluded.
+  occluded = still[:, None] & (np.asarray(clip.mask[:, 1:]) < 0.4)
+  assert (occluded.any(1).sum((1, 2, 3)) > 20).all()
+  assert not np.asarray(clip.visible)[:, 0][occluded[:, 0]].any()
+  assert np.asarray(clip.visible)[:, 0][still & ~occluded[:, 0]].mean() > 0.8
   assert (np.asarray(clip.weight) == 1).all()
 
 
-def test_reentry_leaves_and_returns(stills, key):
+def test_reentry_moves_the_object_out_and_back(stills, key):
   clip = _make(cut_out=1.0, reentry=1.0)(key, *stills)
   areas = np.asarray(clip.mask.sum((2, 3, 4)))
   assert (areas[:, [0, 2]] > 30).all()
   np.testing.assert_allclose(areas[:, 1], 0, atol=1e-3)
 
 
-def test_the_border_goes_on_cutting_off(stills, key):
-  """An object that its still's lower border cuts off never shows the cut."""
+def test_hold_keeps_a_cut_object_at_the_border(stills, key):
+  """An object cut off by the lower border of its still never shows the cut."""
   image, _ = stills
   labels = jnp.zeros((4, SIDE, SIDE, 1), jnp.uint8).at[:, 20:, 10:40].set(1)
   step = {**_STILL, "shift": 0.3}
-  moves = {"start": _STILL, "step": step, "shake": _STILL}
-  clip = _make(cut_out=1.0, object=moves, hold=True)(key, image, labels)
+  motion = {"start": _STILL, "step": step, "shake": _STILL}
+  clip = _make(cut_out=1.0, object=motion, hold=True)(key, image, labels)
   mask = np.asarray(clip.mask)
-  seen = mask.max((2, 3, 4)) > 0.9
-  assert seen.mean() > 0.7
-  np.testing.assert_allclose(mask[:, :, -1].max((2, 3))[seen], 1, atol=1e-4)
-  # It is free to go elsewhere.
+  visible = mask.max((2, 3, 4)) > 0.9
+  assert visible.mean() > 0.7
+  np.testing.assert_allclose(mask[:, :, -1].max((2, 3))[visible], 1, atol=1e-4)
+  # It still moves in other directions.
   tops = mask[..., 0].max(3).argmax(2)
   assert (np.abs(np.diff(tops, axis=1)) > 0).any()
   assert np.abs(clip.flow_fwd[..., 0]).max() > 2
 
 
-def test_the_reference_shows_half_the_object_at_least(stills):
+def test_reference_shows_at_least_half_of_the_object(stills):
   image, labels = stills
   labels = jnp.where(labels == 2, 0, labels)
   shares = []
   for seed in range(8):
     clip = _preset("video")(jax.random.key(seed), image, labels)
-    # Of what is 18 x 18 on the still, at the smallest scale.
+    # The object is 18 x 18 on the still; 0.7 is the smallest scale.
     shares.append(np.asarray(clip.mask[:, 0].sum((1, 2, 3))) / (18 * 0.7) ** 2)
   assert np.min(shares) > 0.5
 
 
-def test_a_lone_still_of_another_shape(stills, key):
-  """It is scaled to cover the frame; its own mirror image lends the rest."""
+def test_batch_of_one_with_another_frame_shape_works(stills, key):
+  """Background and occluder come from the mirrored still."""
   image, labels = stills
   make = _make(size=(24, 96), cut_out=1.0, occluder=1.0, object=_MOVING)
   clip = make(key, image[:1], labels[:1])
@@ -313,7 +317,7 @@ def test_a_lone_still_of_another_shape(stills, key):
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(clip))
 
 
-def test_odd_settings_are_one_sentence():
+def test_invalid_clip_len_and_guidance_frame_raise():
   values = {**pseudo_video.PRESETS["video"], "size": (8, 8), "clip_len": T}
   for name, value in (("clip_len", 1), ("guidance_frame", 2)):
     with pytest.raises(ValueError, match=f"{name} is {value}"):

@@ -1,4 +1,4 @@
-"""Every system in miniature, built and compiled once for all tests."""
+"""Every system at its smoke size, compiled once for all tests."""
 
 import dataclasses
 import importlib
@@ -9,19 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax import stepper, systems, train
+from foregan_jax import stepper, systems
 from foregan_jax.data import fake
 from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import platform
 
-# A sixth system adds its config here and is covered.
+# A new system adds its config here; then the contract tests cover it.
 CONFIGS = {
   "foregan": "davis", "layered_gan": "layered_gan", "rgmp": "rgmp_voc",
 }  # fmt: skip
 
 
 @dataclasses.dataclass
-class Game:
+class Setup:
   """A system at its smoke size, on one device."""
 
   config: Any
@@ -33,18 +33,18 @@ class Game:
   maker: Any = None
 
   def fresh(self, seed=0):
-    """Returns a new state."""
+    """Return a new state."""
     if self.maker is None:
       place = mesh_lib.replicated(self.mesh)
-      self.maker = train.state_maker(self.config, self.system, self.tx, place)
+      self.maker = stepper.make_init(self.config, self.system, self.tx, place)
     return self.maker(jax.random.fold_in(platform.key(7), seed))
 
   def turns(self):
-    """Returns the distinct turns of the first steps."""
+    """Return the distinct turns of the first steps."""
     return list(dict.fromkeys(map(self.system.turn, range(12))))
 
-  def play(self, turn, state, batch=None):
-    """Plays a turn on a copy of the state."""
+  def run(self, turn, state, batch=None):
+    """Run a turn on a copy of the state."""
     place = mesh_lib.replicated(self.mesh)
     batch = self.batch if batch is None else batch
     batch = mesh_lib.to_global(self.mesh, batch)
@@ -56,7 +56,7 @@ class Game:
 
 @pytest.fixture(scope="session")
 def load_config():
-  """Loads `configs/<name>.py` with an argument."""
+  """Load `configs/<name>.py` with an argument."""
 
   def load(name, arg):
     module = importlib.import_module(f"configs.{name}")
@@ -66,14 +66,14 @@ def load_config():
 
 
 @pytest.fixture(scope="session", params=sorted(systems.SYSTEMS))
-def played(request, load_config):
-  """A miniature of each system in turn."""
+def setup(request, load_config):
+  """Each system at its smoke size."""
   config = load_config(CONFIGS[request.param], "smoke")
   system = systems.build(config)
-  tx = train.make_optimizers(config, system)
+  tx = stepper.make_optimizers(config, system)
   mesh = mesh_lib.make_mesh(jax.devices()[:1])
   step = stepper.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   source = fake.Fake(system.batch_spec(1), seed=3)
   rows = [source[i] for i in range(config.batch_size)]
   batch = jax.tree.map(lambda *x: np.stack(x), *rows)
-  return Game(config, system, tx, mesh, step, batch)
+  return Setup(config, system, tx, mesh, step, batch)

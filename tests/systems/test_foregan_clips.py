@@ -111,7 +111,7 @@ def test_a_kind_of_its_own_is_taken_whole():
   assert (mixture(jax.random.key(0), _batch(2)).video == 1.0).all()
 
 
-def test_stills_are_a_stream_of_their_own():
+def test_instances_come_from_their_stream():
   recipe = _plain(pseudo_video.PRESETS["student"])
   synthesis = settings.build(pseudo_video.Synthesis, recipe)
   batch = _batch(2)
@@ -120,6 +120,6 @@ def test_stills_are_a_stream_of_their_own():
     "labels": (batch["ref_mask"] > 0).astype(jnp.uint8),
   }
   key = jax.random.key(0)
-  got = foregan_clips.Stills(synthesis)(key, {"stills": stills})
+  got = foregan_clips.Instances(synthesis)(key, {"instances": stills})
   want = synthesis(key, stills["image"], stills["labels"])
   np.testing.assert_array_equal(got.video, want.video)

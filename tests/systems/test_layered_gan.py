@@ -1,4 +1,4 @@
-"""What holds of layered images before anything is learnt."""
+"""layered_gan: properties that hold before any training."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import layered_gan as config_lib
-from foregan_jax import systems
+from foregan_jax import game, systems
 from foregan_jax.layers import composite
 from foregan_jax.runtime import platform
 from foregan_jax.systems.layered_gan import system as layered_gan
@@ -18,12 +18,12 @@ def system():
 
 
 @pytest.fixture(scope="module")
-def params(system):
-  return jax.jit(lambda key: system.init(key, {})[0])(platform.key(0))
+def nets(system):
+  return game.Nets(*jax.jit(system.init)(platform.key(0)))
 
 
-def test_the_background_does_not_know_the_private_code(system, params):
-  draw = jax.jit(lambda codes: system.layers(params, codes))
+def test_background_does_not_depend_on_the_private_code(system, nets):
+  draw = jax.jit(lambda codes: system.layers(nets, codes))
   codes = system.layers.draw(platform.key(1), 8)
   other = codes.replace(
     private=(codes.private + 1) % 6, superclass=(codes.superclass + 1) % 3
@@ -36,21 +36,21 @@ def test_the_background_does_not_know_the_private_code(system, params):
   )
 
 
-def test_codes_are_drawn_alike_and_fit_their_superclass(system):
+def test_codes_are_uniform_and_fit_their_superclass(system):
   codes = system.layers.draw(platform.key(2), 600)
   np.testing.assert_array_equal(codes.superclass, codes.private // 2)
   counts = np.bincount(codes.private, minlength=6)
   assert counts.min() > 60
 
 
-def test_without_perturbation_the_critic_sees_the_composition():
+def test_without_perturbation_fakes_are_the_composition():
   config = config_lib.get_config("smoke")
   config.perturbation = "none"
   system = systems.build(config)
-  params = jax.jit(lambda key: system.init(key, {})[0])(platform.key(0))
+  nets = game.Nets(*jax.jit(system.init)(platform.key(0)))
   generator = system.players[0]
   batch = {"image": jnp.zeros((8, 18, 18, 3), jnp.uint8), "step": 0}
-  offers = jax.jit(generator.play)(params, {}, batch, platform.key(3))
+  offers = jax.jit(generator.forward)(nets, batch, platform.key(3))
   np.testing.assert_allclose(
     offers["fake"], offers["clip"].frame[:, 0], atol=1e-4
   )
@@ -63,7 +63,7 @@ def test_rounds_follow_from_the_step():
   assert layered_gan.Rounds(gan=0, seg=0)(7) == (*gan, "segmenter")
 
 
-def test_the_segmenter_counts_only_after_the_first_round():
+def test_bg_seg_starts_after_the_first_round():
   config = config_lib.get_config("small,fake")
   round_end = config.turn.gan + config.turn.seg
   assert config.schedule.bg_seg_start == round_end
@@ -74,7 +74,7 @@ def test_the_segmenter_counts_only_after_the_first_round():
   assert schedule.bg_seg(jnp.int32(99_999)) == 1
 
 
-def test_the_area_band_narrows_after_the_masks_have_appeared():
+def test_area_band_narrows_on_schedule():
   config = config_lib.get_config("small,fake")
   schedule = systems.build(config).players[0].schedule
   begin, ramp = config.schedule.area_start, config.schedule.area_ramp
@@ -93,10 +93,10 @@ def test_the_area_band_narrows_after_the_masks_have_appeared():
     ("adversarial", "lsgan", "must be one of hinge, ns"),
     ("codes.groups", 4, "private is 6, but must be a multiple of .* 4"),
     ("bg_seg_every", 0, "bg_seg_every is 0"),
-    ("turn.seg", 0, "turn.seg must be at least 1"),
+    ("turn.seg", 0, "turn.seg is 0, but must be at least 1"),
   ],
 )
-def test_mistakes_are_sentences(field, value, sentence):
+def test_bad_values_are_refused(field, value, sentence):
   config = config_lib.get_config("smoke")
   config.update_from_flattened_dict({field: value})
   with pytest.raises(ValueError, match=sentence):

@@ -10,7 +10,7 @@ HEALTHY = {
   "generator/mask_empty_share": 0.02,
   "generator/binary": 0.05,
   "generator/bg_seg": 0.05,
-  "critic/knows_mask_code": 0.95,
+  "critic/mask_code_accuracy": 0.95,
   "critic/real": 1.0,
   "critic/fake": -1.0,
   "critic/background": -0.9,
@@ -42,5 +42,7 @@ def test_each_collapse_has_its_name_and_remedy(kind, remedy, changes):
 def test_what_the_critic_says():
   found = health.diagnose(HEALTHY | {"critic/background": 0.5}, groups=8)
   assert list(found) == ["leak"]
-  found = health.diagnose(HEALTHY | {"critic/knows_mask_code": 0.2}, groups=8)
+  found = health.diagnose(
+    HEALTHY | {"critic/mask_code_accuracy": 0.2}, groups=8
+  )
   assert list(found) == ["mute masks"]

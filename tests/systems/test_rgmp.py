@@ -1,4 +1,4 @@
-"""RGMP as a system: both stages, whole videos, weights of others."""
+"""rgmp: both stages, whole videos, weight files."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from foregan_jax import game, systems, train
+from foregan_jax import game, runs, stepper, systems, tasks
 from foregan_jax.nets import propagator_weights
 from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import platform
@@ -15,7 +15,7 @@ from tests.runtime import torch_files
 
 @pytest.fixture(scope="module", params=["rgmp_voc", "rgmp_davis"])
 def stage(request, load_config):
-  """Each stage with parameters and a batch."""
+  """Each stage with nets and a batch."""
   config = load_config(request.param, "smoke")
   system = systems.build(config)
   rng = np.random.default_rng(0)
@@ -23,14 +23,14 @@ def stage(request, load_config):
   batch = {k: rng.integers(0, 256, s.shape, np.uint8) for k, s in spec.items()}
   batch["labels"] = np.zeros_like(batch["labels"])
   batch["labels"][..., 8:24, 8:24, :] = 3
-  params, _ = jax.jit(system.init)(jax.random.key(0), {})
-  return config, system, params, batch
+  nets = game.Nets(*jax.jit(system.init)(jax.random.key(0)))
+  return config, system, nets, batch
 
 
 def test_both_stages_share_their_parameters(load_config):
   shapes = [
     jax.eval_shape(
-      systems.build(load_config(name, "smoke")).init, jax.random.key(0), {}
+      systems.build(load_config(name, "smoke")).init, jax.random.key(0)
     )[0]
     for name in ("rgmp_voc", "rgmp_davis")
   ]
@@ -48,15 +48,15 @@ def test_a_batch_becomes_clips_of_the_object(stage):
 
 @pytest.mark.parametrize("objects", [1, 3])
 def test_videos_of_several_objects(stage, objects):
-  config, system, params, _ = stage
+  config, system, nets, _ = stage
   rng = np.random.default_rng(1)
   size = (config.data.height, config.data.width)
   video = rng.integers(0, 256, (1, 4, *size, 3), np.uint8)
   masks = np.zeros((1, *size, objects), np.uint8)
   for k in range(objects):
     masks[:, 10 * k : 10 * k + 8, :20, k] = 255
-  carry = jax.jit(system.begin)(params, video[:, 0], masks)
-  _, heads, layers = jax.jit(system.advance)(params, carry, video[:, 1:], None)
+  carry = jax.jit(system.begin)(nets, video[:, 0], masks)
+  _, heads, layers = jax.jit(system.advance)(nets, carry, video[:, 1:], None)
   soft = np.asarray(heads["propagator"])
   assert layers is None
   assert soft.shape == (1, 3, *size, objects)
@@ -64,31 +64,31 @@ def test_videos_of_several_objects(stage, objects):
 
 
 def test_a_run_starts_from_a_weight_file(stage, tmp_path):
-  config, system, params, _ = stage
-  assert isinstance(system, game.Loads)
+  config, system, nets, _ = stage
+  assert isinstance(system, tasks.LoadsWeights)
   arrays = {}
-  for place, leaf in traverse_util.flatten_dict(params["prop"]).items():
+  for place, leaf in traverse_util.flatten_dict(nets.params["prop"]).items():
     leaf = np.asarray(leaf)
     leaf = leaf.transpose(3, 2, 0, 1) if leaf.ndim == 4 else leaf
     arrays[propagator_weights.official_name(place)] = leaf
   path = torch_files.write_arrays(tmp_path / "rgmp.pth", arrays, "legacy")
-  tx = train.make_optimizers(config, system)
+  tx = stepper.make_optimizers(config, system)
   place = mesh_lib.replicated(mesh_lib.make_mesh(jax.devices()[:1]))
-  state = train.state_maker(config, system, tx, place)(platform.key(5))
+  state = stepper.make_init(config, system, tx, place)(platform.key(5))
   c = config.init_from.copy_and_resolve_references()
   c.weights = str(path)
-  started = train._init_from(c, system, state)
-  for nets in (started.params, started.ema):
-    jax.tree.map(np.testing.assert_array_equal, nets, params)
+  started = runs.start_from(c, system, state)
+  for params in (started.params, started.ema):
+    jax.tree.map(np.testing.assert_array_equal, params, nets.params)
   c.workdir = "another"
   with pytest.raises(ValueError, match="both a workdir and a weight file"):
-    train._init_from(c, system, state)
+    runs.start_from(c, system, state)
 
 
 @pytest.mark.parametrize(
   "name, value, words",
   [("clips.size", (33, 32), "multiples of 32"), ("data.clip_len", 1, "2 or"),
-   ("eval.scales", (), "at least one scale")],
+   ("tracker.scales", (), "at least one")],
 )  # fmt: skip
 def test_a_config_that_fits_nothing_is_refused(name, value, words, load_config):
   config = load_config("rgmp_voc", "smoke")

@@ -1,1 +1,1 @@
-"""Data sets prepared once as array_record files, and their builders."""
+"""Data sets as array_record files: readers in `records`, one builder each."""

@@ -1,34 +1,33 @@
-"""A TFDS builder for folders of pictures: prepared once, read anywhere.
+"""A TFDS builder for pictures of one object each.
 
   python -m foregan_jax.data.prepared.stills ROOT OUT
 
-turns any folder that `still_folders` knows into array_record files below
-`OUT/stills/1.0.0`; that folder is then used like the original (`:data=...`),
-from local disk or cloud storage. No TensorFlow is needed.
+writes a folder of one of the layouts of `still_folders` as array_record files
+below `OUT/stills/1.0.0`. Use that folder like the original (`:data=...`), from
+local disk or cloud storage. No TensorFlow is needed.
 """
 
 import argparse
 import io
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
 
 from foregan_jax.data import still_folders
+from foregan_jax.data.prepared import builder as builder_lib
 from foregan_jax.data.prepared import records
 from foregan_jax.media import images
 
-_SPLITS = (*records.SPLITS, "new")
+_SPLITS = (*builder_lib.SPLITS, "new")
 
 
-class Builder(records.Builder):
-  """Pictures as they are, with coverage, class and name."""
+class Builder(builder_lib.Builder):
+  """A builder of unchanged pictures, with coverage, class and name."""
 
-  name = "stills"
+  name = records.StillRecords.builder_name
 
   def _features(self) -> dict[str, Any]:
     return {
@@ -46,71 +45,40 @@ class Builder(records.Builder):
     self, folder: still_folders.Folder
   ) -> Iterator[tuple[int, dict[str, Any]]]:
     for i, name in enumerate(folder.names):
-      picture = folder.image(i)  # a broken one stops here, with its name
+      picture = folder.image(i)  # raises for a broken file, with its name
       coverage = folder.coverage(i)
       if coverage is not None:
         images.check_size(
-          folder.where(i), coverage.shape, picture.shape[:2], "its picture"
+          folder.mask_path(i), coverage.shape, picture.shape[:2], "its picture"
         )
       example = {
         "image": io.BytesIO(folder.paths[i].read_bytes()),
-        "mask": records.encode_grey(coverage),
+        "mask": builder_lib.encode_grey(coverage),
         "has_mask": coverage is not None,
-        "label": folder.label(i) or "",
+        "label": folder.class_name(i) or "",
         "name": name,
       }
       yield i, example
 
 
-class Records(records.Records):
-  """The pictures of one split, prepared; see `stills.Pictures`."""
-
-  def __init__(self, root: os.PathLike | str, split: str):
-    """Opens the files.
-
-    Raises:
-      DataError: if the folder is damaged or there is no such split.
-    """
-    super().__init__(root, split, Builder.name)
-    self.names = tuple(self.index)
-
-  def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-    """Read a picture."""
-    return images.decode_image(self.record(index)["image"], self.where(index))
-
-  def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
-    """Read how much of each pixel the object covers, 0..255, if known."""
-    record = self.record(index)
-    if not record["has_mask"]:
-      return None
-    return records.decode_grey(record["mask"])
-
-  def label(self, index: int) -> str | None:
-    """Read what the picture shows, if known."""
-    return self.record(index)["label"].decode() or None
-
-  def where(self, index: int) -> pathlib.Path:
-    """Return a name for error messages."""
-    return self.root / self.names[index]
-
-
 def prepare(root: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
-  """Write the splits of a folder as array_record files, if not there yet.
+  """Write the splits of a folder as array_record files, unless they exist.
 
   Args:
     root: a folder for `still_folders.Folder`.
-    out: where TFDS keeps its data sets.
+    out: root of the prepared data sets.
 
   Returns:
-    The folder to give to `:data=`.
+    The prepared folder, for `:data=`.
 
   Raises:
-    DataError: if the folder holds nothing, or a picture is broken.
+    DataError: if the folder has no picture, a file is broken, or `out` holds
+      stills that were prepared from another folder.
   """
   splits = tuple(s for s in _SPLITS if _has(root, s))
   if not splits:
-    still_folders.Folder(root, "train")  # says what is missing
-  return records.prepare(Builder(splits, data_dir=str(out)), root)
+    still_folders.Folder(root, "train")  # raises: its error names the reason
+  return builder_lib.prepare(Builder(splits, data_dir=str(out)), root)
 
 
 def _has(root: pathlib.Path, split: str) -> bool:
@@ -126,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     prog="python -m foregan_jax.data.prepared.stills",
     description="Prepare a folder of pictures as array_record files.",
   )
-  records.run(parser, prepare, arguments)
+  builder_lib.run_command(parser, prepare, arguments)
 
 
 if __name__ == "__main__":

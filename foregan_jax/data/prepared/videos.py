@@ -2,33 +2,32 @@
 
   python -m foregan_jax.data.prepared.videos ROOT OUT --year 2017
 
-turns a DAVIS folder into array_record files below `OUT/videos/1.0.0`; that
-folder is then used like the original by `clips.Clips`, from local disk or
-cloud storage. A record is one frame, so that a clip reads nothing but its own
-frames. No TensorFlow is needed.
+writes a DAVIS folder as array_record files below `OUT/videos/1.0.0`. Use that
+folder like the original for `clips.Clips`, from local disk or cloud storage. A
+record is one frame, so that a clip reads only its own frames. No TensorFlow is
+needed.
 """
 
 import argparse
 import io
 import itertools
-import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
 
 from foregan_jax.data import folders, video_folders
+from foregan_jax.data.prepared import builder as builder_lib
 from foregan_jax.data.prepared import records
 from foregan_jax.media import images
 
 
-class Builder(records.Builder):
-  """Frames as they are, video by video, with the ids of their objects."""
+class Builder(builder_lib.Builder):
+  """A builder of unchanged frames, video by video, with object ids."""
 
-  name = "videos"
+  name = records.VideoRecords.builder_name
 
   def _features(self) -> dict[str, Any]:
     return {
@@ -42,67 +41,37 @@ class Builder(records.Builder):
   def _open(self, root: pathlib.Path, split: str) -> video_folders.Folder:
     return video_folders.Folder(root, split=split, **self._options)
 
-  def _index(self, folder: video_folders.Folder) -> list[dict[str, Any]]:
+  def _entries(self, folder: video_folders.Folder) -> list[dict[str, Any]]:
+    # Keys are part of the format: "known" holds the annotated times.
     return [
-      {"name": v.name, "frames": len(v.frames), "known": folder.known[v.name]}
-      for v in folder.videos.values()
+      {
+        "name": video.name,
+        "frames": len(video.frames),
+        "known": folder.annotated[video.name],
+      }
+      for video in folder.videos.values()
     ]
 
   def _generate_examples(
     self, folder: video_folders.Folder
   ) -> Iterator[tuple[int, dict[str, Any]]]:
-    place = itertools.count()
+    position = itertools.count()
     for name, video in folder.videos.items():
       for t, frame in enumerate(video.frames):
+        # Both branches raise for a broken file, with its name.
         labels = None
-        if t in folder.known[name]:
-          _, labels = folder.read(name, t)  # a broken one stops here
+        if t in folder.annotated[name]:
+          _, labels = folder.read(name, t)
         else:
           images.read_image(frame)
         example = {
           "image": io.BytesIO(frame.read_bytes()),
-          "labels": records.encode_grey(labels),
+          "labels": builder_lib.encode_grey(labels),
           "has_labels": labels is not None,
           "name": name,
           "frame": t,
         }
-        yield next(place), example
-
-
-class Records(records.Records):
-  """The videos of one split, prepared; see `clips.Videos`."""
-
-  def __init__(
-    self, root: os.PathLike | str, *, year: str, split: str, resolution: str
-  ):
-    """Opens the files.
-
-    Args:
-      root: what `prepare` returned.
-      year: which it must have been prepared with.
-      split: one of its splits.
-      resolution: which it must have been prepared with, if not "".
-
-    Raises:
-      DataError: if the folder is damaged or was prepared otherwise.
-    """
-    super().__init__(
-      root, split, Builder.name, year=year, resolution=resolution
-    )
-    self.path = self.root
-    self.known = {video["name"]: video["known"] for video in self.index}
-    lengths = [video["frames"] for video in self.index]
-    starts = itertools.accumulate(lengths, initial=0)
-    self._starts = dict(zip(self.known, starts, strict=False))
-
-  def read(
-    self, name: str, time: int
-  ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """Read an annotated frame and its labels."""
-    record = self.record(self._starts[name] + time)
-    where = self.root / name / f"{time:05d}"
-    labels = records.decode_grey(record["labels"])
-    return images.decode_image(record["image"], where), labels
+        yield next(position), example
 
 
 def prepare(
@@ -110,30 +79,30 @@ def prepare(
   out: pathlib.Path,
   *,
   year: str = "2016",
-  splits: Sequence[str] = records.SPLITS,
+  splits: Sequence[str] = builder_lib.SPLITS,
   resolution: str = "",
 ) -> pathlib.Path:
-  """Write splits of a folder as array_record files, if not there yet.
+  """Write splits of a folder as array_record files, unless they exist.
 
   Args:
-    root: a folder for `clips.Clips`.
-    out: where TFDS keeps its data sets.
+    root: a DAVIS folder.
+    out: root of the prepared data sets.
     year: "2016" or "2017".
     splits: names of that year's lists.
     resolution: folder below JPEGImages; "" if there is exactly one.
 
   Returns:
-    The folder to use instead.
+    The prepared folder.
 
   Raises:
-    DataError: if something is missing or broken, or something else has been
-      prepared at the same place.
+    DataError: if a file is missing or broken, or `out` holds videos that were
+      prepared with another root, year or resolution, or with other splits.
   """
   resolution = folders.find_resolution(root, resolution)
   builder = Builder(
     tuple(splits), data_dir=str(out), year=year, resolution=resolution
   )
-  return records.prepare(builder, root)
+  return builder_lib.prepare(builder, root)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -142,9 +111,9 @@ def main(arguments: list[str] | None = None) -> None:
     prog="python -m foregan_jax.data.prepared.videos",
     description="Prepare annotated videos as array_record files.",
   )
-  parser.add_argument("--year", default="2016", help="of the lists")
-  records.add_choices(parser)
-  records.run(parser, prepare, arguments)
+  parser.add_argument("--year", default="2016", help="year of the lists")
+  builder_lib.add_list_options(parser)
+  builder_lib.run_command(parser, prepare, arguments)
 
 
 if __name__ == "__main__":

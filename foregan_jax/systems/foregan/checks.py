@@ -1,14 +1,14 @@
-"""What a config of the flagship may say."""
+"""Checks of a `foregan` config: values, sizes, and players that others need."""
 
 from foregan_jax.layers import patches
 from foregan_jax.nets import propagator
 from foregan_jax.runtime import settings
 
 # Kinds of clips for the propagator; see `clips`.
-KINDS = ("rollouts", "cut_outs", "stills")
+KINDS = ("rollouts", "cut_outs", "instances")
 
-# The words that each setting knows.
-_WORDS = {
+# Allowed values by key.
+_ALLOWED = {
   "gf.condition": ("flow", "flow_mask", "next_frame"),
   "gf.base": ("prev", "warp"),
   "gf.formula": ("lerp", "exp12"),
@@ -20,7 +20,7 @@ _WORDS = {
   "gb.formula": ("lerp", "exp12"),
   "gb.temporal": ("sum", "concat", "convlstm", "none"),
   "composition": ("alpha", "additive"),
-  "data.bg_init": ("row", "noise", "uniform", "black"),
+  "rollout.bg_init": ("row", "noise", "uniform", "black"),
   "df.real": ("first", "augmented"),
   "df.arch": ("M", "Ga"),
   "db.fakes": ("uniform", "mask", "mixed"),
@@ -29,24 +29,24 @@ _WORDS = {
 
 
 def check(c) -> None:
-  """Refuses what would otherwise train something else, or fail late.
+  """Refuse a config that would fail late or train something unintended.
 
   Raises:
     ValueError: naming the key, its value and what was expected.
   """
-  for name, known in _WORDS.items():
+  for name, allowed in _ALLOWED.items():
     value = c
     for part in name.split("."):
       value = value[part]
-    if value not in known:
+    if value not in allowed:
       raise ValueError(
-        f"{name} is {value!r}, but must be one of {', '.join(known)}."
-        f"{settings.suggestion(str(value), list(known))}"
+        f"{name} is {value!r}, but must be one of {', '.join(allowed)}."
+        f"{settings.suggestion(str(value), list(allowed))}"
       )
   if c.variant != c.built_as:
     raise ValueError(
-      f"variant is {c.variant!r}, which is only a label here; name it after "
-      f"the colon: --config=configs/davis.py:variant={c.variant}"
+      f"variant is {c.variant!r}, but --config.variant is only a label; give "
+      f"it after the colon: --config=configs/davis.py:variant={c.variant}"
     )
   d = c.data
   if d.height % 4 or d.width % 4:
@@ -56,8 +56,8 @@ def check(c) -> None:
     )
   if d.objects < 0:
     raise ValueError(
-      f"data.objects is {d.objects}, but foregan follows one object: 0 for all "
-      "of them as one, or an object's index."
+      f"data.objects is {d.objects}, but foregan segments one object: 0 for "
+      "all objects as one, or the index of one object."
     )
   if d.clip_len < 2:
     raise ValueError(f"data.clip_len is {d.clip_len}, but must be at least 2.")
@@ -67,45 +67,52 @@ def check(c) -> None:
       f"data.clip_len, {d.clip_len}."
     )
   patches.grid_size((d.height, d.width), c.db.patch, c.db.stride)
-  _check_game(c)
+  _check_players(c)
+  if c.turn.propagator_every:
+    _check_clips(c)
 
 
-def _check_game(c) -> None:
-  """Refuses losses that ask players who are not in the game."""
+def _check_players(c) -> None:
+  """Refuse losses that need a disabled player."""
   for name, value in c.turn.items():
-    least = 1 if name == "n_critic" else 0
-    if value < least:
-      raise ValueError(f"turn.{name} is {value}, but must be {least} or more.")
+    minimum = 1 if name == "generator_every" else 0
+    if value < minimum:
+      raise ValueError(
+        f"turn.{name} is {value}, but must be {minimum} or more."
+      )
   critic, seg, prop = (
     c.turn[f"{name}_every"] for name in ("critic", "segmenter", "propagator")
   )
-  asked = [n for n in ("fg", "mask", "bg") if c.w_generator[n]]
-  if asked and not critic:
+  used = [n for n in ("fg", "mask", "bg") if c.w_generator[n]]
+  if used and not critic:
     raise ValueError(
-      f"w_generator.{', w_generator.'.join(asked)} ask the critic, who is not "
-      "in the game (turn.critic_every is 0)."
+      f"w_generator.{', w_generator.'.join(used)} need the critic, but it is "
+      "disabled (turn.critic_every is 0)."
     )
-  if c.turn.n_critic > 1 and not critic:
+  every = c.turn.generator_every
+  if every > 1 and not critic:
     raise ValueError(
-      f"turn.n_critic is {c.turn.n_critic}, but must be 1 without a critic: "
-      "nobody would move in the turns between."
+      f"turn.generator_every is {every}, but must be 1 without a critic: no "
+      "player would move in the turns between."
     )
   if c.w_generator.bg_seg and not seg:
     raise ValueError(
-      f"w_generator.bg_seg is {c.w_generator.bg_seg}, but asks the segmenter, "
-      "who is not in the game (turn.segmenter_every is 0)."
+      f"w_generator.bg_seg is {c.w_generator.bg_seg} and needs the segmenter, "
+      "but it is disabled (turn.segmenter_every is 0)."
     )
   if c.w_generator.agree and not (seg and prop):
     raise ValueError(
-      f"w_generator.agree is {c.w_generator.agree}, but asks segmenter and "
-      f"propagator, and they move every {seg} and {prop} turns (0: never)."
+      f"w_generator.agree is {c.w_generator.agree} and needs segmenter and "
+      f"propagator, but they move every {seg} and {prop} turns (0: disabled)."
     )
-  if not prop:
-    return
-  if c.clips.stills and c.data.kind == "davis" and not c.data.stills.root:
+
+
+def _check_clips(c) -> None:
+  """Refuse clips that cannot be made for the propagator."""
+  if c.clips.instances and c.data.kind == "files" and not c.data.stills_root:
     raise ValueError(
-      f"clips.stills is {c.clips.stills}, but data.stills.root is empty; give "
-      "a VOC folder with instance masks."
+      f"clips.instances is {c.clips.instances}, but data.stills_root is empty; "
+      "give a VOC folder with instance masks."
     )
   weights = [c.clips[kind] for kind in KINDS]
   if min(weights) < 0 or not any(weights):
@@ -125,5 +132,5 @@ def _check_game(c) -> None:
     if side % stride or side <= 0:
       raise ValueError(
         f"clips.size is {tuple(c.clips.size)}, but must be multiples of "
-        f"{stride}, by which the propagator divides them."
+        f"{stride}, the stride of the propagator."
       )

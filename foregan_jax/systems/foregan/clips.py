@@ -1,12 +1,12 @@
-"""The labelled clips from which the flagship's propagator learns.
+"""The labelled clips that train the propagator of `foregan`.
 
-Three kinds, mixed by weights; only the third needs annotated data beside the
-videos' first masks:
-- `rollouts`: the generator's composed frames with its masks, an offer that
-  costs nothing extra;
-- `cut_outs`: objects cut from the real first frames by their masks, moved over
-  backgrounds that the generator has freed of objects;
-- `stills`: pictures with instance masks, as RGMP makes clips of them.
+Three kinds, mixed by weights. Only the third needs annotations other than the
+first masks of the videos:
+- `rollouts`: the generator's composed frames with its masks, an offer without
+  extra cost;
+- `cut_outs`: objects cut out of the real first frames by their masks, moved
+  over backgrounds of the generator, which contain no object;
+- `instances`: stills with instance masks, made into clips as RGMP does.
 """
 
 import dataclasses
@@ -19,28 +19,28 @@ from foregan_jax import game
 from foregan_jax.layers import ranges
 from foregan_jax.synthesis import filming, pseudo_video, staging
 
-_OBJECT = 0.5  # what is covered more than this belongs to the object
+_THRESHOLD = 0.5  # of a soft mask
 
 
 @dataclasses.dataclass(frozen=True)
 class Rollouts:
-  """The generator's clips as if a camera had filmed them.
+  """The generator's clips, cropped by a moving camera window.
 
   Attributes:
-    filming: cuts a window out of them.
+    filming: moves the camera window.
   """
 
   filming: filming.Filming
 
   def __call__(self, key, batch: game.Batch) -> pseudo_video.Clip:
-    """Returns b clips of the offer `clip`: its first frame and later ones."""
+    """Return b clips of the offer `clip`: its first frame and later ones."""
     key_times, key_film = jax.random.split(key)
     frame, mask = batch["clip"].frame, batch["clip"].mask
-    # Frames are left out at random, so that things also move far at once.
+    # Leave out frames at random, so that some motions are large.
     later = 1 + jax.random.permutation(key_times, frame.shape[1] - 1)
     later = jnp.sort(later[: self.filming.clip_len - 1])
     times = jnp.concatenate([jnp.zeros(1, later.dtype), later])
-    labels = (mask[:, times] > _OBJECT).astype(jnp.uint8)
+    labels = (mask[:, times] > _THRESHOLD).astype(jnp.uint8)
     video = ranges.image_to_uint8(frame[:, times])
     return self.filming(key_film, video, labels)
 
@@ -49,66 +49,66 @@ class Rollouts:
 class CutOuts:
   """Real objects over generated backgrounds, half of them of other videos.
 
-  A batch of one has no other videos; it lends itself its own, mirrored.
+  A batch of one uses its own background, mirrored, as the other one.
 
   Attributes:
-    synthesis: moves both.
+    synthesis: moves objects and backgrounds.
   """
 
   synthesis: pseudo_video.Synthesis
 
   def __call__(self, key, batch: game.Batch) -> pseudo_video.Clip:
-    """Returns b clips of first frames, their masks and the offer `clip`."""
-    key_time, key_whose, key_clip = jax.random.split(key, 3)
+    """Return b clips of first frames, their masks and the offer `clip`."""
+    key_time, key_other, key_clip = jax.random.split(key, 3)
     bg = batch["clip"].bg
     b, t = bg.shape[:2]
-    # The first background is not drawn, only filled.
+    # Background 0 is a filled frame, not a generated one: start at 1.
     time = jax.random.randint(key_time, (b, 1, 1, 1, 1), 1, t)
     own = jnp.take_along_axis(bg, time, axis=1)[:, 0]
-    lent = jax.random.bernoulli(key_whose, 0.5, (b, 1, 1, 1))
-    behind = jnp.where(lent, staging.lend(own, 1), own)
-    labels = ranges.mask_to_float(batch["ref_mask"]) > _OBJECT
+    use_other = jax.random.bernoulli(key_other, 0.5, (b, 1, 1, 1))
+    background = jnp.where(use_other, staging.roll_batch(own, 1), own)
+    labels = ranges.mask_to_float(batch["ref_mask"]) > _THRESHOLD
     first = batch["video"][:, 0]
-    return self.synthesis(key_clip, first, labels.astype(jnp.uint8), behind)
+    return self.synthesis(key_clip, first, labels.astype(jnp.uint8), background)
 
 
 @dataclasses.dataclass(frozen=True)
-class Stills:
-  """Clips of annotated stills, a stream of the batch by itself.
+class Instances:
+  """Clips of annotated stills, from the stream `instances` of the batch.
 
   Attributes:
-    synthesis: moves them.
+    synthesis: moves the objects.
   """
 
   synthesis: pseudo_video.Synthesis
 
   def __call__(self, key, batch: game.Batch) -> pseudo_video.Clip:
-    """Returns b clips of `stills`."""
-    stills = batch["stills"]
+    """Return b clips."""
+    stills = batch["instances"]
     return self.synthesis(key, stills["image"], stills["labels"])
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-  """Clips of several kinds.
+  """A mixture of kinds of clips.
 
   Attributes:
-    kinds: what makes b clips of (key, batch), each kind with its weight > 0.
-    times: every sample of the batch gives so many clips.
+    kinds: functions from (key, batch) to b clips, with weights > 0.
+    times: clips per sample of the batch.
   """
 
   kinds: tuple[tuple[Callable, float], ...]
   times: int
 
   def __call__(self, key, batch: game.Batch) -> pseudo_video.Clip:
-    """Returns `times` b clips, of each kind as many as its weight says."""
+    """Return `times` b clips, in proportion to the weights of the kinds."""
     key_which, *keys = jax.random.split(key, 1 + len(self.kinds))
-    again = lambda x: jnp.concatenate([x] * self.times) if x.ndim else x
-    batch = jax.tree.map(again, dict(batch))
+    repeat = lambda x: jnp.concatenate([x] * self.times) if x.ndim else x
+    batch = jax.tree.map(repeat, dict(batch))
     made = [
       make(key, batch) for key, (make, _) in zip(keys, self.kinds, strict=True)
     ]
-    # Flow and visibility are not known of every kind, and nobody asks.
+    # Not every kind has flow and visibility, and no loss reads them.
     made = [clip.replace(flow_fwd=None, visible=None) for clip in made]
     which = self._draw(key_which, len(made[0].video))
 
@@ -122,11 +122,11 @@ class Mixture:
     return jax.tree.map(pick, *made)
 
   def _draw(self, key, count: int) -> jax.Array:
-    """Returns the kind of each clip [count], spread evenly over the kinds."""
+    """Return the kind of each clip [count], by stratified sampling."""
     weights = jnp.array([weight for _, weight in self.kinds])
     bounds = jnp.cumsum(weights / weights.sum())[:-1]
     key_offset, key_order = jax.random.split(key)
-    # One offset for all: as many of a kind as its weight says, or one more.
+    # A common offset: the count of each kind is its share, rounded up or down.
     places = (jnp.arange(count) + jax.random.uniform(key_offset)) / count
     places = jax.random.permutation(key_order, places)
     return jnp.searchsorted(bounds, places)

@@ -1,4 +1,4 @@
-"""The flagship's networks, from its config."""
+"""The networks of `foregan`, from its config."""
 
 from flax import linen as nn
 
@@ -10,7 +10,7 @@ from foregan_jax.runtime import platform, settings
 
 
 def build(c) -> dict[str, nn.Module]:
-  """Returns the nets of a config, without those of players left out."""
+  """Return the nets of a config, without those of disabled players."""
   dtype = platform.dtype(c.dtype)
   trunk = {"width": c.nets.width, "num_blocks": c.nets.blocks, "dtype": dtype}
   time = {"num_steps": c.data.clip_len - 1, "state_channels": c.state_channels}

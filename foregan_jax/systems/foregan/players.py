@@ -1,4 +1,4 @@
-"""The flagship's players, from its config."""
+"""The players of `foregan`, from its config."""
 
 import dataclasses
 
@@ -21,15 +21,15 @@ def build(
   c,
   nets: dict[str, nn.Module],
   layers: rollout.VideoLayers,
-  follow: tracker.Tracker | None,
+  prop_tracker: tracker.Tracker | None,
 ) -> tuple[game.Player, ...]:
-  """Returns the players of a config, in the order they move.
+  """Return the players of a config, in the order they move.
 
   Args:
     c: the config.
-    nets: by name; a player without its net is not in the game.
-    layers: the generators, rolled out.
-    follow: the propagator on whole videos, or None without one.
+    nets: by name; a player without its net is disabled.
+    layers: the rollout of the generators.
+    prop_tracker: the propagator on whole videos; None if it is disabled.
   """
   patch = lambda where: patch_sampler.Sampler(
     size=tuple(c.db.patch),
@@ -43,7 +43,11 @@ def build(
     df=nets.get("df"),
     db=nets.get("db"),
     seg=nets.get("seg"),
-    judges=_judges(nets["seg"], follow) if c.w_generator.agree else None,
+    predict_masks=(
+      _mask_predictor(nets["seg"], prop_tracker)
+      if c.w_generator.agree
+      else None
+    ),
     critic_heads=tuple(c.df.heads),
     real_patches=patch("free"),
     fake_patches=fakes,
@@ -91,24 +95,25 @@ def _propagator(c, net: nn.Module) -> game.Player:
   synthesis = settings.build(
     pseudo_video.Synthesis, size | c.clips.synthesis.to_dict()
   )
-  # What belongs to a first frame's mask is cut out; nothing else is known. A
-  # video that is alone would lend its own object to pass before itself.
+  # Cut-outs use the object of the first mask only: nothing else is labelled.
+  # With batch size 1 the occluder would be the object itself.
   occluder = synthesis.staging.occluder * (c.batch_size > 1)
-  always = dataclasses.replace(
+  staging = dataclasses.replace(
     synthesis.staging, cut_out=1.0, occluder=occluder
   )
   kinds = {
     "rollouts": foregan_clips.Rollouts(film),
     "cut_outs": foregan_clips.CutOuts(
-      dataclasses.replace(synthesis, staging=always)
+      dataclasses.replace(synthesis, staging=staging)
     ),
-    "stills": foregan_clips.Stills(synthesis),
+    "instances": foregan_clips.Instances(synthesis),
   }
-  weighed = [(make, c.clips[kind]) for kind, make in kinds.items()]
+  weighted = [(make, c.clips[kind]) for kind, make in kinds.items()]
   return propagator_player.Propagator(
     prop=net,
     clips=foregan_clips.Mixture(
-      tuple((make, weight) for make, weight in weighed if weight), c.clips.times
+      tuple((make, weight) for make, weight in weighted if weight),
+      c.clips.times,
     ),
     aux_weight=c.propagator.aux_weight,
     iou_weight=c.propagator.iou_weight,
@@ -119,16 +124,20 @@ def _propagator(c, net: nn.Module) -> game.Player:
   )
 
 
-def _judges(seg: nn.Module, follow: tracker.Tracker):
-  """Returns what both say of real frames, as they are used on whole videos."""
+def _mask_predictor(seg: nn.Module, prop_tracker: tracker.Tracker):
+  """Return the function that segments real frames with both networks.
 
-  def say(params, batch):
+  It predicts as on whole videos; see `players.generator.Generator`.
+  """
+
+  def predict_masks(nets, batch):
     first, later = batch["video"][:, 0], batch["video"][:, 1:]
     b, t, *shape = later.shape
     real = ranges.image_to_float(later).reshape(b * t, *shape)
-    logits = seg.apply({"params": params["seg"]}, real)
-    state = follow.begin_all(params["prop"], first, batch["ref_mask"])
-    _, soft = follow.run_all(params["prop"], state, later)
+    logits = seg.apply(nets["seg"], real)
+    prop = nets.params["prop"]
+    state = prop_tracker.begin_all(prop, first, batch["ref_mask"])
+    _, soft = prop_tracker.run_all(prop, state, later)
     return jax.nn.sigmoid(logits).reshape(soft.shape), soft
 
-  return say
+  return predict_masks

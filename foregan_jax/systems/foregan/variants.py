@@ -1,17 +1,17 @@
-"""The named experiments of VOS-ForeGAN, as differences from the canonical one.
+"""The named experiments of VOS-ForeGAN, as differences from `dmask_prop`.
 
-Names and values: VOS-ForeGAN secs. 12 to 14. All of them have the defects of
-the original code mended (sec. 11): intended signs, real crops, a mask term
+Names and values: VOS-ForeGAN secs. 12 to 14. The defects of the original code
+are corrected in all of them (sec. 11): intended signs, real crops, a mask term
 that uses the mask head, one critic step, a weighted penalty, flow t -> t+1,
-states that start at zero. Those of `GAME` and `dmask_prop_stable` are ours.
+states that start at zero. `GAME` and `dmask_prop_stable` are ours.
 """
 
 from typing import Any
 
 import ml_collections
 
-# Order of a row: critic fg, mask, penalty, patches, their penalty; generator
-# fg, mask, bg, rec (sec. 6.2).
+# Columns: critic fg, mask, penalty, patches, penalty of patches; generator fg,
+# mask, bg, rec (sec. 6.2).
 _ROWS = {
   "exp1": (1, 0, 1, 10, 100, 1, 0, 1, 10),
   "exp2": (1, 0, 1, 10, 10, 1, 0, 1, 1),
@@ -21,8 +21,8 @@ _ROWS = {
   "dmask": (1, 1, 1, 0.1, 0.1, 1, 1, 1, 1),
   "dmask_prop": (10, 10, 1, 0.05, 0.05, 1, 1, 1, 1),
   "dmask_prop_stable": (1, 1, 10, 1, 10, 0.5, 0.5, 0.01, 1),
-  # The source has l_rec = 1e-4 here, with which nothing ties the layers to
-  # the video (sec. 14).
+  # The source has l_rec = 1e-4 here, too small to tie the layers to the video
+  # (sec. 14).
   "noof": (10, 10, 5, 0.1, 1, 10, 10, 1, 1),
 }
 
@@ -37,7 +37,7 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _experiment(number: int, **changes) -> dict[str, Any]:
-  """Experiments 1 to 5: warped base, weights per time, additive frames."""
+  """Return experiment 1 to 5: warped base, weights per time, additive."""
   return {
     **_row(f"exp{number}"),
     "gf.condition": "flow",
@@ -48,7 +48,7 @@ def _experiment(number: int, **changes) -> dict[str, Any]:
     "composition": "additive",
     "df.heads": ("fg",),
     "df.real": "first",
-    "data.bg_init": "black",
+    "rollout.bg_init": "black",
     "batch_size": 2 if number <= 3 else 1,
     **changes,
   }
@@ -59,13 +59,13 @@ _EXP6 = {
   "gf.condition": "flow",
   "gf.mask_slope": 30.0,
   "gf.masking": "none",
-  "data.fg_outside": 0.0,
+  "rollout.fg_outside": 0.0,
   "composition": "additive",
   "df.heads": ("fg",),
   "df.real": "first",
   "data.clip_len": 7,
   "db.stride": (2, 2),
-  "data.bg_init": "noise",
+  "rollout.bg_init": "noise",
 }
 _BASELINE = {
   **_row("exp5"),
@@ -73,7 +73,7 @@ _BASELINE = {
   "gf.mask_slope": 30.0,
   "df.heads": ("fg",),
   "df.real": "first",
-  "turn.n_critic": 3,
+  "turn.generator_every": 3,
 }
 _CONVLSTM = {
   **_row("exp5"),
@@ -87,7 +87,7 @@ _CONVLSTM = {
   "db.count": 8,
 }
 
-# Ours: reconstruction and the flow teach the mask, the critics only season.
+# Ours: reconstruction and flow train the mask; critic losses get small weights.
 _GUIDED = {
   **_row("dmask_prop_stable"),
   "w_generator.fg": 0.02,
@@ -98,9 +98,9 @@ _GUIDED = {
   "gf.carried": True,
   "gf.mask_slope": 10.0,
   "db.fakes": "mixed",
-  "turn.n_critic": 1,
+  "turn.generator_every": 1,
 }
-# What each part of the game is for.
+# The players that train, for ablations.
 GAME = ("gan_only", "gan_segmenter", "gan_propagator", "full")
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -109,7 +109,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{
       "gf.formula": "exp12", "gf.mask_source": "att", "gb.condition": "flow",
       "data.clip_len": 4, "db.count": 12, "db.stride": (15, 20),
-      "turn.n_critic": 1,
+      "turn.generator_every": 1,
     },
   ),
   "exp2": _experiment(
@@ -117,14 +117,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **{
       "gf.formula": "exp12", "gf.mask_source": "att", "gb.condition": "flow",
       "data.clip_len": 4, "db.count": 40, "db.stride": (10, 12),
-      "turn.n_critic": 1,
+      "turn.generator_every": 1,
     },
   ),
   "exp3": _experiment(
     3,
     **{
       "gf.mask_source": "att", "gb.condition": "flow", "data.clip_len": 4,
-      "db.count": 40, "db.stride": (10, 12), "turn.n_critic": 1,
+      "db.count": 40, "db.stride": (10, 12), "turn.generator_every": 1,
     },
   ),
   "exp4": _experiment(
@@ -133,15 +133,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
       "state_channels": 8, "gf.mask_source": "fg_rgb", "gf.mask_slope": 1.0,
       "gf.mask_kernel": 7,
       "data.clip_len": 6, "db.count": 30, "db.stride": (10, 12),
-      "turn.n_critic": 1,
+      "turn.generator_every": 1,
     },
   ),
   "exp5": _experiment(
     5,
     **{
-      "state_channels": 32, "gf.mask_slope": 20.0, "data.bg_init": "noise",
+      "state_channels": 32, "gf.mask_slope": 20.0, "rollout.bg_init": "noise",
       "data.clip_len": 6, "db.count": 30, "db.stride": (2, 2),
-      "turn.n_critic": 4,
+      "turn.generator_every": 4,
     },
   ),
   "exp6_rnn0": _EXP6,
@@ -149,7 +149,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     **_EXP6,
     "gb.temporal": "none",
     "gb.input": "next_frame_noise_hole",
-    "data.bg_init": "uniform",
+    "rollout.bg_init": "uniform",
   },
   "baseline": _BASELINE,
   "dmask": {
@@ -166,11 +166,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "df.real": "first",
     "db.fakes": "mask",
     "data.clip_len": 4,
-    "turn.n_critic": 1,
+    "turn.generator_every": 1,
   },
   "convlstm_feat": {**_CONVLSTM, "gf.mask_source": "z"},
   "convlstm_fg": {**_CONVLSTM, "gf.mask_source": "fg_rgb"},
-  # Ours: who plays, and on which terms.
+  # Ours.
   "gan_only": {
     **_GUIDED, "turn.segmenter_every": 0, "turn.propagator_every": 0,
   },
@@ -183,7 +183,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def apply(config: ml_collections.ConfigDict, variant: str) -> None:
-  """Changes a config into a named experiment, in place.
+  """Change a config into a named experiment, in place.
 
   Raises:
     ValueError: if there is no experiment of that name.

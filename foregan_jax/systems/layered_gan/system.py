@@ -1,4 +1,4 @@
-"""Improved Layered GANs: layers from noise, and a segmenter that learns them.
+"""Improved Layered GANs: generate layers from noise, train a segmenter on them.
 
 Yang et al., WACV 2022, with ILSGAN's layer independence as an option. Nets:
 `gb`, `gf` (background and foreground generators), `disc` (discriminator with
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from foregan_jax import game
+from foregan_jax import game, tasks
 from foregan_jax.layers import perturb, ranges
 from foregan_jax.nets import image_critic as critic_net
 from foregan_jax.nets import image_layers
@@ -28,17 +28,17 @@ from foregan_jax.systems.layered_gan import diagnosis
 
 @dataclasses.dataclass(frozen=True)
 class Rounds:
-  """Who moves when (algorithm 1); everything follows from the step alone.
+  """The alternation of algorithm 1, as a function of the step.
 
   A round is `gan` turns of generator and critic, then `seg` turns of the
-  segmenter. With `gan` 0 there are no rounds: all three move in every turn.
+  segmenter. With `gan` 0 all three move in every turn.
   """
 
   gan: int
   seg: int
 
   def __call__(self, step: int) -> tuple[str, ...]:
-    """Returns the players that move at `step`."""
+    """Return the players that move at `step`."""
     if not self.gan:
       return ("generator", "critic", "segmenter")
     inner = step % (self.gan + self.seg)
@@ -47,26 +47,28 @@ class Rounds:
 
 @dataclasses.dataclass(frozen=True)
 class LayeredGan:
-  """The system; every field is static.
+  """The system; all fields are static.
 
   Attributes:
-    layers: both generators and their codes.
+    layers: both generators and the distribution of their codes.
     size: side of the pictures.
-    slack: how much larger the real ones come; windows are cut at random.
-    rounds: whose turn it is.
-    alarm_after: step before which no layers are expected.
+    margin: real pictures are larger by this; they are cropped at random.
+    rounds: which players move at a step.
+    alarm_after: no diagnosis before this step.
   """
 
   layers: generator_player.Layers
   nets: dict[str, nn.Module]
   players: tuple[game.Player, ...]
   size: int
-  slack: int
+  margin: int
   rounds: Rounds
   alarm_after: int
   name: str = "layered_gan"
-  task: str = "stills"
+  task: str = tasks.STILLS
+  best: game.Metric = game.Metric("iou")
 
+  frozen = {}
   checkpoint_items = {
     "gan": ("gb", "gf", "disc", "estimator"),
     "segmenter": ("seg",),
@@ -75,13 +77,12 @@ class LayeredGan:
 
   def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """See `game.System`."""
-    side = self.size + self.slack
+    side = self.size + self.margin
     shape = (batch_size, side, side, 3)
     return {"image": jax.ShapeDtypeStruct(shape, jnp.uint8)}
 
-  def init(self, key, batch: game.Batch):
+  def init(self, key):
     """See `game.System`."""
-    del batch
     keys = jax.random.split(key, 4)
     params = self.layers.init(keys[0])
     picture = lambda c: jax.ShapeDtypeStruct(
@@ -99,60 +100,57 @@ class LayeredGan:
     return self.rounds(step)
 
   def diagnose(self, step: int, metrics) -> dict[str, str]:
-    """See `game.Watched`."""
+    """See `tasks.HasDiagnostics`."""
     if step < self.alarm_after:
       return {}
     return diagnosis.diagnose(metrics, self.layers.groups)
 
-  def predict(self, params, batch: game.Batch) -> dict[str, Any]:
-    """Returns the soft masks [b, h, w, 1] of pictures, by head."""
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
+    """See `tasks.StillSystem`."""
     image = ranges.image_to_float(batch["image"])
-    logits = self.nets["seg"].apply({"params": params["seg"]}, image)
+    logits = self.nets["seg"].apply(nets["seg"], image)
     return {"segmenter": jax.nn.sigmoid(logits)}
 
-  def cluster(self, params, batch: game.Batch) -> jax.Array:
-    """Returns the private codes [b] that the pictures look drawn from.
-
-    Of 64 pictures or more at once: see `sample`.
-    """
+  def cluster(self, nets: game.Nets, batch: game.Batch) -> jax.Array:
+    """See `tasks.StillSystem`; use 64 pictures or more, as in `sample`."""
     image = ranges.image_to_float(batch["image"])
-    says = self.nets["disc"].apply({"params": params["disc"]}, image)
-    return jnp.argmax(says.code, axis=-1)
+    scores = self.nets["disc"].apply(nets["disc"], image)
+    return jnp.argmax(scores.code, axis=-1)
 
-  def parts(self) -> dict[str, Callable]:
-    """See `game.Measured`: drawing, and what our forms of it save."""
+  def benchmarks(self) -> dict[str, Callable]:
+    """See `tasks.HasBenchmarks`: sampling, and sampling as the paper has it."""
     literal = dataclasses.replace(
       self.layers,
       gb=self.layers.gb.clone(literal=True),
       gf=self.layers.gf.clone(literal=True),
     )
 
-    def draws(layers):
-      return lambda params, batch, key: layers(
-        params, layers.draw(key, len(batch["image"]))
+    def sampler(layers):
+      return lambda nets, batch, key: layers(
+        nets, layers.draw(key, len(batch["image"]))
       )
 
-    return {"draw": draws(self.layers), "draw, literally": draws(literal)}
+    return {"sample": sampler(self.layers), "sample, literal": sampler(literal)}
 
-  def sample(self, params, key, count: int):
-    """Draws `count` pictures; returns their layers [count, h, w, c] and codes.
+  def sample(self, nets: game.Nets, key, count: int):
+    """See `tasks.StillSystem`.
 
-    The batch norms have no running averages: draw 64 or more at once.
+    The batch norms have no running statistics: draw 64 pictures or more.
     """
     codes = self.layers.draw(key, count)
-    return self.layers(params, codes), codes
+    return self.layers(nets, codes), codes
 
 
 def from_config(c) -> LayeredGan:
-  """Builds the system of a config (see configs/layered_gan.py for every key).
+  """Build the system of a config (configs/layered_gan.py has all keys).
 
   Raises:
-    ValueError: for a value that no part knows, or sizes that do not fit.
+    ValueError: for an unknown value, or sizes that do not fit.
   """
   _check(c)
   dtype = platform.dtype(c.dtype)
   n = c.nets
-  size = c.data.size
+  size = c.data.still_size
   nets = {
     "gb": image_layers.BackgroundGenerator(size, n.width, dtype),
     "gf": image_layers.ForegroundGenerator(size, n.width, n.residuals, dtype),
@@ -193,22 +191,22 @@ def from_config(c) -> LayeredGan:
     nets=nets,
     players=(generator, critic, segmenter),
     size=size,
-    slack=c.data.slack,
+    margin=c.data.still_margin,
     rounds=Rounds(c.turn.gan, c.turn.seg),
     alarm_after=c.alarm_after,
   )
 
 
 def _check(c) -> None:
-  """Refuses what would otherwise train something else, or fail late."""
-  for name, value, known in (
+  """Refuse a config that would fail late or train something unintended."""
+  for name, value, allowed in (
     ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
     ("adversarial", c.adversarial, ["hinge", "ns"]),
   ):
-    if value not in known:
+    if value not in allowed:
       raise ValueError(
-        f"{name} is {value!r}, but must be one of {', '.join(known)}."
-        f"{settings.suggestion(str(value), known)}"
+        f"{name} is {value!r}, but must be one of {', '.join(allowed)}."
+        f"{settings.suggestion(str(value), allowed)}"
       )
   if c.codes.groups < 1 or c.codes.private % c.codes.groups:
     raise ValueError(
@@ -218,4 +216,6 @@ def _check(c) -> None:
   if c.bg_seg_every < 1:
     raise ValueError(f"bg_seg_every is {c.bg_seg_every}, but must be 1 or more")
   if c.turn.gan and c.turn.seg < 1:
-    raise ValueError("turn.seg must be at least 1 where turn.gan is not 0.")
+    raise ValueError(
+      f"turn.seg is {c.turn.seg}, but must be at least 1 if turn.gan is not 0."
+    )

@@ -1,8 +1,8 @@
-"""RGMP: masks for a whole video from one, by one network.
+"""RGMP: one network propagates the first mask through a video.
 
-Oh et al., CVPR 2018. Net: `prop`; player: the propagator. It learns from clips
-that the device makes of stills (`configs/rgmp_voc.py`), then from annotated
-videos (`configs/rgmp_davis.py`).
+Oh et al., CVPR 2018. Net: `prop`; player: the propagator. It trains on
+pseudo-videos that the device makes from stills (`configs/rgmp_voc.py`), then
+on annotated videos (`configs/rgmp_davis.py`).
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from absl import logging
 from flax import linen as nn
 
-from foregan_jax import game
+from foregan_jax import game, tasks
 from foregan_jax.layers import ranges
 from foregan_jax.nets import propagator as propagator_net
 from foregan_jax.nets import propagator_weights, tracker
@@ -22,19 +22,23 @@ from foregan_jax.players import propagator as propagator_player
 from foregan_jax.runtime import platform, settings
 from foregan_jax.synthesis import filming, pseudo_video
 
-_KINDS = {"stills": pseudo_video.Synthesis, "filmed": filming.Filming}
+# What makes the training clips, by `data.samples`, and the arrays it reads.
+_CLIPS = {
+  "instances": (pseudo_video.Synthesis, ("image", "labels")),
+  "clips": (filming.Filming, ("video", "labels")),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Rgmp:
-  """The system; every field is static.
+  """The system; all fields are static.
 
   Attributes:
-    tracker: the network as it is used on whole videos.
-    clips: what makes labelled clips of a batch.
-    still: side of the stills, or 0 for clips that were filmed.
-    height: of whole frames.
-    width: of whole frames.
+    tracker: the network on whole videos.
+    clips: returns labelled clips for (key, batch).
+    still_size: side of the stills; 0 if the batch has annotated videos.
+    height: of network frames.
+    width: of network frames.
     clip_len: frames of a clip.
   """
 
@@ -42,28 +46,32 @@ class Rgmp:
   nets: dict[str, nn.Module]
   players: tuple[game.Player, ...]
   clips: Callable
-  still: int
+  still_size: int
   height: int
   width: int
   clip_len: int
   name: str = "rgmp"
-  task: str = "videos"
+  task: str = tasks.VIDEOS
+  best: game.Metric = game.Metric("J")
+  tracking: str = tasks.OBJECTS
 
+  frozen = {}
   checkpoint_items = {"propagator": ("prop",)}
   heads = ("propagator",)
+  default_head = "propagator"
+  unguided = ()
 
   def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """See `game.System`."""
     spec = lambda *shape: jax.ShapeDtypeStruct((batch_size, *shape), jnp.uint8)
-    if self.still:
-      side = (self.still, self.still)
+    if self.still_size:
+      side = (self.still_size, self.still_size)
       return {"image": spec(*side, 3), "labels": spec(*side, 1)}
     size = (self.clip_len, self.height, self.width)
     return {"video": spec(*size, 3), "labels": spec(*size, 1)}
 
-  def init(self, key, batch: game.Batch):
+  def init(self, key):
     """See `game.System`."""
-    del batch
     net = self.tracker.net
     side = 2 * net.stride
     return {"prop": propagator_net.init(net, key, (side, side))}, {}
@@ -74,86 +82,71 @@ class Rgmp:
     return ("propagator",)
 
   def load_weights(self, params, path: str) -> dict[str, Any]:
-    """See `game.Loads`; for the files see `nets.propagator_weights`."""
+    """See `tasks.LoadsWeights`; for the files see `nets.propagator_weights`."""
     return {"prop": propagator_weights.load(path, params["prop"])}
 
-  def begin(self, params, frame: jax.Array, mask: jax.Array) -> tracker.Tracked:
-    """Starts videos from their first frames and masks.
+  def begin(
+    self, nets: game.Nets, frame: jax.Array, mask: jax.Array
+  ) -> tracker.Tracked:
+    """See `tasks.VideoSystem`; for any number of objects."""
+    return self.tracker.begin_all(nets.params["prop"], frame, mask)
 
-    Args:
-      params: by net.
-      frame: uint8 [b, h, w, 3].
-      mask: uint8 [b, h, w, n], coverage of the n objects, 0 to 255.
-    """
-    return self.tracker.begin_all(params["prop"], frame, mask)
-
-  def advance(self, params, carry: tracker.Tracked, frames, flow):
-    """Goes t frames further; nobody asks for the flow.
-
-    Args:
-      params: by net.
-      carry: from `begin` or an earlier call.
-      frames: uint8 [b, t, h, w, 3], the frames to segment.
-      flow: unused.
-
-    Returns:
-      The carry, soft masks {head: [b, t, h, w, n]}, and None: no layers.
-    """
+  def advance(self, nets: game.Nets, carry: tracker.Tracked, frames, flow):
+    """See `tasks.VideoSystem`; `flow` is ignored, there are no layers."""
     del flow
-    carry, soft = self.tracker.run_all(params["prop"], carry, frames)
+    carry, soft = self.tracker.run_all(nets.params["prop"], carry, frames)
     return carry, {"propagator": soft}, None
 
-  def parts(self) -> dict[str, Callable]:
-    """See `game.Measured`: the making of clips, and a frame of one object."""
+  def segment(self, nets: game.Nets, frames: jax.Array) -> dict[str, jax.Array]:
+    """See `tasks.VideoSystem`; there is no unguided head."""
+    del nets, frames
+    return {}
 
-    def frame(params, batch, key):
+  def benchmarks(self) -> dict[str, Callable]:
+    """See `tasks.HasBenchmarks`: synthesis, and one frame with one object."""
+
+    def frame(nets, batch, key):
       del batch
       keys = jax.random.split(key, 2)
       size = (self.height, self.width)
       picture = jax.random.bits(keys[0], (*size, 3), jnp.uint8)
+      params = nets.params["prop"]
       begin = lambda params, picture: self.tracker.begin(
         params, picture, jnp.ones((1, *size)), jnp.ones(1, bool)
       )
-      # Any numbers will do for what is carried.
-      like = jax.eval_shape(begin, params["prop"], picture)
+      # The time does not depend on the values of the carry.
+      like = jax.eval_shape(begin, params, picture)
       carried = jax.tree.map(
         lambda x: jax.random.uniform(keys[1], x.shape).astype(x.dtype), like
       )
-      return self.tracker.step(params["prop"], carried, picture)[1]
+      return self.tracker.step(params, carried, picture)[1]
 
-    clips = lambda params, batch, key: self.clips(key, batch)
+    clips = lambda nets, batch, key: self.clips(key, batch)
     return {"clips": clips, "frame of one object": frame}
 
-  def predict(self, params, batch: game.Batch) -> dict[str, Any]:
-    """Returns the soft masks [b, t-1, h, w, 1] of a batch, by head.
-
-    Of whole frames with `ref_mask`, or of the clips made of a training batch.
-    """
-    if "ref_mask" in batch:
-      video, mask = batch["video"], batch["ref_mask"]
-    else:
-      clip = self.clips(jax.random.key(0), batch)
-      video = ranges.image_to_uint8(clip.video)
-      mask = ranges.mask_to_uint8(clip.mask[:, 0])
-    carry = self.begin(params, video[:, 0], mask)
-    return self.advance(params, carry, video[:, 1:], None)[1]
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
+    """Return soft masks [b, t-1, h, w, 1] of the clips of a training batch."""
+    clip = self.clips(jax.random.key(0), batch)
+    video = ranges.image_to_uint8(clip.video)
+    mask = ranges.mask_to_uint8(clip.mask[:, 0])
+    carry = self.begin(nets, video[:, 0], mask)
+    return self.advance(nets, carry, video[:, 1:], None)[1]
 
 
 def from_config(c) -> Rgmp:
-  """Builds the system of a config (see configs/rgmp_voc.py for every key).
+  """Build the system of a config (systems/rgmp/defaults.py has the keys).
 
   Raises:
-    ValueError: for a value that no part knows, or sizes that do not fit.
+    ValueError: for an unknown value, or sizes that do not fit.
   """
   net = propagator_net.Propagator(
     **settings.tuples(c.nets.to_dict()), dtype=platform.dtype(c.dtype)
   )
   _check(c, net.stride)
   values = c.clips.to_dict() | {"clip_len": c.data.clip_len}
-  kind = values.pop("kind")
-  makes = settings.build(_KINDS[kind], values)
-  names = ("video", "labels") if kind == "filmed" else ("image", "labels")
-  clips = lambda key, batch: makes(key, *(batch[name] for name in names))
+  kind, names = _CLIPS[c.data.samples]
+  synthesis = settings.build(kind, values)
+  clips = lambda key, batch: synthesis(key, *(batch[name] for name in names))
   player = propagator_player.Propagator(
     prop=net,
     clips=clips,
@@ -167,14 +160,14 @@ def from_config(c) -> Rgmp:
   return Rgmp(
     tracker=tracker.Tracker(
       net,
-      tuple(c.eval.scales),
-      c.eval.padding,
+      tuple(c.tracker.scales),
+      c.tracker.padding,
       platform.unroll(c.scan_unroll),
     ),
     nets={"prop": net},
     players=(player,),
     clips=clips,
-    still=c.data.still if kind == "stills" else 0,
+    still_size=c.data.still_size * (c.data.samples == "instances"),
     height=c.data.height,
     width=c.data.width,
     clip_len=c.data.clip_len,
@@ -182,26 +175,27 @@ def from_config(c) -> Rgmp:
 
 
 def _check(c, stride: int) -> None:
-  """Refuses what would otherwise fail late, warns of what will not learn."""
-  if c.clips.kind not in _KINDS:
+  """Refuse a config that would fail late; warn of one that cannot learn."""
+  if c.data.samples not in _CLIPS:
     raise ValueError(
-      f"clips.kind is {c.clips.kind!r}, but must be one of {', '.join(_KINDS)}"
+      f"data.samples is {c.data.samples!r}, but rgmp trains on one of "
+      f"{', '.join(_CLIPS)}."
     )
-  starts = c.init_from.workdir or c.init_from.weights
-  if c.nets.norm == "frozen" and not starts:
+  has_weights = c.init_from.workdir or c.init_from.weights
+  if c.nets.norm == "frozen" and not has_weights:
     logging.warning(
-      "nothing to start from: frozen norms normalise nothing until weights are "
-      "loaded; give init_from.weights (a file) or init_from.workdir (a run)"
+      "frozen norms have no statistics until weights are loaded; give "
+      "init_from.weights (a file) or init_from.workdir (a run)"
     )
   for side in c.clips.size:
     if side % stride or side <= 0:
       raise ValueError(
         f"clips.size is {tuple(c.clips.size)}, but must be multiples of "
-        f"{stride}, by which the network divides them."
+        f"{stride}, the stride of the network."
       )
   if c.data.clip_len < 2:
     raise ValueError(
       f"data.clip_len is {c.data.clip_len}, but must be 2 or more"
     )
-  if not c.eval.scales:
-    raise ValueError("eval.scales is empty, but must name at least one scale")
+  if not c.tracker.scales:
+    raise ValueError("tracker.scales is empty, but must have at least one")

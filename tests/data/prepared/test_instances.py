@@ -1,4 +1,4 @@
-"""Prepared once with TFDS, stills with instances are as from their folder."""
+"""Prepared pictures with instance masks equal those of the original folder."""
 
 import io
 import subprocess
@@ -10,6 +10,7 @@ from PIL import Image
 
 from foregan_jax.data import instances
 from foregan_jax.data.prepared import instances as prepared_instances
+from foregan_jax.data.prepared import records
 from foregan_jax.media import images
 
 NAMES = ("two", "void", "none", "one.x")  # not in alphabetical order
@@ -18,7 +19,7 @@ VALUES = ((1, 7, 255), (255,), (), (1, 255))
 
 @pytest.fixture
 def voc(tmp_path, tiny):
-  """Pictures with palette masks; `void` has no object but 255."""
+  """A VOC folder with palette masks; picture `void` has void pixels only."""
   rng = np.random.default_rng(0)
   root = tmp_path / "VOC"
   (root / "JPEGImages").mkdir(parents=True)
@@ -36,36 +37,35 @@ def voc(tmp_path, tiny):
   return root
 
 
-def _same(root, prepared, **arguments):
-  plain, records = (
-    instances.Instances(r, size=16, **arguments) for r in (root, prepared)
+def _assert_same(root, out, **arguments):
+  """Compare all samples; return the prepared source."""
+  original, prepared = (
+    instances.Instances(r, size=16, **arguments) for r in (root, out)
   )
-  assert records.names == plain.names
-  for i in (*range(len(plain)), -1):
-    for key, value in plain[i].items():
-      np.testing.assert_array_equal(records[i][key], value, strict=True)
+  assert prepared.names == original.names
+  for i in (*range(len(original)), -1):
+    for key, value in original[i].items():
+      np.testing.assert_array_equal(prepared[i][key], value, strict=True)
   with pytest.raises(IndexError):
-    records[len(plain)]
-  return records
+    prepared[len(original)]
+  return prepared
 
 
-def test_both_routes_give_the_same_samples(voc, tmp_path):
-  prepared = prepared_instances.prepare(voc, tmp_path / "tfds")
-  records = _same(voc, prepared, split="train")
-  assert records.names == NAMES[:3]
-  assert [tuple(np.unique(x["labels"])) for x in records] == [
+def test_prepared_samples_equal_the_originals(voc, tmp_path):
+  out = prepared_instances.prepare(voc, tmp_path / "tfds")
+  source = _assert_same(voc, out, split="train")
+  assert source.names == NAMES[:3]
+  assert [tuple(np.unique(x["labels"])) for x in source] == [
     (0, 1, 7, 255), (0, 255), (0,),
   ]  # fmt: skip
-  assert _same(voc, prepared, split="val").names == NAMES[3:]
+  assert _assert_same(voc, out, split="val").names == NAMES[3:]
 
 
-def test_pictures_are_stored_as_they_are_and_labels_without_palette(
-  voc, tmp_path
-):
-  prepared = prepared_instances.prepare(voc, tmp_path / "tfds")
-  records = prepared_instances.Records(prepared, "train", resolution="")
+def test_stored_pictures_are_unchanged_and_labels_are_grey(voc, tmp_path):
+  out = prepared_instances.prepare(voc, tmp_path / "tfds")
+  reader = records.InstanceRecords(out, "train", resolution="")
   for i, name in enumerate(NAMES[:3]):
-    record = records.record(i)
+    record = reader.record(i)
     path = voc / f"JPEGImages/{name}.jpg"
     assert record["image"] == path.read_bytes()
     assert record["name"].decode() == name
@@ -73,22 +73,24 @@ def test_pictures_are_stored_as_they_are_and_labels_without_palette(
       assert labels.mode == "L"
 
 
-def test_first_frames_of_davis(tiny_root, tmp_path):
-  prepared = prepared_instances.prepare(
+def test_davis_first_frames_and_resolution(tiny_root, tmp_path):
+  out = prepared_instances.prepare(
     tiny_root, tmp_path / "tfds", splits=("train",)
   )
-  _same(tiny_root, prepared, split="train", resolution="tiny")
+  _assert_same(tiny_root, out, split="train", resolution="tiny")
   with pytest.raises(images.DataError, match="resolution 'tiny', not '480p'"):
-    instances.Instances(prepared, split="train", size=8, resolution="480p")
+    instances.Instances(out, split="train", size=8, resolution="480p")
 
 
-def test_both_routes_agree_on_real_stills(shared_data, tmp_path):
+def test_prepared_samples_equal_the_originals_on_real_data(
+  shared_data, tmp_path
+):
   voc = shared_data / "VOCdevkit"
-  prepared = prepared_instances.prepare(voc, tmp_path)
-  assert len(_same(voc, prepared, split="train")) > 10
+  out = prepared_instances.prepare(voc, tmp_path)
+  assert len(_assert_same(voc, out, split="train")) > 10
 
 
-def test_the_command_line_names_what_is_wrong(voc, tmp_path):
+def test_command_line_error_names_the_file(voc, tmp_path):
   def run(root, *options):
     return subprocess.run(
       [

@@ -1,4 +1,4 @@
-"""Prepared once with TFDS, pictures are the same as from their folder."""
+"""Prepared pictures of one object equal those of the original folder."""
 
 import subprocess
 import sys
@@ -31,28 +31,29 @@ def folder(tmp_path):
   return root
 
 
-def test_both_routes_give_the_same_samples(folder, tmp_path):
-  prepared = prepared_stills.prepare(folder, tmp_path / "tfds")
+def test_prepared_samples_equal_the_originals(folder, tmp_path):
+  out = prepared_stills.prepare(folder, tmp_path / "tfds")
   for split, count in (("train", 2), ("val", 1)):
-    plain, records = (
+    original, prepared = (
       stills.Stills(root, split=split, size=16, slack=2)
-      for root in (folder, prepared)
+      for root in (folder, out)
     )
-    assert len(plain) == len(records) == count
-    for i, name in enumerate(plain.names):
-      j = records.names.index(name)
-      np.testing.assert_array_equal(plain[i]["image"], records[j]["image"])
-      np.testing.assert_array_equal(plain.picture(i), records.picture(j))
-      np.testing.assert_array_equal(plain.mask(i), records.mask(j))
-      assert plain.label(i) == records.label(j) == name.split("/")[0]
-  assert records.mask(0).any() and not records.mask(0).all()
+    assert len(original) == len(prepared) == count
+    for i, name in enumerate(original.names):
+      j = prepared.names.index(name)
+      np.testing.assert_array_equal(original[i]["image"], prepared[j]["image"])
+      np.testing.assert_array_equal(original.picture(i), prepared.picture(j))
+      np.testing.assert_array_equal(original.mask(i), prepared.mask(j))
+      assert original.class_name(i) == name.split("/")[0]
+      assert prepared.class_name(j) == name.split("/")[0]
+  assert prepared.mask(0).any() and not prepared.mask(0).all()
   with pytest.raises(
     images.DataError, match="no split 'test', only train, val"
   ):
-    stills.Stills(prepared, split="test", size=16)
+    stills.Stills(out, split="test", size=16)
 
 
-def test_broken_picture_is_named(folder, tmp_path):
+def test_broken_picture_error_names_the_file(folder, tmp_path):
   broken = folder / "images/a/one.jpg"
   broken.write_bytes(broken.read_bytes()[:-20])
   done = subprocess.run(

@@ -1,0 +1,236 @@
+"""The Python API: load a trained model, pass frames, get masks and layers.
+
+All arrays are NumPy arrays of the size of the frames that are passed in.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from foregan_jax import runs, tasks
+from foregan_jax.media import images, pictures
+from foregan_jax.predictors import (
+  cut_outs,
+  layer_tracker,
+  mask_tracker,
+  plates,
+  propagate,
+  samples,
+)
+from foregan_jax.runtime import settings
+
+_WEIGHT_FILE_HEAD = "propagator"  # the only head of a weight file
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+  """The result for one frame of size h x w.
+
+  Attributes:
+    labels: uint8 [h, w]: 0 background, 1, 2, ... the objects.
+    probabilities: float32 [n + 1, h, w] in [0, 1], background first; the sum
+      over the first axis is 1.
+    foreground: uint8 RGBA [h, w, 4]: the frame, with the probability of all
+      objects as alpha.
+    background: uint8 RGB [h, w, 3]: the frame without its objects; None if the
+      model draws no layers.
+  """
+
+  labels: np.ndarray
+  probabilities: np.ndarray
+  foreground: np.ndarray
+  background: np.ndarray | None
+
+
+class Video:
+  """A video in progress: `step` takes frame after frame, in constant memory."""
+
+  def __init__(self, tracker: propagate.Tracker, frame, labels):
+    """Start at a frame with labels; see `VideoModel.start`."""
+    self._tracker = tracker
+    self._state = tracker.begin(frame, labels)
+
+  def step(self, frame: np.ndarray) -> Frame:
+    """Segment the next frame.
+
+    Args:
+      frame: uint8 RGB [h, w, 3].
+    """
+    self._state, soft = self._tracker.step(self._state, frame)
+    labels = soft.argmax(0).astype(np.uint8)
+    background = None
+    if self._tracker.draws:
+      background = plates.compose(
+        frame, labels > 0, self._tracker.background(self._state)
+      )
+    foreground = pictures.cut_out(frame, soft[1:].sum(0))
+    return Frame(labels, soft, foreground, background)
+
+  def add(self, frame: np.ndarray, labels: np.ndarray) -> None:
+    """Add or correct objects on the frame that was just passed to `step`.
+
+    Args:
+      frame: uint8 RGB [h, w, 3].
+      labels: uint8 [h, w]; 0 keeps the result of `step`.
+
+    Raises:
+      ValueError: if the model segments one object only.
+    """
+    self._state = self._tracker.add(self._state, frame, labels)
+
+
+class VideoModel:
+  """A model that propagates the mask of a frame through a video.
+
+  Attributes:
+    tracker: what the model does with each frame.
+    description: what was loaded; two descriptions differ if results can.
+  """
+
+  def __init__(self, tracker: propagate.Tracker, description: str):
+    """Wrap a tracker; use `load`."""
+    self.tracker = tracker
+    self.description = description
+
+  def start(self, frame: np.ndarray, labels: np.ndarray) -> Video:
+    """Start a video at a frame with known labels.
+
+    Args:
+      frame: uint8 RGB [h, w, 3].
+      labels: uint8 [h, w]: 0 background, 1, 2, ... objects, 255 unknown.
+
+    Raises:
+      ValueError: if the labels do not fit the frame or the model.
+    """
+    return Video(self.tracker, np.asarray(frame), np.asarray(labels))
+
+  def segment(
+    self, frames: Iterable[np.ndarray], labels: np.ndarray
+  ) -> np.ndarray:
+    """Return the labels of all frames of a video, uint8 [t, h, w].
+
+    Args:
+      frames: uint8 RGB [h, w, 3] each.
+      labels: uint8 [h, w], of the first frame; see `start`.
+
+    Raises:
+      ValueError: if there is no frame, or as in `start`.
+    """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+      raise ValueError("there are no frames")
+    video = self.start(first, labels)
+    known = np.where(labels == images.VOID, 0, labels).astype(np.uint8)
+    return np.stack([known, *(video.step(f).labels for f in frames)])
+
+
+class StillModel:
+  """A model that segments single pictures and generates new ones.
+
+  Attributes:
+    name: of the system.
+    sampler: its generator.
+  """
+
+  def __init__(self, system: Any, nets: Any, size: int):
+    """Compile the networks; use `load`.
+
+    Args:
+      system: a `tasks.StillSystem`.
+      nets: its networks.
+      size: side of the pictures it was trained on, pixels.
+    """
+    self.name = system.name
+    self.sampler = samples.Sampler(system, nets)
+    self._segment = cut_outs.make_segmenter(system, nets, size)
+
+  def segment(self, image: np.ndarray) -> np.ndarray:
+    """Return the soft mask of a picture, float32 [h, w] in [0, 1].
+
+    Args:
+      image: uint8 RGB [h, w, 3].
+    """
+    return self._segment(np.asarray(image))
+
+  def sample(self, count: int, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Generate pictures with their layers and masks.
+
+    Args:
+      count: number of pictures.
+      seed: of the codes.
+
+    Returns:
+      `image`, `foreground`, `background`, uint8 [count, s, s, 3], and `mask`,
+      float32 [count, s, s] in [0, 1].
+    """
+    return self.sampler.sample(count, seed)
+
+
+def load(
+  path: str | pathlib.Path,
+  *,
+  step: str = "latest",
+  head: str = "",
+  scales: tuple[float, ...] = (),
+) -> VideoModel | StillModel:
+  """Load a trained run or a weight file.
+
+  Args:
+    path: the workdir of a run, or RGMP's official weight file.
+    step: checkpoint of the run: best, latest or a number.
+    head: which of the run's masks to use; "" = the default of the system.
+    scales: sizes, as factors, at which frames are segmented and averaged; ()
+      = as trained. Only for models of any number of objects.
+
+  Raises:
+    ValueError: if the path, the step or the head does not exist, or the model
+      does not support the scales.
+  """
+  path = pathlib.Path(path)
+  if not path.is_dir():
+    _check_head(path, head, (_WEIGHT_FILE_HEAD,))
+    tracker = mask_tracker.from_weights(path, scales)
+    stamp = path.stat().st_mtime_ns
+    return VideoModel(tracker, f"{path}, {stamp}, {scales}")
+  run = runs.Run(path)
+  system = run.system
+  if system.task == tasks.STILLS:
+    nets = run.nets(run.one_step(step))
+    return StillModel(system, nets, run.config.data.still_size)
+  head = _check_head(run.workdir, head, system.heads) or system.default_head
+  if system.tracking == tasks.LAYERS and scales:
+    raise ValueError(
+      f"--scales={','.join(map(str, scales))}: {run.workdir} has a run of "
+      f"{run.config.system}, which segments frames at one size"
+    )
+  number = run.one_step(step)
+  nets = run.nets(number)
+  size = run.config.data.height, run.config.data.width
+  if system.tracking == tasks.LAYERS:
+    tracker = layer_tracker.LayerTracker(system, nets, head=head, size=size)
+    detail = f"head {head}"
+  else:
+    base = system.tracker
+    if scales:
+      base = dataclasses.replace(base, scales=scales)
+    params = nets.params["prop"]
+    tracker = mask_tracker.MaskTracker(base, params, side=min(size))
+    detail = f"{scales}"
+  # A run may be repeated in the same folder: the time tells them apart.
+  stamp = (run.workdir / "checkpoints" / str(number)).stat().st_mtime_ns
+  text = f"{run.workdir}, step {number} of {stamp}, {detail}"
+  return VideoModel(tracker, text)
+
+
+def _check_head(where: pathlib.Path, head: str, heads) -> str:
+  """Return the head; refuse one that does not exist."""
+  if head and head not in heads:
+    raise ValueError(
+      f"--head={head}: {where} has no such head; its heads are "
+      f"{', '.join(heads)}.{settings.suggestion(head, list(heads))}"
+    )
+  return head

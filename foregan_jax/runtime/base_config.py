@@ -1,0 +1,144 @@
+"""Config keys of every run: the training loop, data and evaluation.
+
+A file in `configs/` starts from `base()`, sets some of these keys and adds the
+keys of its method. All configs therefore have the same keys here.
+"""
+
+import ml_collections
+
+from foregan_jax.runtime import settings
+
+# Keys that a resumed run may change: durations, intervals, paths and speed.
+# They do not change what the networks learn from each step.
+MAY_CHANGE = (
+  "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
+  "keep_checkpoints", "alarm_after", "scan_unroll", "remat",
+  "data.threads", "data.prefetch", "data.root", "data.train_root",
+  "data.stills_root", "data.flow_cache",
+  "eval.write_pictures", "eval.inception", "eval.num_drawn",
+)  # fmt: skip
+# Arguments after the colon that every config accepts; `settings.parse_arg`.
+ARGUMENTS = {"data": "", "small": False, "fake": False, "smoke": False}
+
+
+def base() -> ml_collections.ConfigDict:
+  """Return a config with every shared key and its default."""
+  c = ml_collections.ConfigDict()
+  c.system = ""  # one of `systems.SYSTEMS`
+  c.variant = ""  # a label for tables
+  c.seed = 0
+  c.batch_size = 1  # global; must be a multiple of the number of devices
+  c.num_steps = 0
+
+  # Intervals in steps. 0: only at the end; `log_every` must be at least 1.
+  c.log_every = 50
+  c.checkpoint_every = 2_000
+  c.eval_every = 10_000
+  c.sample_every = 2_000
+  c.alarm_after = 0  # the diagnosis of failing training starts at this step
+  c.keep_checkpoints = 2  # the newest ones; the best one is kept as well
+
+  # `auto` depends on the platform (foregan_jax/runtime/platform.py).
+  c.dtype = "auto"  # auto | float32 | bfloat16
+  c.scan_unroll = "auto"  # auto | full | loop
+  c.remat = "auto"  # auto | on | off
+
+  # Initialise from another run (its workdir and some of its checkpoint items)
+  # or from a weight file of another program.
+  c.init_from = ml_collections.ConfigDict()
+  c.init_from.workdir = ""
+  c.init_from.checkpoint_items = ()
+  c.init_from.step = "best"  # best | latest | a number
+  c.init_from.weights = ""
+
+  c.data = d = ml_collections.ConfigDict()
+  d.kind = "files"  # files | demo | fake
+  # A training sample: videos (with flow) | clips (with labels) | instances
+  # (a still with object labels) | pictures (one object, no label).
+  d.samples = "videos"
+  d.root = ""  # demo: "" means a folder next to the workdir
+  d.train_root = ""  # training data, if they are not in `root`
+  d.train_split, d.eval_split = "train", "val"
+  d.threads, d.prefetch = 8, 16
+  # Videos and clips.
+  d.year = "2016"  # which lists of DAVIS sequences
+  d.resolution = ""  # "": the only folder below JPEGImages
+  d.objects = 0  # 0: all as one; -1: each separately; k: the one with index k
+  d.height, d.width = 480, 854  # of network frames
+  d.clip_len = 6  # frames
+  # Number of frames skipped between two frames of a clip: at most `most`. This
+  # limit grows by `raise_by` every `every` steps.
+  d.skips = ml_collections.ConfigDict(dict(most=0, raise_by=0, every=1))
+  d.flow_cache = ""  # "": flow_cache next to the workdir, shared by runs
+  # Instances and pictures.
+  d.still_size = 256  # side of the square stills
+  d.still_margin = 0  # training pictures are larger by this, for random crops
+  # A second stream of instances in addition to videos, if the system uses one.
+  d.stills_root, d.stills_split = "", "train"
+
+  c.optim = ml_collections.ConfigDict()  # per player; `optimizers.adam`
+  c.ema_decay = 0.0  # of averaged weights; 0: none
+  c.ema_nets = ()
+
+  c.eval = ml_collections.ConfigDict()
+  c.eval.limit = 0  # at most this many items during training; 0: all
+  c.eval.write_pictures = True
+  c.eval.inception = ""  # weights of FID's Inception network; "": no FID
+  c.eval.num_drawn = 10_000  # pictures drawn for FID
+  return c
+
+
+def set_data(c: ml_collections.ConfigDict, arg) -> bool:
+  """Set the data source from the arguments after the colon.
+
+  Args:
+    c: the config; changed in place.
+    arg: parsed arguments, with at least `ARGUMENTS`; also `year` and
+      `resolution` if the system reads videos.
+
+  Returns:
+    Whether the run uses the embedded demo data.
+  """
+  demo = not (arg.data or arg.fake or arg.smoke)
+  c.data.kind = "demo" if demo else "files" if arg.data else "fake"
+  c.data.root = arg.data
+  for name in ("year", "resolution"):
+    if name in arg:
+      c.data[name] = arg[name]
+  return demo
+
+
+def set_smoke(c: ml_collections.ConfigDict) -> None:
+  """Set the shared keys of `smoke`: three steps that reach every action."""
+  c.num_steps = 3
+  c.log_every = 1
+  c.checkpoint_every, c.eval_every, c.sample_every = 2, 2, 2
+  c.ema_decay = 0.9
+
+
+def check(config: ml_collections.ConfigDict, path) -> None:
+  """Reject a config that another version of the program wrote.
+
+  Args:
+    config: the config of a workdir.
+    path: its file, for the error message.
+
+  Raises:
+    ValueError: if shared keys are missing or unknown; the error lists them.
+  """
+  expected, found = _names(base()), _names(config)
+  shared = tuple(f"{group}." for group in ("data", "eval", "init_from"))
+  missing = sorted(expected - found)
+  unknown = sorted(n for n in found - expected if n.startswith(shared))
+  if missing or unknown:
+    raise ValueError(
+      f"{path} is a config of another version of foregan_jax: missing keys: "
+      f"{', '.join(missing) or 'none'}; unknown keys: "
+      f"{', '.join(unknown) or 'none'}. Use that version for this run, or "
+      "train again in another workdir."
+    )
+
+
+def _names(config: ml_collections.ConfigDict) -> set[str]:
+  # `optim` is empty in the base; methods fill it by player.
+  return set(settings.flatten(settings.to_json(config))) - {"optim"}

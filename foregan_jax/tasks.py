@@ -1,0 +1,134 @@
+"""What evaluators, predictors and tools call of a system, by task.
+
+`System.task` names one of `TASKS`. The protocol of that task lists the methods
+that its evaluator and its predictors need. The smaller protocols below are
+optional for every system.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+from foregan_jax import game
+
+OBJECTS, LAYERS = "objects", "layers"  # kinds of tracking
+VIDEOS = "videos"  # masks of a video from its first mask
+STILLS = "stills"  # masks of single pictures, without any given mask
+TASKS = (VIDEOS, STILLS)
+
+
+@runtime_checkable
+class VideoSystem(game.System, Protocol):
+  """A system that segments videos from their first mask.
+
+  Attributes:
+    heads: names of the ways to get masks; the first one names the metric.
+    default_head: the head whose masks a user gets without asking.
+    unguided: heads that need no first mask; `segment` runs them.
+    tracking: `objects` if `tracker` (a `nets.tracker.Tracker`) segments any
+      number of objects at any frame size; `layers` if `begin` and `advance`
+      segment one object at the size of training.
+  """
+
+  heads: tuple[str, ...]
+  default_head: str
+  unguided: tuple[str, ...]
+  tracking: str
+
+  def begin(self, nets: game.Nets, frame: jax.Array, mask: jax.Array) -> Any:
+    """Return the carry after the first frame.
+
+    Args:
+      nets: all nets.
+      frame: uint8 [b, h, w, 3].
+      mask: uint8 [b, h, w, n], coverage of the n objects, 0 to 255.
+    """
+
+  def advance(
+    self, nets: game.Nets, carry: Any, frames: jax.Array, flow: jax.Array
+  ) -> tuple[Any, dict[str, jax.Array], Any]:
+    """Segment the next t frames.
+
+    Args:
+      nets: all nets.
+      carry: from `begin` or an earlier call.
+      frames: uint8 [b, t, h, w, 3].
+      flow: [b, t, h, w, 2] in pixels, from the frame before to each frame.
+
+    Returns:
+      The carry, soft masks {head: [b, t, h, w, n]} in [0, 1], and the layers
+      (`rollout.Layers`), or None if the system draws none.
+    """
+
+  def segment(self, nets: game.Nets, frames: jax.Array) -> dict[str, jax.Array]:
+    """Return soft masks {head: [b, t, h, w, 1]} of the unguided heads."""
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
+    """Return soft masks [b, t-1, h, w, n] of a training batch, by head."""
+
+
+@runtime_checkable
+class StillSystem(game.System, Protocol):
+  """A system that segments single pictures and draws new ones.
+
+  Attributes:
+    heads: names of the ways to get masks; the first one names the metric.
+  """
+
+  heads: tuple[str, ...]
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, jax.Array]:
+    """Return soft masks {head: [b, h, w, 1]} of uint8 `batch["image"]`."""
+
+  def cluster(self, nets: game.Nets, batch: game.Batch) -> jax.Array:
+    """Return the index of the private code [b] estimated for each picture."""
+
+  def sample(self, nets: game.Nets, key, count: int) -> tuple[Any, Any]:
+    """Draw pictures; return their layers [count, h, w, c] and codes."""
+
+
+PROTOCOLS = {VIDEOS: VideoSystem, STILLS: StillSystem}
+
+
+@runtime_checkable
+class HasDiagnostics(Protocol):
+  """A system that detects failing training from its metrics."""
+
+  def diagnose(self, step: int, metrics: Mapping[str, float]) -> dict[str, str]:
+    """Return a sentence with a remedy for each problem, by its name."""
+
+
+@runtime_checkable
+class HasBenchmarks(Protocol):
+  """A system with parts that get a line of their own in the benchmark."""
+
+  def benchmarks(self) -> dict[str, Callable]:
+    """Return functions of (nets, batch, key) by name."""
+
+
+@runtime_checkable
+class LoadsWeights(Protocol):
+  """A system that can start from the weight file of another program."""
+
+  def load_weights(self, params: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return params with the weights of the file; other params are kept.
+
+    Raises:
+      ValueError: naming the file, if it does not fit.
+    """
+
+
+def check(system: game.System) -> game.System:
+  """Return the system if it has what its task needs.
+
+  Raises:
+    TypeError: if it has not. This is an error of the programmer.
+  """
+  protocol = PROTOCOLS[system.task]
+  if not isinstance(system, protocol):
+    raise TypeError(
+      f"system {system.name} is of task {system.task!r}, but has not all "
+      f"attributes of tasks.{protocol.__name__}"
+    )
+  return system
