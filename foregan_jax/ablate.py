@@ -18,6 +18,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -96,15 +97,16 @@ def _scores(workdir: pathlib.Path) -> dict[str, float]:
 
 def _rows(workdir: pathlib.Path) -> dict[str, dict[str, str]]:
   """Return the final scores by head, baseline or background."""
-  system = runs_lib.Run(workdir).system
+  system: Any = runs_lib.Run(workdir).system
   shown = _SHOWN[system.task]
   rows = {}
   for name, value in _scores(workdir).items():
     scored, _, metric = name.partition("/")
     if not shown or metric in shown:
       rows.setdefault(scored, {})[metric] = f"{value:.3f}"
+  heads = system.heads
   if isinstance(system, tasks.HasDiagnostics):
-    for head in system.heads:
+    for head in heads:
       rows[head]["problems at the end"] = _problems(workdir, system)
   return rows
 

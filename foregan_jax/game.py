@@ -28,8 +28,7 @@ Batch = Mapping[str, Any]
 _EMA_WARMUP = 10.0
 
 
-@struct.dataclass
-class State:
+class State(struct.PyTreeNode):
   """Everything that a run changes: one tree of arrays, no functions, no keys.
 
   Keys are derived as `fold_in(fold_in(base, step), player)`, so a resumed run
@@ -46,8 +45,7 @@ class State:
   frozen: dict[str, Tree] = struct.field(default_factory=dict)  # by net
 
 
-@struct.dataclass
-class Nets:
+class Nets(struct.PyTreeNode):
   """The networks as losses and predictions read them.
 
   `nets[name]` is the first argument of the `apply` method of that network.
@@ -67,8 +65,7 @@ class Nets:
     return {"params": self.params[net], **self.variables.get(net, {})}
 
 
-@struct.dataclass
-class Made:
+class Made(struct.PyTreeNode):
   """What a loss returns beside its scalar.
 
   Attributes:
@@ -117,8 +114,13 @@ class Metric:
 class Player(Protocol):
   """One role: a loss, and the nets that this loss may change."""
 
-  name: str
-  trains: tuple[str, ...]
+  @property
+  def name(self) -> str:
+    """Return the name, unique in the system."""
+
+  @property
+  def trains(self) -> tuple[str, ...]:
+    """Return the nets that the loss may change."""
 
   def loss(self, nets: Nets, batch: Batch, key) -> tuple[jax.Array, Made]:
     """Return the scalar to minimise, and metrics, offers and the like."""

@@ -17,11 +17,12 @@ from foregan_jax.predictors import (
   layer_tracker,
   mask_tracker,
   plates,
-  propagate,
   samples,
 )
 from foregan_jax.runtime import settings
 
+# Both satisfy `propagate.Tracker`.
+Tracker = mask_tracker.MaskTracker | layer_tracker.LayerTracker
 _WEIGHT_FILE_HEAD = "propagator"  # the only head of a weight file
 
 
@@ -48,7 +49,7 @@ class Frame:
 class Video:
   """A video in progress: `step` takes frame after frame, in constant memory."""
 
-  def __init__(self, tracker: propagate.Tracker, frame, labels):
+  def __init__(self, tracker: Tracker, frame, labels):
     """Start at a frame with labels; see `VideoModel.start`."""
     self._tracker = tracker
     self._state = tracker.begin(frame, labels)
@@ -62,10 +63,11 @@ class Video:
     self._state, soft = self._tracker.step(self._state, frame)
     labels = soft.argmax(0).astype(np.uint8)
     background = None
-    if self._tracker.draws:
-      background = plates.compose(
-        frame, labels > 0, self._tracker.background(self._state)
-      )
+    if isinstance(self._tracker, layer_tracker.LayerTracker):
+      if self._tracker.draws:
+        background = plates.compose(
+          frame, labels > 0, self._tracker.background(self._state)
+        )
     foreground = pictures.cut_out(frame, soft[1:].sum(0))
     return Frame(labels, soft, foreground, background)
 
@@ -90,7 +92,7 @@ class VideoModel:
     description: what was loaded; two descriptions differ if results can.
   """
 
-  def __init__(self, tracker: propagate.Tracker, description: str):
+  def __init__(self, tracker: Tracker, description: str):
     """Wrap a tracker; use `load`."""
     self.tracker = tracker
     self.description = description

@@ -246,6 +246,9 @@ def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
       f"init_from.checkpoint_items names {sorted(unknown)}; this system has "
       f"{sorted(system.checkpoint_items)}"
     )
+  path = pathlib.Path(c.workdir) / settings.FILE
+  if path.exists():
+    base_config.check(settings.load(path), path)
   (step,) = _pick_steps(directory, c.step, system)
   targets = {
     item: {part: tree[part] for part in ("params", "variables") if part in tree}

@@ -108,12 +108,14 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   bar = progress.Progress(
     start=start, end=config.num_steps, items_per_step=config.batch_size
   )
-  diagnosed = first and isinstance(system, tasks.HasDiagnostics)
+  diagnose = None
+  if first and isinstance(system, tasks.HasDiagnostics):
+    diagnose = system.diagnose
   pending = pending_lib.PendingMetrics(
     writer,
     bar,
     every=config.log_every,
-    diagnose=system.diagnose if diagnosed else None,
+    diagnose=diagnose,
   )
 
   def assess(step: int, *, final: bool) -> result_lib.Result:

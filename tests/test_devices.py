@@ -1,4 +1,4 @@
-"""One device, four, and two processes of two do the same."""
+"""One device, four devices, and two processes give the same result."""
 
 import os
 import pathlib
@@ -8,30 +8,32 @@ import sys
 
 import jax
 import numpy as np
+import optax
 
 from configs import davis
-from foregan_jax import game, stepper, systems, train
+from foregan_jax import game, items, stepper, systems, train
 from foregan_jax.data import fake
 from foregan_jax.runtime import checkpoints, platform
 from foregan_jax.runtime import mesh as mesh_lib
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
-# The last biases of Wasserstein critics: their gradient is rounding alone.
+# The last biases of Wasserstein critics cancel: their gradient is rounding.
 _CANCELS = (
   "df['head_fg']['bias']", "df['head_mask']['bias']", "db['head_fg']['bias']",
 )  # fmt: skip
-# What a critic says on average is its last bias, more or less.
+# The mean score of a critic depends on its last bias.
 _LEVELS = ("generator/fg", "generator/mask", "generator/bg")
+_RATE = 1e-3
 _CHANGES = {
   "num_steps": 3,
   "checkpoint_every": 0,
   "eval_every": 0,
   "sample_every": 0,
-  "eval.pictures": False,
+  "eval.write_pictures": False,
 }
 
 
-# Processes meet in everything that this smaller game does, too.
+# The smaller game has the same communication between processes.
 _SMALLER = "smoke,variant=gan_segmenter"
 
 
@@ -42,36 +44,39 @@ def _config(arg=_SMALLER):
 
 
 def _weights(workdir):
-  """Reads the parameters and the input pipeline's state after three steps."""
+  """Read the parameters and the input pipeline's state after three steps."""
   config = _config()
   system = systems.build(config)
-  tx = train.make_optimizers(config, system)
+  tx = stepper.make_optimizers(config, system)
   state = jax.eval_shape(
-    lambda key: game.init_state(system, tx, key, {}), platform.key(0)
+    lambda key: game.init_state(system, tx, key), platform.key(0)
   )
   wanted = {
     item: {"params": tree["params"]}
-    for item, tree in game.split(system, state).items()
+    for item, tree in items.split(system, state).items()
   }
   folder = workdir / "checkpoints"
-  unread = checkpoints.ALL_BUT_WEIGHTS
-  trees = checkpoints.load_items(folder, 3, wanted, unread=unread)
+  trees = checkpoints.load_items(
+    folder, 3, wanted, ignore=("step", "opt", "ema")
+  )
   params = {k: v for tree in trees.values() for k, v in tree["params"].items()}
   return params, checkpoints.load_json(folder, 3, "data")
 
 
 def _start(config, system, tx, mesh):
-  """Makes the state before the first step, and the run's key, as train does."""
-  everywhere = mesh_lib.replicated(mesh)
+  """Return the first state and the run's key, as in `train`."""
+  replicated = mesh_lib.replicated(mesh)
   init_key, step_key = jax.random.split(platform.key(config.seed))
-  state = train.state_maker(config, system, tx, everywhere)(init_key)
+  state = stepper.make_init(config, system, tx, replicated)(init_key)
   return state, mesh_lib.replicate(mesh, step_key)
 
 
 def _three_steps(devices):
   config = _config("smoke")
   system = systems.build(config)
-  tx = train.make_optimizers(config, system)
+  # Not Adam: its first steps divide a gradient by its own size, which turns
+  # the rounding of tiny gradients into full steps.
+  tx = {p.name: optax.sgd(_RATE) for p in system.players}
   mesh = mesh_lib.make_mesh(devices)
   state, key = _start(config, system, tx, mesh)
   start = jax.device_get(state.params)
@@ -90,21 +95,19 @@ def _three_steps(devices):
   return start, jax.device_get(state.params), numbers
 
 
-def _assert_agree(a, b, start):
-  """Within 1e-5, and within 2 % of how far three steps have moved each net.
+def _assert_agree(a, b, start, tolerance):
+  """Compare nets relative to the distance that training has moved them.
 
-  Adam moves an entry by its learning rate, 1e-4, whatever its gradient; where
-  that is all rounding, so is the move, so the nets are compared as wholes.
+  Parameters are stored in float32: their own rounding is added to the bound.
   """
   norm = lambda arrays: np.sqrt(sum((x**2).sum() for x in arrays.values()))
   minus = lambda x, y: {name: x[name] - y[name] for name in x}
   for net in start:
     one, other, first = (_leaves(net, tree[net]) for tree in (a, b, start))
-    for name, x in one.items():
-      np.testing.assert_allclose(
-        x, other[name], rtol=0, atol=1e-5, err_msg=name
-      )
-    assert norm(minus(one, other)) < 0.02 * norm(minus(one, first)), net
+    moved, gap = norm(minus(one, first)), norm(minus(one, other))
+    rounding = np.finfo(np.float32).eps * norm(first)
+    assert moved > 10 * rounding, (net, moved, rounding)
+    assert gap < tolerance * moved + rounding, (net, gap, moved, rounding)
 
 
 def _leaves(net, tree):
@@ -118,10 +121,10 @@ def _leaves(net, tree):
 def test_one_device_and_four_agree():
   start, one, one_numbers = _three_steps(jax.devices()[:1])
   _, four, four_numbers = _three_steps(jax.devices()[:4])
-  _assert_agree(one, four, start)
+  _assert_agree(one, four, start, tolerance=1e-3)
   for a, b in zip(one_numbers, four_numbers, strict=True):
     for name in a.keys() - set(_LEVELS):
-      # The loss holds the levels too.
+      # The loss contains the mean scores.
       rtol = 3e-4 if name == "generator/loss" else 1e-4
       np.testing.assert_allclose(
         a[name], b[name], rtol=rtol, atol=1e-5, err_msg=name
@@ -150,7 +153,7 @@ def _launch(workdir, process_id, port, extra):
 
 
 def test_two_processes_agree_with_one(tmp_path):
-  """Two processes of two devices do what one process of four did."""
+  """Two processes with two devices each equal one process with four."""
   port = _free_port()
   extra = [
     f"--config.{name}={str(value).lower()}" for name, value in _CHANGES.items()
@@ -164,7 +167,8 @@ def test_two_processes_agree_with_one(tmp_path):
   assert one_data == two_data == {"next_index": 3}
   config = _config()
   system = systems.build(config)
-  tx = train.make_optimizers(config, system)
+  tx = stepper.make_optimizers(config, system)
   mesh = mesh_lib.make_mesh(jax.devices()[:1])
   start, _ = _start(config, system, tx, mesh)
-  _assert_agree(one, two, jax.device_get(start.params))
+  # With Adam, see `_three_steps`: measured up to .01 between instruction sets.
+  _assert_agree(one, two, jax.device_get(start.params), tolerance=0.02)

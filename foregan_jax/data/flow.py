@@ -115,7 +115,7 @@ def estimate(
   ECCV 2016.
   """
   # One estimator per call: it has buffers, which threads cannot share.
-  estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+  estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
   grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (frame0, frame1)]
   return estimator.calc(grey[0], grey[1], None)
 

@@ -108,7 +108,8 @@ def _window(labels: np.ndarray) -> tuple[slice, slice]:
     )
     start = int(np.clip(round(centre - side / 2), 0, length - side))
     slices.append(slice(start, start + side))
-  return tuple(slices)
+  rows, columns = slices
+  return rows, columns
 
 
 def _resize_labels(

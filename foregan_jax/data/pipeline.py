@@ -100,7 +100,7 @@ def train_batches(
     # `position` counts over all epochs: each draw has its own seed, and no
     # state must be saved for a resumed run.
     dataset = dataset.map_with_index(
-      lambda position, index: source.draw(
+      lambda position, index: source.draw(  # type: ignore[attr-defined]
         int(index),
         np.random.default_rng([seed, position]),
         position // global_batch,

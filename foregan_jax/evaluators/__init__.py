@@ -1,6 +1,7 @@
 """One evaluator per task: scores, and pictures to look at during training."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -41,7 +42,7 @@ class Evaluator(Protocol):
     """Return RGB uint8 sheets by name, always of the same inputs."""
 
 
-_EVALUATORS = {
+_EVALUATORS: dict[str, Callable[..., Evaluator]] = {
   tasks.VIDEOS: videos.VideoEvaluator,
   tasks.STILLS: stills.StillEvaluator,
 }

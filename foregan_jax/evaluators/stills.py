@@ -126,7 +126,7 @@ class StillEvaluator:
     images, truth = [], []
     if self._training:
       images, truth, *_ = _annotated(self._training, _TUNED_ON)
-    baselines = {
+    baselines: dict[str, Callable[[np.ndarray], np.ndarray]] = {
       "everything": simple_masks.everything,
       "disc": simple_masks.disc,
       "otsu": simple_masks.otsu,

@@ -160,7 +160,7 @@ class VideoEvaluator:
         head,
         scores[head],
         learned=head not in baselines,
-        told=head in self._finder.rows,
+        uses_ground_truth=head in self._finder.rows,
       )
       for head in rows
     ]

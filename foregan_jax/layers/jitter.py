@@ -116,10 +116,10 @@ def crop_and_flip(
   key_place, key_side = jax.random.split(key)
   room = jnp.array([h - size[0] + 1, w - size[1] + 1])
   corner = jax.random.randint(key_place, (b, 2), 0, room[None])
-  cut = lambda x, yx: jax.lax.dynamic_slice(x, (*yx, 0), (*size, c))
-  cut = jax.vmap(cut)(image, corner)
+  crop = lambda x, yx: jax.lax.dynamic_slice(x, (*yx, 0), (*size, c))
+  cropped = jax.vmap(crop)(image, corner)
   side = jax.random.bernoulli(key_side, 0.5, (b, 1, 1, 1))
-  return jnp.where(side, cut[:, :, ::-1], cut)
+  return jnp.where(side, cropped[:, :, ::-1], cropped)
 
 
 def real_mask(

@@ -23,7 +23,7 @@ def monomials(
   They are ordered by degree: 1, x1, x2, x1^2, x1 x2, x2^2 for two variables.
   """
   variables = range(points.shape[-1])
-  terms = {(): jnp.ones_like(points[..., 0])}
+  terms: dict[tuple[int, ...], jax.Array] = {(): jnp.ones_like(points[..., 0])}
   for k in range(1, degree + 1):
     for index in itertools.combinations_with_replacement(variables, k):
       terms[index] = terms[index[:-1]] * points[..., index[-1]]

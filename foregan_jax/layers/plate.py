@@ -22,8 +22,7 @@ _GENERATED, _REAL = 0.5, 1.0  # values of `Memory.known`
 _DARK = 1e-2  # brightness added to both sums, against division by zero
 
 
-@struct.dataclass
-class Memory:
+class Memory(struct.PyTreeNode):
   """The state that is carried from frame to frame.
 
   Attributes:

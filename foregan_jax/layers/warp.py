@@ -4,6 +4,8 @@ Flow is (dx, dy) in pixels of its own grid. Integer coordinates are pixel
 centres. Normalised coordinates exist only in `affine_grid`.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,7 +47,7 @@ def sample(
   margin = 1 if outside == "zero" else 0
   x = jnp.clip(xy[..., 0], -margin, w - 1 + margin)
   y = jnp.clip(xy[..., 1], -margin, h - 1 + margin)
-  out = 0
+  out: Any = 0
   for yi, wy in _taps(y):
     for xi, wx in _taps(x):
       weight = wx * wy
@@ -154,7 +156,7 @@ def affine_grid(
 def _normalised(length: int, align_corners: bool) -> np.ndarray:
   """Return the pixel centres of an axis, in coordinates from -1 to 1."""
   x = np.linspace(-1, 1, length)
-  return np.float32(x if align_corners else x * (length - 1) / length)
+  return (x if align_corners else x * (length - 1) / length).astype(np.float32)
 
 
 def _taps(x: jax.Array) -> tuple[tuple[jax.Array, jax.Array], ...]:

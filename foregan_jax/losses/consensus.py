@@ -5,8 +5,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 
-@struct.dataclass
-class Consensus:
+class Consensus(struct.PyTreeNode):
   """A target mask with its reliability.
 
   Attributes:

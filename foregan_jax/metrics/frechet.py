@@ -1,7 +1,7 @@
 """How far apart two sets of features lie: FID and KID.
 
 The Fréchet distance of Heusel et al. (NeurIPS 2017) and the kernel distance of
-Binkowski et al. (ICLR 2018). Both know nothing of pictures: `nets.inception`
+Binkowski et al. (ICLR 2018). Both take features: `nets.inception`
 makes the features that give them their usual meaning.
 """
 
@@ -118,6 +118,6 @@ def _mmd2(a: np.ndarray, b: np.ndarray) -> float:
   """Return the unbiased squared MMD of two sets of as many rows."""
   count = len(a)
   kernel = lambda x, y: (x @ y.T / x.shape[1] + 1) ** 3
-  # A row's similarity to itself says nothing about its set.
+  # The similarity of a row with itself carries no information.
   others = lambda k: (k.sum() - np.trace(k)) / (count * (count - 1))
   return others(kernel(a, a)) + others(kernel(b, b)) - 2 * kernel(a, b).mean()

@@ -1,9 +1,9 @@
-"""Objects that nobody pointed at: proposals, and scores of the best match.
+"""Object proposals without a first mask, and scores of the best match.
 
 The unsupervised task of DAVIS (Caelles et al., "The 2019 DAVIS Challenge on
 VOS: Unsupervised Multi-Object Segmentation", 2019): up to 20 proposals for a
-video, each followed through all of it; every true object is scored with the
-proposal that fits it best, and no proposal serves two objects.
+video, each with a mask in every frame. Every true object is scored with its
+best proposal; a proposal matches at most one object.
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,13 @@
-"""What is made of J and F: the toolkit's two CSV files, horizons, a table.
+"""Summaries of J and F: the toolkit's two CSV files, horizons, a table.
 
 Scores are nested by sequence and object, as `davis.score_sequence` returns
 them: `{sequence: {object: {"frames": [n], "J": [n], "F": [n]}}}`. Without
-"frames" the values are those of frames 1, 2, ..., which is what the official
-evaluation of a fully annotated sequence holds.
+"frames" the values are those of frames 1, 2, ..., as in the official
+evaluation of a fully annotated sequence.
 
-A *horizon* asks how long a propagator lasts: trained on clips of T frames, it
-has T-1 transitions behind it at the end of horizon T, twice as many at the
-end of 2T. Horizon k holds the frames (k-1)(T-1)+1 .. k(T-1).
+A *horizon* measures how scores change with the distance from frame 0. With
+clips of T frames, horizon T ends after T-1 transitions and horizon 2T after
+twice as many. Horizon k contains the frames (k-1)(T-1)+1 .. k(T-1).
 """
 
 import csv
@@ -44,17 +44,17 @@ NUM_HORIZONS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-  """One row of the table: a way to get masks, and what it scored.
+  """One row of the table: a head or a baseline, with its scores.
 
   `learned` is False for baselines ("repeat the first mask", "warp it by the
-  flow"): a head is worth something only above them. `told` marks rows for which
-  the truth chose among several answers; the best head is another.
+  flow"). `uses_ground_truth` marks rows that choose among several proposals
+  with ground truth; they are never the best head.
   """
 
   name: str
   scores: Scores
   learned: bool
-  told: bool = False
+  uses_ground_truth: bool = False
 
 
 def global_results(scores: Scores) -> dict[str, float]:
@@ -140,8 +140,8 @@ def horizon_means(
   _check(scores)
   means = {}
   for k in range(1, num_horizons + 1):
-    wanted = horizon_frames(k, clip_len)
-    means[horizon_name(k)] = {m: _mean_in(scores, m, wanted) for m in "JF"}
+    frames = horizon_frames(k, clip_len)
+    means[horizon_name(k)] = {m: _mean_in(scores, m, frames) for m in "JF"}
   return means
 
 
@@ -166,8 +166,8 @@ def scalars(scores: Scores, *, clip_len: int) -> dict[str, float]:
 
 
 def best_learned(heads: Sequence[Head]) -> Head | None:
-  """Return the learned head of highest J&F that was not told; else None."""
-  return _best([h for h in heads if h.learned and not h.told])
+  """Return the learned head with the highest J&F without ground truth."""
+  return _best([h for h in heads if h.learned and not h.uses_ground_truth])
 
 
 def table(
@@ -175,9 +175,9 @@ def table(
 ) -> rich.table.Table:
   """Return a rich table: heads by J and F at T, 2T, 3T and over all frames.
 
-  Baselines come first, below them the learned heads with the best one
-  highlighted; the caption says which frames are meant and by how much the
-  best head is above the best baseline.
+  Baselines come first, then the learned heads; the best one is highlighted.
+  The caption gives the frames of the horizons, and the difference between the
+  best head and the best baseline.
 
   Args:
     heads: the rows; their order is kept among baselines and among learned.

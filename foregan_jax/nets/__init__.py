@@ -1,1 +1,1 @@
-"""Families of networks; nothing here knows about training."""
+"""One file per family of networks; nothing here depends on training."""

@@ -1,4 +1,4 @@
-"""Judges of layered images: the discriminator and the code estimators.
+"""The discriminator of layered images and the code estimators.
 
 Figure A.1 b and c of Yang et al. (WACV 2022): a DCGAN trunk down to 4x4; the
 estimator of the private code shares it with the real/fake score.
@@ -21,9 +21,8 @@ _WIDEST = 16  # channels there, in units of `width`
 _ENDS = 8  # channels after it at most, in the same units
 
 
-@struct.dataclass
-class Verdict:
-  """What the discriminator says; `code` is None where it has no classes.
+class Verdict(struct.PyTreeNode):
+  """Output of the discriminator; `code` is None without code classes.
 
   Attributes:
     real: [b] Logit that the image is real.
@@ -35,7 +34,7 @@ class Verdict:
 
 
 class ImageCritic(nn.Module):
-  """Say whether an image is real, and which private code drew it."""
+  """Score whether an image is real, and classify its private code."""
 
   width: int = 64
   num_classes: int = 200

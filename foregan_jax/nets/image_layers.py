@@ -21,9 +21,8 @@ _FEWEST = 16  # channels that a foreground is drawn from: as the paper's last
 orthogonal = nn.initializers.orthogonal()
 
 
-@struct.dataclass
-class Foreground:
-  """What the foreground's generator draws.
+class Foreground(struct.PyTreeNode):
+  """Output of the foreground generator.
 
   Attributes:
     image: [b, h, w, 3] in [-1, 1].
@@ -81,7 +80,8 @@ class ForegroundGenerator(nn.Module):
     refine = lambda features, name: RefinementBlock(
       features, self.num_residuals, self.dtype, self.literal, name=name
     )
-    # At small widths the background would have more to draw the object with.
+    # Otherwise, at small widths, the background has more capacity than the
+    # foreground to draw the object.
     channels = lambda share: max(self.width // share, _FEWEST)
     shape = refine(channels(2), "refine_shape")(x, superclass)
     mask = nn.sigmoid(_head(1, "mask")(shape.astype(jnp.float32)))
@@ -132,7 +132,7 @@ class Trunk(nn.Module):
 
 
 class RefinementBlock(nn.Module):
-  """Tell the features a code, work on them, and change their number."""
+  """Add a code to the features, transform them, change their number."""
 
   features: int
   num_residuals: int

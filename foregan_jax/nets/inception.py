@@ -41,7 +41,9 @@ def features(
     params: Of `from_state_dict`.
     images: Of any size; `prepare` resizes them.
   """
-  return Inception().apply(params, prepare(images))
+  features = Inception().apply(params, prepare(images))
+  assert isinstance(features, jax.Array)  # nothing is mutable
+  return features
 
 
 def prepare(
@@ -158,7 +160,7 @@ class Unit(nn.Module):
 
 
 class BlockA(nn.Module):
-  """Look at 1, 5 and twice 3 pixels."""
+  """Branches of 1x1, 5x5 and twice 3x3."""
 
   pool_features: int
 
@@ -184,7 +186,7 @@ class BlockB(nn.Module):
 
 
 class BlockC(nn.Module):
-  """Look at 7 pixels once and twice, along one axis at a time."""
+  """Branches of 1x7 and 7x1 convolutions, once and twice."""
 
   width: int
 
@@ -213,7 +215,7 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-  """Look along rows and along columns, side by side."""
+  """Parallel branches of 1x3 and 3x1 convolutions."""
 
   max_pool: bool = False
 

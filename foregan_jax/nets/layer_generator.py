@@ -21,9 +21,8 @@ _AFFINE_HIDDEN = 3000
 _AFFINE_CHANNELS = (32, 16, 8, 1)
 
 
-@struct.dataclass
-class Layer:
-  """What one step produces for one layer of the frame.
+class Layer(struct.PyTreeNode):
+  """Output of one step for one layer of the frame.
 
   Attributes:
     image: [b, h, w, 3] Next image of the layer, [-1, 1], not yet masked.
@@ -41,11 +40,11 @@ class Layer:
 
 
 class LayerGenerator(nn.Module):
-  """Map the layer at time t, and what conditions it, to the layer at t + 1.
+  """Map the layer at time t and its conditions to the layer at t + 1.
 
   `image = A base + (1 - A) C` with attention A and colour C read from the
   temporal features z; `mask = sigmoid(slope logit)` (VOS-ForeGAN sec. 3.2,
-  4.1, 4.2). `temporal` says what z is, for decoder features h:
+  4.1, 4.2). `temporal` determines z, for decoder features h:
 
   - "sum": `z = s + h`, next `s = tanh(R z)`; any length.
   - "concat": `z = (r, h)`, next `r = relu(R_t z)`; one set of heads for each
@@ -82,7 +81,7 @@ class LayerGenerator(nn.Module):
       x: The layer at time t with its conditions stacked behind it.
       base: What attention keeps: the layer itself, or its warp.
       state: Of the step before, `initial_state` at first.
-      t: Index of the step, static; only `temporal="concat"` looks at it.
+      t: Index of the step, static; only `temporal="concat"` uses it.
       mask_slope: Slope k of the mask's sigmoid; "att" ignores it.
 
     Raises:

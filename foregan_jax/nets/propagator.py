@@ -1,7 +1,7 @@
-"""RGMP: the mask of a frame from the mask before it and a reference frame.
+"""The RGMP network: a mask from the previous mask and a reference frame.
 
 Oh et al., "Fast Video Object Segmentation by Reference-Guided Mask
-Propagation", CVPR 2018. One encoder looks at the reference frame with its
+Propagation", CVPR 2018. One encoder reads the reference frame with its
 given mask and at the present frame with the mask of the frame before; a
 decoder compares both and refines what it finds.
 
@@ -22,25 +22,23 @@ from foregan_jax.layers import convs, resnet, warp
 
 _STRIDES = (1, 2, 2, 2)
 _SPAN = 7  # of the global convolutions
-# As PyTorch draws the kernels of a fresh convolution.
+# PyTorch's initialisation of convolutions.
 _TORCH_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def stride_of(*, pool: bool) -> int:
-  """Returns what a frame's sides must be multiples of, with or without pool."""
+  """Return the stride: the sides of a frame must be multiples of it."""
   return 32 if pool else 16
 
 
-@struct.dataclass
-class Memory:
-  """What is kept of a reference: its half of the two global branches."""
+class Memory(struct.PyTreeNode):
+  """The reference's half of the two global branches."""
 
   left: Any  # [b, h/32, w/32, c], of the branch that is tall first
   right: Any  # the same of the other
 
 
-@struct.dataclass
-class Features:
+class Features(struct.PyTreeNode):
   """The encoder's stages; twice as fine without the pool."""
 
   r2: Any  # [b, h/4, w/4, 4 width]
@@ -72,7 +70,7 @@ class Propagator(nn.Module):
 
   @property
   def stride(self) -> int:
-    """What height and width of a frame must be multiples of."""
+    """The stride: height and width of a frame must be multiples of it."""
     return stride_of(pool=self.pool)
 
   def setup(self):
@@ -92,15 +90,15 @@ class Propagator(nn.Module):
   ) -> Features:
     """Return the features of a frame in [-1, 1] with a soft mask.
 
-    One frame may go with the masks of many objects: what depends on the frame
-    alone is then computed once.
+    One frame can have the masks of many objects: layers that depend on the
+    frame alone are then computed once.
     """
     return self.encoder(frame, mask)
 
   def remember(
     self, frame: Float[Array, "#b h w 3"], mask: Float[Array, "b h w 1"]
   ) -> Memory:
-    """Return what is kept of a reference frame with its given mask."""
+    """Return the memory of a reference frame with its mask."""
     return self.decoder.remember(self.encode(frame, mask).r5)
 
   def __call__(
@@ -111,8 +109,8 @@ class Propagator(nn.Module):
   ) -> tuple[Float[Array, "b h w 2"], tuple[jax.Array, ...]]:
     """Return logits (background, object), float32, and those of each stage.
 
-    The coarse ones serve deep supervision; under `jit` they cost nothing if
-    nobody uses them.
+    The coarse ones are for deep supervision; under `jit` they cost nothing if
+    they are not used.
     """
     sides = self.decoder(self.encode(frame, prev_mask), memory)
     size = frame.shape[1:3]
@@ -121,12 +119,12 @@ class Propagator(nn.Module):
 
 
 def probability(logits: Float[Array, "b h w 2"]) -> Float[Array, "b h w 1"]:
-  """Returns the soft mask in [0, 1]: softmax over (background, object)."""
+  """Return the soft mask in [0, 1]: softmax over (background, object)."""
   return jax.nn.sigmoid(logits[..., 1:] - logits[..., :1])
 
 
 def init(net: Propagator, key: jax.Array, size: tuple[int, int]) -> Any:
-  """Returns fresh parameters; frames have `size` = (h, w)."""
+  """Return fresh parameters; frames have `size` = (h, w)."""
   frame = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
   mask = jax.ShapeDtypeStruct((1, *size, 1), jnp.float32)
   whole = lambda net, frame, mask: net(frame, mask, net.remember(frame, mask))
@@ -134,7 +132,7 @@ def init(net: Propagator, key: jax.Array, size: tuple[int, int]) -> Any:
 
 
 class Encoder(nn.Module):
-  """ResNet whose first layer sees a mask beside the picture."""
+  """ResNet whose first layer also reads a mask."""
 
   blocks: tuple[int, int, int, int]
   width: int
@@ -171,7 +169,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-  """Compares target and reference, then refines from 1/32 to 1/4."""
+  """The decoder: compare target and reference, then refine from 1/32 to 1/4."""
 
   features: int
   channels: int
@@ -200,12 +198,12 @@ class Decoder(nn.Module):
     m4 = self.rf4(target.r4, m5)
     m3 = self.rf3(target.r3, m4)
     m2 = self.rf2(target.r2, m3)
-    say = lambda head, m: head(nn.relu(m).astype(jnp.float32))
+    predict = lambda head, m: head(nn.relu(m).astype(jnp.float32))
     return (
-      say(self.pred2, m2),
-      say(self.pred3, m3),
-      say(self.pred4, m4),
-      say(self.pred5, m5),
+      predict(self.pred2, m2),
+      predict(self.pred3, m3),
+      predict(self.pred4, m4),
+      predict(self.pred5, m5),
     )
 
 
@@ -230,7 +228,7 @@ class GlobalConv(nn.Module):
     self.r1, self.r2 = kernel(wide, pair), kernel(tall, self.features)
 
   def remember(self, reference: Float[Array, "b h w c"]) -> Memory:
-    """Return what the reference adds to the first convolutions."""
+    """Return the reference's part of the first convolutions."""
     half = slice(self.channels, None)
     return Memory(
       self.l1(reference, half, bias=True), self.r1(reference, half, bias=True)
@@ -285,7 +283,7 @@ class Residual(nn.Module):
 
 
 class Refine(nn.Module):
-  """Adds the encoder's finer features to what came from below."""
+  """Add the encoder's finer features to the coarser ones."""
 
   features: int
   align_corners: bool

@@ -34,11 +34,11 @@ Params = dict[str, Any]
 
 
 def load(path, params: Params) -> Params:
-  """Returns parameters with what a weight file has for them.
+  """Return parameters with the weights of a file.
 
   Args:
     path: RGMP's official file (all of the network), or torchvision's ResNet-50
-      (the encoder, but for the mask's first layer): told apart by their names.
+      (the encoder without the mask's first layer); their names differ.
     params: of a `propagator.Propagator`; the rest is kept.
 
   Raises:
@@ -70,7 +70,7 @@ def load(path, params: Params) -> Params:
 
 
 def official_name(place: tuple[str, ...]) -> str:
-  """Returns what RGMP's file calls the parameter at a place of our tree."""
+  """Return the name in RGMP's file of a parameter of our tree."""
   half, *middle, field = place
   name = ".".join(middle)
   if half == "encoder":
@@ -90,13 +90,13 @@ def official_name(place: tuple[str, ...]) -> str:
 
 
 def _imagenet_name(place: tuple[str, ...]) -> str:
-  """Returns what torchvision calls it: res2 there is layer1."""
+  """Return the name in torchvision's file: res2 is layer1 there."""
   name = official_name(place).removeprefix("Encoder.")
   return re.sub(r"^res(\d)", lambda m: f"layer{int(m[1]) - 1}", name)
 
 
 def from_torch(tensor: np.ndarray) -> np.ndarray:
-  """Returns a kernel OIHW as HWIO, a vector as it is, in float32."""
+  """Return a kernel OIHW as HWIO, a vector as it is, in float32."""
   if tensor.ndim == 4:
     tensor = tensor.transpose(2, 3, 1, 0)
   return np.ascontiguousarray(tensor, np.float32)

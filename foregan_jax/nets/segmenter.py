@@ -1,4 +1,4 @@
-"""A small segmenter of single images: what the generated layers teach."""
+"""A small segmenter of single images."""
 
 import functools
 from typing import Any

@@ -1,11 +1,11 @@
-"""A video's masks from those of one frame, object by object (RGMP, sec. 3.3).
+"""Propagation of several objects through a video (RGMP, sec. 3.3).
 
-The same `step` serves a camera, frame by frame, and `run`, its `scan` over
-many frames: constant memory for a video of any length, for all that is carried
-are the soft masks of the frame before and each object's reference.
+`step` processes one frame; `run` is its `scan` over many frames. Memory is
+constant for a video of any length: the carry is the soft masks of the previous
+frame and the reference of each object.
 
-Every object is propagated by itself, and so are all of them together as one;
-what is in none of them is background. With a single object nothing is merged.
+The network propagates every object alone, and the union of all objects. The
+complement of the union is background. A single object needs no merge.
 """
 
 import dataclasses
@@ -19,16 +19,14 @@ from jaxtyping import Array, Bool, Float, UInt8
 from foregan_jax.layers import ranges, warp
 from foregan_jax.nets import propagator
 
-_EPSILON = 1e-7  # of the published merge: no odds are 0 or infinite
+_EPSILON = 1e-7  # of the published merge; keeps odds finite and above 0
 
 
-@struct.dataclass
-class Tracked:
-  """What is carried from frame to frame, for n objects (some may be none).
+class Tracked(struct.PyTreeNode):
+  """The carry between frames, with n rows for objects; rows may be unused.
 
-  Frames are padded, so h and w are larger than the video's. The references are
-  `num_rows(n)` for each scale: all objects as one first, unless there is only
-  one object.
+  Frames are padded, so h and w are larger than the video's. Each scale has
+  `num_rows(n)` references: first the union of all objects, unless n is 1.
   """
 
   maps: Any  # float32 [n + 1, h, w]: background, then the objects; sums to 1
@@ -38,16 +36,16 @@ class Tracked:
 
 @dataclasses.dataclass(frozen=True)
 class Tracker:
-  """Propagates masks; every field is static.
+  """Propagates masks; all fields are static.
 
   Attributes:
     net: the network.
-    scales: sizes at which a frame is looked at; their soft masks are averaged.
-      The published ones cost twice as much as (1.0,).
-    padding: how a frame's sides become multiples of the network's stride:
-      "black" always adds some, as published; "border" repeats the border. A
-      network whose norms look at the whole frame is misled by black.
-    unroll: whether the loop over frames is unrolled, as CPUs like it.
+    scales: sizes of the frame, as factors, whose soft masks are averaged. The
+      published ones cost twice as much as (1.0,).
+    padding: how the sides of a frame become multiples of the network's stride:
+      "black" always adds pixels, as published; "border" repeats the border.
+      Black harms networks whose norms use statistics of the whole frame.
+    unroll: whether the loop over frames is unrolled, which is faster on CPU.
   """
 
   net: propagator.Propagator
@@ -66,13 +64,13 @@ class Tracker:
     masks: Float[Array, "n h w"],
     live: Bool[Array, " n"],
   ) -> Tracked:
-    """Returns the state after a frame whose masks are given.
+    """Return the state after a frame with known masks.
 
     Args:
       params: of the network.
-      frame: the reference.
+      frame: the reference frame.
       masks: of the objects, in [0, 1], disjoint.
-      live: which rows hold an object; the others change nothing.
+      live: which rows hold an object; other rows have no effect.
     """
     masks = self._pad(masks * live[:, None, None])
     maps = jnp.concatenate([1.0 - masks.sum(0, keepdims=True), masks])
@@ -86,17 +84,17 @@ class Tracker:
     masks: Float[Array, "n h w"],
     given: Bool[Array, " n"],
   ) -> Tracked:
-    """Returns the state with new objects, or better masks, of a frame.
+    """Return the state with new objects or corrected masks.
 
-    The frame becomes the reference of these objects and of all as one; the
-    others keep theirs, and what `step` said of them on this frame.
+    The frame becomes the reference of these objects and of the union. The other
+    objects keep their reference and the result of `step` on this frame.
 
     Args:
       params: of the network.
       state: after this frame.
-      frame: on which the masks are given.
+      frame: the frame of the masks.
       masks: of the given objects, in [0, 1], disjoint.
-      given: which rows these are.
+      given: which rows are given.
     """
     here = given[:, None, None]
     masks = self._pad(masks * here)
@@ -115,14 +113,14 @@ class Tracker:
   def step(
     self, params, state: Tracked, frame: UInt8[Array, "h w 3"]
   ) -> tuple[Tracked, Float[Array, "m h w"]]:
-    """Returns the state after the next frame, and its soft masks.
+    """Return the state after the next frame, and its soft masks.
 
     Returns:
       The state, and probabilities [n + 1, h, w]: background, then the objects.
     """
     padded = self._padded_frame(frame)
     guides = _guides(state.maps)[..., None]
-    found = 0.0
+    soft_sum: Any = 0.0
     for scale, reference in zip(self.scales, state.references, strict=True):
       size = self._scaled(padded.shape[1:3], scale)
       resized = lambda x, size=size: warp.resize(x, size, align_corners=False)
@@ -130,15 +128,15 @@ class Tracker:
         {"params": params}, resized(padded), resized(guides), reference
       )
       soft = propagator.probability(logits)
-      found += warp.resize(soft, padded.shape[1:3], align_corners=False)
-    found = found[..., 0] / len(self.scales)
-    maps = _merge(found, state.live)
+      soft_sum += warp.resize(soft, padded.shape[1:3], align_corners=False)
+    soft = soft_sum[..., 0] / len(self.scales)
+    maps = _merge(soft, state.live)
     return state.replace(maps=maps), self._crop(maps, frame.shape[:2])
 
   def run(
     self, params, state: Tracked, frames: UInt8[Array, "t h w 3"]
   ) -> tuple[Tracked, Float[Array, "t m h w"]]:
-    """Returns the state after t frames, and the soft masks of each."""
+    """Return the state after t frames, and the soft masks of each."""
     body = lambda state, frame: self.step(params, state, frame)
     unroll = len(frames) if self.unroll else 1
     return jax.lax.scan(body, state, frames, unroll=unroll)
@@ -149,11 +147,11 @@ class Tracker:
     frame: UInt8[Array, "b h w 3"],
     mask: UInt8[Array, "b h w n"],
   ) -> Tracked:
-    """Returns the states of videos after their first frames.
+    """Return the states of videos after their first frames.
 
     Args:
       params: of the network.
-      frame: the references.
+      frame: the reference frames.
       mask: coverage of the n objects, 0 to 255.
     """
     masks = jnp.moveaxis(ranges.mask_to_float(mask), -1, 1)
@@ -164,7 +162,7 @@ class Tracker:
   def run_all(
     self, params, states: Tracked, frames: UInt8[Array, "b t h w 3"]
   ) -> tuple[Tracked, Float[Array, "b t h w n"]]:
-    """Returns the states after t frames, and the objects' soft masks."""
+    """Return the states after t frames, and the objects' soft masks."""
     run = lambda state, frames: self.run(params, state, frames)
     states, soft = jax.vmap(run)(states, frames)
     # The first row is the background.
@@ -187,9 +185,9 @@ class Tracker:
     return tuple(made)
 
   def padded_length(self, length: int) -> int:
-    """Returns the side of a padded frame, a multiple of the net's stride.
+    """Return the side of a padded frame, a multiple of the net's stride.
 
-    In black it is larger even if it need not be: 480 becomes 512 (sic).
+    Black padding is never empty, as published: 480 becomes 512.
     """
     stride = self.net.stride
     if self.padding == "black":
@@ -199,46 +197,46 @@ class Tracker:
   def _scaled(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
     if scale == 1.0:
       return size
-    return tuple(self.padded_length(int(n * scale)) for n in size)
+    height, width = (self.padded_length(int(n * scale)) for n in size)
+    return height, width
 
   def _margins(self, length: int) -> tuple[int, int]:
     extra = self.padded_length(length) - length
     return extra // 2, extra - extra // 2
 
   def _pad(self, x: jax.Array, black: float = 0.0) -> jax.Array:
-    """Pads [n, h, w] to what the network takes."""
+    """Pad [n, h, w] to multiples of the network's stride."""
     margins = [(0, 0), *map(self._margins, x.shape[1:])]
     if self.padding == "black":
       return jnp.pad(x, margins, constant_values=black)
     return jnp.pad(x, margins, mode="edge")
 
   def _padded_frame(self, frame: jax.Array) -> jax.Array:
-    """Returns a stored frame [h, w, 3] as the network takes it."""
+    """Return a uint8 frame [h, w, 3] as padded input of the network."""
     planes = jnp.moveaxis(ranges.image_to_float(frame), -1, 0)
     return jnp.moveaxis(self._pad(planes, black=-1.0), 0, -1)[None]
 
   def _crop(self, x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Undoes `_pad`."""
+    """Undo `_pad`."""
     (top, _), (left, _) = map(self._margins, size)
     return x[:, top : top + size[0], left : left + size[1]]
 
 
 def num_rows(objects: int) -> int:
-  """Returns how many masks are propagated for so many objects."""
+  """Return the number of propagated masks for a number of objects."""
   return objects if objects == 1 else objects + 1
 
 
 def grow(state: Tracked, objects: int) -> Tracked:
-  """Returns a state with room for more objects; call `add` before `step`.
+  """Return a state with rows for more objects; call `add` before `step`.
 
-  Until then the row of all objects as one is missing where there was a single
-  object.
+  `add` fills the row of the union, which a single object does not have.
   """
-  have = len(state.live)
-  extra = objects - have
+  count = len(state.live)
+  extra = objects - count
   if extra < 0:
-    raise ValueError(f"there are {have} objects already, more than {objects}")
-  first = num_rows(objects) - num_rows(have) - extra
+    raise ValueError(f"there are {count} objects already, more than {objects}")
+  first = num_rows(objects) - num_rows(count) - extra
   wider = lambda x, before: jnp.pad(
     x, [(before, extra)] + [(0, 0)] * (x.ndim - 1)
   )
@@ -250,7 +248,7 @@ def grow(state: Tracked, objects: int) -> Tracked:
 
 
 def _guides(maps: jax.Array) -> jax.Array:
-  """Returns the masks to propagate: all objects as one, then each."""
+  """Return the masks to propagate: the union, then each object."""
   objects = maps[1:]
   if len(objects) == 1:
     return objects
@@ -258,10 +256,10 @@ def _guides(maps: jax.Array) -> jax.Array:
 
 
 def _merge(found: Float[Array, "r h w"], live: Bool[Array, " n"]) -> jax.Array:
-  """Returns maps [n + 1, h, w] that sum to 1: odds over the sum of odds.
+  """Return maps [n + 1, h, w] that sum to 1: odds over the sum of odds.
 
-  `E_m = o_m / sum_j o_j`, `o = p / (1 - p)`, with `p_0 = 1 -` that of all
-  objects as one. A single object keeps its own `p`.
+  `E_m = o_m / sum_j o_j`, `o = p / (1 - p)`, with `p_0 = 1 -` that of the
+  union. A single object keeps its `p`.
   """
   if len(live) == 1:
     soft = found * live[:, None, None]
@@ -272,7 +270,7 @@ def _merge(found: Float[Array, "r h w"], live: Bool[Array, " n"]) -> jax.Array:
 def merge(
   soft: Float[Array, "m h w"], live: Bool[Array, " n"]
 ) -> Float[Array, "m h w"]:
-  """Returns soft masks (background first) as one distribution per pixel."""
+  """Return soft masks (background first) that sum to 1 at each pixel."""
   soft = jnp.clip(soft, _EPSILON, 1.0 - _EPSILON)
   odds = soft / (1.0 - soft)
   counts = jnp.concatenate([jnp.ones(1, bool), live])[:, None, None]

@@ -18,8 +18,7 @@ from foregan_jax.nets import rollout
 _EMPTY_AREA = 0.03
 
 
-@struct.dataclass
-class Codes:
+class Codes(struct.PyTreeNode):
   """The codes of a batch of pictures.
 
   Attributes:

@@ -78,7 +78,7 @@ class Segmenter:
       saturation=saturation, hue=hue,
     )  # fmt: skip
     target = (masks > 0.5).astype(jnp.float32)
-    logits = self.seg.apply(nets["seg"], images)
+    logits: jax.Array = self.seg.apply(nets["seg"], images)
     keep = (target.mean((1, 2, 3)) >= self.min_area).astype(jnp.float32)
     terms = {
       "bce": segmentation.bce(logits, target, keep[:, None, None, None]),

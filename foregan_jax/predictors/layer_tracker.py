@@ -21,8 +21,7 @@ Labels = UInt8[np.ndarray, "h w"]
 Leaf = Any  # of a tree: an array, or the result of a map over the tree
 
 
-@struct.dataclass
-class State:
+class State(struct.PyTreeNode):
   """The state between frames, at the network's size."""
 
   carry: Any  # of the system

@@ -48,7 +48,7 @@ class Progress:
     self._terminal = self._terminal and first
     self._bar, self._task = _make_bar(start, end)
     self._scalars = rich.text.Text(style="dim")
-    self._live = None
+    self._live: rich.live.Live | None = None
     self._streams = contextlib.ExitStack()
 
   def __enter__(self):

@@ -202,7 +202,7 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
     top = pickles[0].removesuffix("data.pkl")
     if f"{top}byteorder" in names:
       order = archive.read(f"{top}byteorder")
-      _require(order == b"little", f"has byte order {order}, expected little")
+      _require(order == b"little", f"has byte order {order!r}, expected little")
     unpickler = _Unpickler(io.BytesIO(archive.read(pickles[0])))
     tensors = _tensors_in(unpickler.load())
     values = {

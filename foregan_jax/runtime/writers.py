@@ -81,6 +81,9 @@ class JsonlWriter(Writer):
     """Write the config as a line of step 0."""
     self._write(0, {"hparams": dict(hparams)})
 
+  def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+    """Do nothing."""
+
   def flush(self) -> None:
     """Make the written data visible to readers."""
     self._file.flush()

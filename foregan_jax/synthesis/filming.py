@@ -1,6 +1,7 @@
 """Augmentation of annotated videos into training clips of a propagator."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,7 +104,7 @@ def _sample(video: jax.Array, xy: jax.Array) -> jax.Array:
 
 
 # For RGMP's second stage. The paper does not give its ranges; these are ours.
-RECOMMENDED = {
+RECOMMENDED: dict[str, Any] = {
   "min_area": 0.002, "several": 0.1, "mirror": 0.5,
   "window": {"degrees": 15.0, "scale": (0.8, 1.3), "shear": 0.17,
              "shift": 0.15},

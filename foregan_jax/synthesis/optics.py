@@ -18,8 +18,7 @@ _TURN = _TURN / np.float32(3**0.5)
 _BLUR = 0.25  # largest weight of a neighbour: the binomial kernel 1 2 1
 
 
-@struct.dataclass
-class Filter:
+class Filter(struct.PyTreeNode):
   """An affine change of colours: `matrix (colour, 1)`, one per image.
 
   Attributes:

@@ -1,5 +1,7 @@
 """Presets of `pseudo_video.Synthesis`: all fields but size and clip_len."""
 
+from typing import Any
+
 _STILL = {"degrees": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "shift": 0.0}
 _PLAIN = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}
 _MOTIONLESS = {"start": _STILL, "step": _STILL, "shake": _STILL}
@@ -14,7 +16,7 @@ _GUIDANCE = {
   "soft": 0.5, "softness": 0.02, "empty": 0.1, "misplaced": 0.1, "far": 0.25,
 }  # fmt: skip
 
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
   # RGMP's structure with STCN's ranges: frames are independent of each other.
   "paper": {
     "min_area": 0.01, "several": 0.0, "guidance_frame": 1,

@@ -18,9 +18,9 @@ from foregan_jax.synthesis import (
   guidance,
   optics,
   presets,
-  staging,
   trajectories,
 )
+from foregan_jax.synthesis import staging as staging_lib
 
 # For `settings.build(Synthesis, {"size": .., "clip_len": .., **preset})`.
 PRESETS = presets.PRESETS
@@ -29,8 +29,7 @@ _NUM_IDS = 256
 _OPAQUE = 0.5  # a layer owns the pixels at which its alpha is larger
 
 
-@struct.dataclass
-class Clip:
+class Clip(struct.PyTreeNode):
   """An annotated clip; frame 0 is the reference.
 
   Attributes:
@@ -53,8 +52,7 @@ class Clip:
   visible: Any = None
 
 
-@struct.dataclass
-class _Layer:
+class _Layer(struct.PyTreeNode):
   """One layer in all frames.
 
   Attributes:
@@ -95,7 +93,7 @@ class Synthesis:
   min_area: float
   several: float
   optics: optics.Optics
-  staging: staging.Staging
+  staging: staging_lib.Staging
   guidance: guidance.Deformation
   guidance_frame: int
 
@@ -131,7 +129,7 @@ class Synthesis:
     still = self.optics.change_stills(key_still, ranges.image_to_float(image))
     motion = self.staging.draw(key_motion, mask, self.size, self.clip_len)
     image_mask = jnp.concatenate([still, mask], axis=-1)
-    background_mask = staging.roll_batch(image_mask, 1)
+    background_mask = staging_lib.roll_batch(image_mask, 1)
     if background is not None:
       # The same key, so the object and its background get the same colours. A
       # difference in colours would reveal the object.
@@ -168,7 +166,7 @@ class Synthesis:
     self,
     image_mask: jax.Array,
     background_mask: jax.Array,
-    motion: staging.SampledMotion,
+    motion: staging_lib.SampledMotion,
   ) -> list[_Layer]:
     """Return the layers, background first, from images with masks [b H W 4]."""
     cut_out = motion.cut_out[:, None, None, None]
@@ -185,15 +183,14 @@ class Synthesis:
       _layer(image_mask, motion.object, self.size, has_object),
     ]
     if motion.occluder is not None:
-      occluder_mask = staging.roll_batch(image_mask, -1)
+      occluder_mask = staging_lib.roll_batch(image_mask, -1)
       layers.append(
         _layer(occluder_mask, motion.occluder, self.size, motion.has_occluder)
       )
     return layers
 
 
-@struct.dataclass
-class ObjectChoice:
+class ObjectChoice(struct.PyTreeNode):
   """The chosen object of each sample.
 
   Attributes:

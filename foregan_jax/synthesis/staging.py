@@ -18,8 +18,7 @@ _CLEAR = 0.25
 _EPS = 1e-6
 
 
-@struct.dataclass
-class SampledMotion:
+class SampledMotion(struct.PyTreeNode):
   """The random motion of a batch of clips.
 
   Attributes:
@@ -39,8 +38,7 @@ class SampledMotion:
   has_occluder: Any
 
 
-@struct.dataclass
-class _MovingBox:
+class _MovingBox(struct.PyTreeNode):
   """The motion of a still with a box, the object's or an occluder's.
 
   Attributes:

@@ -46,12 +46,10 @@ class Spread:
   def from_unit(self, share: Float[Array, "*n 5"]) -> Float[Array, "*n 5"]:
     """Map [0, 1] to poses between the lower and the upper bounds."""
     angle, (small, large) = math.radians(self.degrees), self.scale
-    high = [angle, math.log(large), self.shear, self.shift, self.shift]
-    low = [-angle, math.log(small), -self.shear, -self.shift, -self.shift]
-    low, high = (
-      np.float32(bound).reshape((1,) * (share.ndim - 1) + (5,))
-      for bound in (low, high)
-    )
+    shape = (1,) * (share.ndim - 1) + (5,)
+    bound = lambda *values: jnp.float32(values).reshape(shape)
+    high = bound(angle, math.log(large), self.shear, self.shift, self.shift)
+    low = bound(-angle, math.log(small), -self.shear, -self.shift, -self.shift)
     return low + (high - low) * share
 
 
@@ -135,8 +133,7 @@ def transform(
   )
 
 
-@struct.dataclass
-class Wave:
+class Wave(struct.PyTreeNode):
   """A deformation of a still by two waves: it shifts x, then y.
 
   A wave does not change the coordinate that it depends on, so the inverse is
@@ -173,8 +170,7 @@ class Wave:
     return self.amplitude * 8.0 * cycle * (1.0 - 2.0 * jnp.abs(cycle))
 
 
-@struct.dataclass
-class Trajectory:
+class Trajectory(struct.PyTreeNode):
   """The motion of a still over all frames.
 
   Attributes:
@@ -224,7 +220,7 @@ def reflect(
   side.
   """
   shape = (1,) * (xy.ndim - 1) + (2,)
-  last = np.float32([size[1] - 1, size[0] - 1]).reshape(shape)
+  last = jnp.float32([size[1] - 1, size[0] - 1]).reshape(shape)
   return last - jnp.abs(last - jnp.abs(xy))
 
 

@@ -136,8 +136,11 @@ def test_best_is_a_learned_head():
   assert report.best_learned(rows).name == "propagator"
   assert report.best_learned(heads(second=0.6)).name == "generator"
   assert report.best_learned([r for r in rows if not r.learned]) is None
-  told = [dataclasses.replace(r, told=r.name == "propagator") for r in rows]
-  assert report.best_learned(told).name != "propagator"
+  marked = [
+    dataclasses.replace(r, uses_ground_truth=r.name == "propagator")
+    for r in rows
+  ]
+  assert report.best_learned(marked).name != "propagator"
 
 
 def test_plain_table():

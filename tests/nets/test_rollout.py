@@ -48,9 +48,9 @@ def test_loop_unrolled_and_streaming_agree(clip, carried):
   frames, mask, flow = clip
   carry = layers.start(frames[:, 0], mask, jax.random.key(0))
   for t in range(3):
-    told = rollout.Inputs(flow[:, t], None)
+    inputs = rollout.Inputs(flow[:, t], None)
     carry, made = layers.step(
-      params, carry, told, jax.random.key(0), mask_slope=5.0
+      params, carry, inputs, jax.random.key(0), mask_slope=5.0
     )
     for a, b, c in zip(*map(jax.tree.leaves, (one, two, made)), strict=True):
       np.testing.assert_allclose(a[:, t], b[:, t], atol=1e-5)

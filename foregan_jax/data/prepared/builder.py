@@ -23,7 +23,10 @@ from foregan_jax.media import images
 SPLITS = ("train", "val")
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Builder(
+  tfds.core.GeneratorBasedBuilder,
+  skip_registration=True,  # type: ignore[call-arg]
+):
   """A TFDS builder that reads the folder `manual_dir`.
 
   The class attribute `name` becomes the first folder below `data_dir`. It must

@@ -14,7 +14,7 @@ def build(c) -> dict[str, nn.Module]:
   dtype = platform.dtype(c.dtype)
   trunk = {"width": c.nets.width, "num_blocks": c.nets.blocks, "dtype": dtype}
   time = {"num_steps": c.data.clip_len - 1, "state_channels": c.state_channels}
-  nets = {
+  nets: dict[str, nn.Module] = {
     "gf": layer_generator.LayerGenerator(
       temporal=c.gf.temporal,
       mask_source=c.gf.mask_source,

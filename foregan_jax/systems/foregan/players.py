@@ -1,6 +1,7 @@
 """The players of `foregan`, from its config."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 from flax import linen as nn
@@ -101,7 +102,7 @@ def _propagator(c, net: nn.Module) -> game.Player:
   staging = dataclasses.replace(
     synthesis.staging, cut_out=1.0, occluder=occluder
   )
-  kinds = {
+  kinds: dict[str, Callable] = {
     "rollouts": foregan_clips.Rollouts(film),
     "cut_outs": foregan_clips.CutOuts(
       dataclasses.replace(synthesis, staging=staging)

@@ -24,8 +24,7 @@ from foregan_jax.systems.foregan import nets as foregan_nets
 from foregan_jax.systems.foregan import players as foregan_players
 
 
-@struct.dataclass
-class Propagation:
+class Propagation(struct.PyTreeNode):
   """The carry of prediction between chunks of a video."""
 
   layers: rollout.Carry

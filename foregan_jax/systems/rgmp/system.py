@@ -17,7 +17,8 @@ from flax import linen as nn
 from foregan_jax import game, tasks
 from foregan_jax.layers import ranges
 from foregan_jax.nets import propagator as propagator_net
-from foregan_jax.nets import propagator_weights, tracker
+from foregan_jax.nets import propagator_weights
+from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.players import propagator as propagator_player
 from foregan_jax.runtime import platform, settings
 from foregan_jax.synthesis import filming, pseudo_video
@@ -42,7 +43,7 @@ class Rgmp:
     clip_len: frames of a clip.
   """
 
-  tracker: tracker.Tracker
+  tracker: tracker_lib.Tracker
   nets: dict[str, nn.Module]
   players: tuple[game.Player, ...]
   clips: Callable
@@ -87,11 +88,11 @@ class Rgmp:
 
   def begin(
     self, nets: game.Nets, frame: jax.Array, mask: jax.Array
-  ) -> tracker.Tracked:
+  ) -> tracker_lib.Tracked:
     """See `tasks.VideoSystem`; for any number of objects."""
     return self.tracker.begin_all(nets.params["prop"], frame, mask)
 
-  def advance(self, nets: game.Nets, carry: tracker.Tracked, frames, flow):
+  def advance(self, nets: game.Nets, carry: tracker_lib.Tracked, frames, flow):
     """See `tasks.VideoSystem`; `flow` is ignored, there are no layers."""
     del flow
     carry, soft = self.tracker.run_all(nets.params["prop"], carry, frames)
@@ -158,7 +159,7 @@ def from_config(c) -> Rgmp:
     remat=platform.remat(c.remat),
   )
   return Rgmp(
-    tracker=tracker.Tracker(
+    tracker=tracker_lib.Tracker(
       net,
       tuple(c.tracker.scales),
       c.tracker.padding,
