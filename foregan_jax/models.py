@@ -64,7 +64,7 @@ class Video:
     labels = soft.argmax(0).astype(np.uint8)
     background = None
     if isinstance(self._tracker, layer_tracker.LayerTracker):
-      if self._tracker.draws:
+      if self._tracker.generates_background:
         background = plates.compose(
           frame, labels > 0, self._tracker.background(self._state)
         )

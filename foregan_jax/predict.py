@@ -48,10 +48,10 @@ def track(args: argparse.Namespace) -> None:
     )
   if isinstance(model.tracker, layer_tracker.LayerTracker):
     layer_tracker.check_masks(masks)
-  draws = model.tracker.draws
+  with_background = model.tracker.generates_background
   layers: tuple[str, ...] = ()
-  if draws if args.layers is None else args.layers:
-    layers = results.LAYERS if draws else (results.FOREGROUND,)
+  if with_background if args.layers is None else args.layers:
+    layers = results.LAYERS if with_background else (results.FOREGROUND,)
   out = pathlib.Path(args.out or _default_folder(args.workdir, footage.path))
   problems = propagate.write(
     model.tracker,

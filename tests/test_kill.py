@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from foregan_jax.runtime import checkpoints
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -46,7 +48,8 @@ def _wait(process, ready):
     time.sleep(0.002)
 
 
-def test_killed_runs_go_on(tmp_path):
+@pytest.mark.slow
+def test_killed_runs_continue(tmp_path):
   workdir = tmp_path / "run"
   rng = random.Random(0)
   before = 0

@@ -83,7 +83,7 @@ def propose(
   object.
   """
   soft = soft.astype(np.float32)
-  found = proposals.connected(soft > _THRESHOLD)
+  found = proposals.connected_components(soft > _THRESHOLD)
   around = np.ones((3, 3), np.uint8)
   labels = []
   for mask, parts in zip(soft, found, strict=True):

@@ -1,1 +1,1 @@
-"""Scores; importable alone, no JAX needed."""
+"""Scores; they need no JAX and no other part of the package."""

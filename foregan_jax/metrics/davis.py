@@ -1,12 +1,13 @@
 """DAVIS scores: region similarity J, boundary accuracy F, their statistics.
 
 Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video
-Object Segmentation" (CVPR 2016), computed exactly as `davis2017-evaluation`
-does, its quirks included (each is named where it happens), except one: decay
-is right for more than 256 frames, where the toolkit's indices overflow uint8.
+Object Segmentation" (CVPR 2016). The results equal those of
+`davis2017-evaluation`, including its quirks, which the comments name. The one
+exception is the decay of more than 256 frames: it is correct here, while the
+toolkit's indices overflow uint8.
 
-Needs numpy and OpenCV only. Arguments are checked by hand rather than by
-jaxtyping because this module is meant to be used outside the package too.
+The module needs only numpy and OpenCV. It checks its arguments itself, without
+jaxtyping, because it is also for use outside this package.
 """
 
 import functools
@@ -16,8 +17,8 @@ import cv2
 import numpy as np
 
 VOID = 255
-# Perazzi et al. 2016, sec. 4.1: a boundary may be off by this share of the
-# image diagonal.
+# Perazzi et al. 2016, sec. 4.1: the largest error of a boundary pixel that
+# counts as correct, as a share of the image diagonal.
 TOLERANCE = 0.008
 _RECALL_THRESHOLD = 0.5
 _NUM_BINS = 4
@@ -28,13 +29,13 @@ def region_similarity(
 ) -> float | np.ndarray:
   """Return the intersection over union of two masks.
 
-  J = |S and G and not V| / |(S or G) and not V|, and 1 where the union is
-  empty: predicting nothing where there is nothing is right.
+  J = |S and G and not V| / |(S or G) and not V|. J is 1 if the union is empty:
+  an empty prediction of an absent object is correct.
 
   Args:
     pred: boolean [h, w], or [t, h, w] for one value per frame.
     truth: boolean, same shape.
-    void: boolean, same shape; pixels that do not count.
+    void: boolean, same shape; pixels to ignore.
 
   Returns:
     A float in [0, 1] for [h, w], float64 [t] for [t, h, w].
@@ -99,8 +100,8 @@ def boundary(mask: np.ndarray) -> np.ndarray:
 
   A pixel is on the boundary if it differs from its right, lower or lower
   right neighbour, so the line lies half a pixel up and left of the true
-  edge. The last row looks right only, the last column down only, the lower
-  right corner nowhere.
+  edge. The last row has only right neighbours, the last column only lower
+  ones, and the lower right corner none.
 
   Args:
     mask: boolean [h, w].
@@ -122,10 +123,10 @@ def statistics(
 ) -> tuple[float, float, float]:
   """Return (mean, recall, decay) of one object's values over its frames.
 
-  Recall is the share of frames above 0.5, strictly. Decay is the mean of the
-  first quarter of the frames minus the mean of the last; neighbouring
-  quarters share the frame between them (a quirk of the toolkit). Means skip
-  NaN, but a NaN counts as a miss in the recall (another one).
+  Recall is the share of frames strictly above 0.5. Decay is the mean of the
+  first quarter of the frames minus the mean of the last quarter. Two quirks of
+  the toolkit: neighbouring quarters share the frame between them, and NaN
+  counts as a miss in the recall although the means skip it.
 
   Raises:
     ValueError: `values` is empty or not one-dimensional.
@@ -135,8 +136,8 @@ def statistics(
     raise ValueError(
       f"expected one value per frame of one object, got shape {v.shape}."
     )
-  # int64, not the toolkit's uint8: that wraps around at 256 frames. The tiny
-  # addend makes numpy's round-half-to-even behave like Matlab's round.
+  # int64, because the toolkit's uint8 wraps around at 256 frames. The small
+  # term makes numpy's round-half-to-even equal to Matlab's round.
   edges = np.linspace(1, v.size, _NUM_BINS + 1)
   edges = np.round(edges + 1e-10).astype(np.int64) - 1
   first = v[edges[0] : edges[1] + 1]
@@ -149,7 +150,7 @@ def statistics(
 def scored_frames(num_frames: int) -> range:
   """Return the frames that the semi-supervised task scores: 1 .. T-2.
 
-  Frame 0 is given; the last frame is left out too, as the toolkit does.
+  The mask of frame 0 is given. The toolkit also skips the last frame.
   """
   return range(1, num_frames - 1)
 
@@ -162,13 +163,13 @@ def score_sequence(
 ) -> dict[int, dict[str, np.ndarray]]:
   """Return J and F of every object in every scored frame of a sequence.
 
-  Void pixels (255) of the truth are background, which is what the toolkit's
-  semi-supervised task does with them.
+  Void pixels (255) of the ground truth count as background, as in the
+  toolkit's semi-supervised task.
 
   Args:
-    pred: label maps uint8 [h, w], one per frame; None where not needed.
-    truth: label maps of the same size; None where a frame is not annotated
-      and so is not scored.
+    pred: label maps uint8 [h, w], one per frame; None for unscored frames.
+    truth: label maps of the same size; None for frames without annotation,
+      which are not scored.
     objects: the object ids to score, usually 1 .. max of the first mask.
 
   Returns:
@@ -176,8 +177,8 @@ def score_sequence(
 
   Raises:
     ValueError: the lengths or sizes differ, a scored frame has no
-      prediction, the prediction holds a label that is no object, or no
-      frame is left to score.
+      prediction, a predicted label is not in `objects`, or there is no frame
+      to score.
   """
   frames = annotated_frames(pred, truth)
   for t in frames:
@@ -193,19 +194,19 @@ def score_sequence(
 def annotated_frames(
   pred: Sequence[np.ndarray | None], truth: Sequence[np.ndarray | None]
 ) -> list[int]:
-  """Return the scored frames that have a truth.
+  """Return the scored frames that have an annotation.
 
   Raises:
-    ValueError: the lengths differ, or no frame is left.
+    ValueError: the lengths differ, or there is no such frame.
   """
   if len(pred) != len(truth):
     raise ValueError(
-      f"{len(pred)} predicted frames, but {len(truth)} frames of truth."
+      f"{len(pred)} predicted frames, but {len(truth)} ground-truth frames."
     )
   frames = [t for t in scored_frames(len(truth)) if truth[t] is not None]
   if not frames:
     raise ValueError(
-      "no frame to score: none but the first and the last is annotated."
+      "no frame to score: no frame between the first and the last is annotated."
     )
   return frames
 
@@ -219,8 +220,8 @@ def score_object(
 
   Args:
     pred: one mask per scored frame.
-    truth: as many.
-    frames: their numbers.
+    truth: one mask per scored frame.
+    frames: indices of the scored frames.
   """
   pairs = list(zip(pred, truth, strict=True))
   return {
@@ -234,10 +235,11 @@ def _boundary_score(pred: np.ndarray, truth: np.ndarray, radius: int) -> float:
   pred, truth = boundary(pred), boundary(truth)
   num_pred, num_truth = np.count_nonzero(pred), np.count_nonzero(truth)
   if num_pred == 0 or num_truth == 0:
-    # The toolkit sets P = 1, R = 0 (or the reverse) if one is empty: F = 0.
+    # If one boundary is empty, the toolkit sets P = 1, R = 0 (or the reverse),
+    # so F = 0.
     return float(num_pred == num_truth)
-  # Dilation is wanted at boundary pixels only, so the box around both
-  # boundaries is enough: exact, and several times faster at 480p.
+  # The dilations are read only at boundary pixels, so the box around both
+  # boundaries is enough. This is exact, and several times faster at 480p.
   x, y, w, h = cv2.boundingRect(pred | truth)
   pred, truth = pred[y : y + h, x : x + w], truth[y : y + h, x : x + w]
   disk = _disk(radius)
@@ -255,7 +257,7 @@ def _disk(radius: int) -> np.ndarray:
 
 
 def _nanmean(values: np.ndarray) -> float:
-  """Return the mean without NaN, and NaN (no warning) if nothing is left."""
+  """Return the mean without NaN; NaN, without a warning, if all are NaN."""
   values = values[~np.isnan(values)]
   return float(values.mean()) if values.size else float("nan")
 
@@ -287,12 +289,12 @@ def _check_labels(
     raise ValueError(f"frame {t} is scored but has no prediction.")
   if pred.shape != truth.shape or pred.ndim != 2:
     raise ValueError(
-      f"frame {t}: predicted labels have shape {pred.shape}, the truth has "
-      f"{truth.shape}; both must be the same [h, w]."
+      f"frame {t}: predicted labels have shape {pred.shape}, but the ground "
+      f"truth has {truth.shape}; both must have the same [h, w]."
     )
-  surplus = set(np.unique(pred).tolist()) - {0, *map(int, objects)}
-  if surplus:
+  unexpected = set(np.unique(pred).tolist()) - {0, *map(int, objects)}
+  if unexpected:
     raise ValueError(
-      f"frame {t}: the prediction holds labels {sorted(surplus)}, but the "
+      f"frame {t}: the prediction has labels {sorted(unexpected)}, but the "
       f"objects are {list(objects)}."
     )

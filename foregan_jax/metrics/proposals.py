@@ -15,22 +15,24 @@ import scipy.optimize
 from foregan_jax.metrics import davis
 
 MAX_PROPOSALS = 20  # the task's limit
-# Pixels are neighbours across corners too, and so in the frames before and
-# after: what moves by a pixel stays one object.
+# Pixels are also neighbours across corners, in space and time, so an object
+# that moves by a pixel stays connected.
 _NEIGHBOURS = np.ones((3, 3, 3), bool)
 
 
-def connected(mask: np.ndarray, limit: int = MAX_PROPOSALS) -> np.ndarray:
-  """Return the connected parts of a video's mask, numbered by size.
+def connected_components(
+  mask: np.ndarray, limit: int = MAX_PROPOSALS
+) -> np.ndarray:
+  """Return the connected components of a video's mask, numbered by size.
 
   Args:
     mask: boolean [t, h, w].
-    limit: so many of the largest are kept, 255 at most.
+    limit: number of components to keep, at most 255; the largest are kept.
 
   Returns:
-    uint8 [t, h, w]: 0 where nothing is, 1 the part with the most pixels over
-    all frames, 2 the next one, ...; of parts of one size the one that begins
-    first, in the order of the pixels, comes first.
+    uint8 [t, h, w]: 0 is background, 1 the component with the most pixels over
+    all frames, 2 the next one, ... Components of equal size are in the order
+    of their first pixels.
 
   Raises:
     ValueError: `mask` is not boolean with three axes.
@@ -53,21 +55,21 @@ def score_sequence(
   *,
   objects: Sequence[int],
 ) -> dict[int, dict[str, np.ndarray]]:
-  """Return J and F of every object with the proposal that is assigned to it.
+  """Return J and F of every object with its assigned proposal.
 
-  Proposals are assigned to objects, one to one, so that the sum of their means
-  of J and F over the scored frames is the largest; for a single object that is
-  the best proposal. Where there are fewer proposals than objects, empty ones
-  are added, as the toolkit does.
+  The one-to-one assignment of proposals to objects maximises the sum of their
+  means of J and F over the scored frames; a single object gets the best
+  proposal. If there are fewer proposals than objects, empty ones are added, as
+  in the toolkit.
 
-  In two things the toolkit's unsupervised task differs; here it is as in
-  `davis.score_sequence`, so that the numbers stand side by side. It scores all
-  frames, not the inner ones, and leaves void pixels out instead of counting
-  them as background.
+  Scored frames and void pixels are those of `davis.score_sequence`, so that
+  both scores are comparable. The toolkit's unsupervised task differs: it
+  scores all frames, including the first and last, and ignores void pixels
+  instead of counting them as background.
 
   Args:
     pred: a label map uint8 [h, w] per frame, of proposals 1, 2, ...
-    truth: label maps of the same size; None where a frame is not annotated.
+    truth: label maps of the same size; None for frames without annotation.
     objects: the object ids to score.
 
   Returns:
@@ -91,7 +93,9 @@ def score_sequence(
     ]
     for p in range(1, 1 + max(count, len(objects)))
   ]
-  fit = [[(s["J"].mean() + s["F"].mean()) / 2 for s in row] for row in table]
-  rows, columns = scipy.optimize.linear_sum_assignment(fit, maximize=True)
+  quality = [
+    [(s["J"].mean() + s["F"].mean()) / 2 for s in row] for row in table
+  ]
+  rows, columns = scipy.optimize.linear_sum_assignment(quality, maximize=True)
   chosen = dict(zip(columns.tolist(), rows.tolist(), strict=True))
   return {int(k): table[chosen[i]][i] for i, k in enumerate(objects)}

@@ -25,8 +25,9 @@ import rich.table
 
 from foregan_jax.metrics import davis
 
-# Per-frame values of one object; of all objects of all sequences.
+# Per-frame values of one object.
 ObjectScores = Mapping[str, Any]
+# Of all objects of all sequences.
 Scores = Mapping[str, Mapping[int, ObjectScores]]
 
 GLOBAL_COLUMNS = (
@@ -60,10 +61,10 @@ class Head:
 def global_results(scores: Scores) -> dict[str, float]:
   """Return the row of the toolkit's global CSV, by column name.
 
-  Every object of every sequence weighs the same, however many frames it has.
+  All objects have the same weight, whatever their number of frames.
 
   Raises:
-    ValueError: there is no object, or J and F have different lengths.
+    ValueError: there is no object, or J and F differ in length.
   """
   _check(scores)
   result = {}
@@ -95,11 +96,12 @@ def sequence_results(scores: Scores) -> list[tuple[str, float, float]]:
 def write_csvs(
   folder: pathlib.Path, split: str, scores: Scores
 ) -> tuple[pathlib.Path, pathlib.Path]:
-  """Write the two files that `davis2017-evaluation` writes; return them.
+  """Write the two CSV files of `davis2017-evaluation` and return their paths.
 
-  `global_results-<split>.csv` and `per-sequence_results-<split>.csv`, three
-  decimals, same columns in the same order. Unlike the toolkit, which reuses
-  files it finds, this always writes: old scores never outlive new masks.
+  The files are `global_results-<split>.csv` and
+  `per-sequence_results-<split>.csv`, with three decimals and the toolkit's
+  columns. The toolkit keeps files that exist; this function always overwrites
+  them, so that scores match the latest masks.
   """
   result = global_results(scores)
   folder.mkdir(parents=True, exist_ok=True)
@@ -114,12 +116,12 @@ def horizon_frames(k: int, clip_len: int) -> range:
   """Return the frames of horizon k = 1, 2, ...: (k-1)(T-1)+1 .. k(T-1).
 
   Raises:
-    ValueError: `k` is below 1 or `clip_len` (= T) below 2.
+    ValueError: `k` is less than 1, or `clip_len` (T) is less than 2.
   """
   if k < 1 or clip_len < 2:
     raise ValueError(
-      f"horizons count from 1 and clips have 2 frames or more, got k = {k} "
-      f"and clip_len = {clip_len}."
+      f"horizons start at 1 and clips have at least 2 frames, got k = {k} and "
+      f"clip_len = {clip_len}."
     )
   return range((k - 1) * (clip_len - 1) + 1, k * (clip_len - 1) + 1)
 
@@ -134,8 +136,8 @@ def horizon_means(
 ) -> dict[str, dict[str, float]]:
   """Return mean J and F per horizon: {"T": {"J": ..., "F": ...}, "2T": ...}.
 
-  Mean over the frames of an object, then over the objects that have a scored
-  frame in the horizon; NaN if there is none.
+  The mean is over the frames of an object, then over the objects with a scored
+  frame in the horizon. It is NaN if no object has one.
   """
   _check(scores)
   means = {}
@@ -146,10 +148,10 @@ def horizon_means(
 
 
 def scalars(scores: Scores, *, clip_len: int) -> dict[str, float]:
-  """Return every number as a flat dict for a metric writer.
+  """Return all numbers as a flat dict for a metric writer.
 
-  JF_mean, J_mean, J_recall, J_decay, F_mean, F_recall, F_decay, and J_T,
-  F_T, JF_T, J_2T, ... per horizon; a horizon without a frame is left out.
+  The keys are JF_mean, J_mean, J_recall, J_decay, F_mean, F_recall, F_decay,
+  and J_T, F_T, JF_T, J_2T, ... for each horizon that has a scored frame.
   """
   flat = {}
   for column, value in global_results(scores).items():
@@ -166,7 +168,10 @@ def scalars(scores: Scores, *, clip_len: int) -> dict[str, float]:
 
 
 def best_learned(heads: Sequence[Head]) -> Head | None:
-  """Return the learned head with the highest J&F without ground truth."""
+  """Return the learned head with the highest J&F; None if there is none.
+
+  Heads that use ground truth do not count.
+  """
   return _best([h for h in heads if h.learned and not h.uses_ground_truth])
 
 
@@ -180,9 +185,9 @@ def table(
   best head and the best baseline.
 
   Args:
-    heads: the rows; their order is kept among baselines and among learned.
+    heads: the rows; baselines and learned heads each keep their order.
     clip_len: T, the number of frames of a training clip.
-    title: one line above the table.
+    title: the line above the table.
   """
   header, rows = _cells(heads, clip_len)
   best = best_learned(heads)
@@ -190,7 +195,7 @@ def table(
     title=title,
     caption=_caption(heads, clip_len),
     box=rich.box.SIMPLE_HEAD,
-    # Ten columns have to fit into a terminal of 80.
+    # The ten columns must fit into a terminal of 80 characters.
     padding=(0, 1, 0, 0),
     pad_edge=False,
     title_justify="left",
@@ -208,9 +213,9 @@ def table(
 
 
 def plain(heads: Sequence[Head], *, clip_len: int, title: str) -> str:
-  """Return the same table as plain ASCII text for log files and pipes.
+  """Return the table of `table` as ASCII text, for log files and pipes.
 
-  The best learned head is marked with an asterisk.
+  An asterisk marks the best learned head.
   """
   header, rows = _cells(heads, clip_len)
   best = best_learned(heads)
@@ -232,7 +237,7 @@ def plain(heads: Sequence[Head], *, clip_len: int, title: str) -> str:
 
 
 def show(heads: Sequence[Head], *, clip_len: int, title: str) -> None:
-  """Print the table: in colour on a terminal, `plain` anywhere else."""
+  """Print the table: `table` in colour on a terminal, otherwise `plain`."""
   if sys.stdout.isatty():
     console = rich.console.Console(file=sys.stdout)
     console.print(table(heads, clip_len=clip_len, title=title))
@@ -246,22 +251,22 @@ def _objects(scores: Scores) -> list[tuple[str, int, ObjectScores]]:
 
 def _check(scores: Scores) -> None:
   if not _objects(scores):
-    raise ValueError("there are no scores: no sequence holds an object.")
+    raise ValueError("there are no scores: no sequence has an object.")
   for sequence, k, values in _objects(scores):
     lengths = {name: len(values[name]) for name in values}
     if len(set(lengths.values())) != 1:
       raise ValueError(
-        f"{sequence}, object {k}: one value per frame is expected for each "
-        f"of J and F, got lengths {lengths}."
+        f"{sequence}, object {k}: J and F need one value per frame, got "
+        f"lengths {lengths}."
       )
 
 
-def _mean_in(scores: Scores, metric: str, wanted: range) -> float:
+def _mean_in(scores: Scores, metric: str, horizon: range) -> float:
   means = []
   for _, _, values in _objects(scores):
     v = np.asarray(values[metric], float)
     frames = values.get("frames", range(1, len(v) + 1))
-    inside = np.isin(np.asarray(frames), np.asarray(wanted))
+    inside = np.isin(np.asarray(frames), np.asarray(horizon))
     if inside.any():
       means.append(v[inside].mean())
   return float(np.mean(means)) if means else float("nan")
@@ -275,13 +280,13 @@ def _best(heads: Sequence[Head]) -> Head | None:
 def _cells(
   heads: Sequence[Head], clip_len: int
 ) -> tuple[tuple[str, ...], list[tuple[Head, tuple[str, ...]]]]:
-  """Return the header and (head, texts) per row, baselines first."""
+  """Return the header, and (head, cells) of each row, baselines first."""
   names = [horizon_name(k) for k in range(1, NUM_HORIZONS + 1)]
   header = ["head"]
   for metric in "JF":
     header += [*(f"{metric} {name}" for name in names), metric]
   rows = []
-  # sorted() is stable: the caller's order is kept within each group.
+  # sorted() is stable, so each group keeps the caller's order.
   for head in sorted(heads, key=lambda head: head.learned):
     result = global_results(head.scores)
     means = horizon_means(head.scores, clip_len=clip_len)
@@ -300,29 +305,30 @@ def _caption(heads: Sequence[Head], clip_len: int) -> str:
     frames = horizon_frames(k, clip_len)
     spans.append(f"{horizon_name(k)} = frames {frames[0]}-{frames[-1]}")
   text = ", ".join(spans) + "; J, F = all frames but the first and last."
-  best, floor = best_learned(heads), _best([h for h in heads if not h.learned])
-  if best is None or floor is None:
+  best = best_learned(heads)
+  baseline = _best([h for h in heads if not h.learned])
+  if best is None or baseline is None:
     return text
   gap = (
     global_results(best.scores)["J&F-Mean"]
-    - global_results(floor.scores)["J&F-Mean"]
+    - global_results(baseline.scores)["J&F-Mean"]
   )
   side = "above" if gap >= 0 else "BELOW"
   return (
     f"{text}\nBest learned head: {best.name}, J&F {_number(abs(gap))} {side} "
-    f"the best baseline ({floor.name})."
+    f"the best baseline ({baseline.name})."
   )
 
 
 def _number(value: float) -> str:
-  """Return three decimals without the leading zero: width is scarce."""
+  """Return three decimals without the leading zero, to save width."""
   return "-" if np.isnan(value) else f"{value:.3f}".replace("0.", ".", 1)
 
 
 def _write_csv(
   path: pathlib.Path, columns: Sequence[str], rows: Sequence[tuple]
 ) -> None:
-  """Write atomically: a killed run leaves the old file or the new one."""
+  """Write atomically, so that a killed run leaves a complete file."""
   temporary = path.with_name(f".{path.name}.{os.getpid()}")
   with open(temporary, "w", newline="") as f:
     writer = csv.writer(f, lineterminator="\n")

@@ -1,8 +1,8 @@
-"""How well masks of single pictures fit: pooled, and picture by picture.
+"""Scores of the masks of single images, pooled and per image.
 
-Improved Layered GANs' protocol (sec. 4): accuracy, IoU and mIoU from one
-confusion matrix over all pictures; ILSGAN's and DRC's: IoU and Dice of each
-picture, averaged. No void pixels.
+The protocol of Improved Layered GANs (sec. 4): accuracy, IoU and mIoU from one
+confusion matrix of all images. The protocol of ILSGAN and DRC: IoU and Dice of
+each image, averaged. There are no void pixels.
 """
 
 from collections.abc import Sequence
@@ -16,39 +16,40 @@ Mask = Bool[np.ndarray, "_ _"]
 def scores(
   predicted: Sequence[Mask], truth: Sequence[Mask]
 ) -> dict[str, float]:
-  """Return acc, iou, miou (pooled), iou_each and dice_each (averaged).
+  """Return pooled acc, iou and miou, and averaged iou_each and dice_each.
 
-  Two empty masks agree: 1.
+  All are in [0, 1]. Two empty masks score 1.
 
   Raises:
-    ValueError: if there is no picture, or the two differ in number or size.
+    ValueError: there is no image, or numbers or sizes of the masks differ.
   """
   if not truth or len(predicted) != len(truth):
     raise ValueError(
-      f"{len(predicted)} predictions for {len(truth)} masks; expected as many "
-      "of both, and at least one"
+      f"{len(predicted)} predictions for {len(truth)} masks; expected one of "
+      "each per image, and at least one image"
     )
   table = np.array(
     [_confusion(p, t) for p, t in zip(predicted, truth, strict=True)]
   )
-  hit, false, missed, rest = table.sum(axis=0)
-  iou = _ratio(hit, hit + false + missed)
-  each_hit, each_false, each_missed, _ = table.T
-  wrong = each_false + each_missed
+  tp, fp, fn, tn = table.sum(axis=0)
+  iou = _ratio(tp, tp + fp + fn)
+  each_tp, each_fp, each_fn, _ = table.T
+  errors = each_fp + each_fn
   return {
-    "acc": float((hit + rest) / table.sum()),
+    "acc": float((tp + tn) / table.sum()),
     "iou": float(iou),
-    "miou": float((iou + _ratio(rest, rest + false + missed)) / 2),
-    "iou_each": float(_ratio(each_hit, each_hit + wrong).mean()),
-    "dice_each": float(_ratio(2 * each_hit, 2 * each_hit + wrong).mean()),
+    "miou": float((iou + _ratio(tn, tn + fp + fn)) / 2),
+    "iou_each": float(_ratio(each_tp, each_tp + errors).mean()),
+    "dice_each": float(_ratio(2 * each_tp, 2 * each_tp + errors).mean()),
   }
 
 
 def _confusion(predicted: Mask, truth: Mask) -> tuple[int, int, int, int]:
-  """Count object pixels that are found, invented, missed; and the others."""
+  """Return the numbers of TP, FP, FN and TN pixels of the object."""
   if predicted.shape != truth.shape:
     raise ValueError(
-      f"a prediction is {predicted.shape}, but its mask is {truth.shape}"
+      f"a prediction has shape {predicted.shape}, but its mask has "
+      f"{truth.shape}"
     )
   count = lambda x: int(np.count_nonzero(x))
   return (
@@ -60,5 +61,6 @@ def _confusion(predicted: Mask, truth: Mask) -> tuple[int, int, int, int]:
 
 
 def _ratio(part, whole):
+  """Return part / whole, or 1 where the whole is 0."""
   whole = np.asarray(whole, np.float64)
   return np.where(whole > 0, part / np.maximum(whole, 1), 1.0)

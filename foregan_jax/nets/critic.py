@@ -9,18 +9,21 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import convs
 
-# PyTorch's default slope of LeakyReLU, which VOS-ForeGAN keeps.
-_LEAK = 0.01
+# PyTorch's default negative slope of LeakyReLU; VOS-ForeGAN uses it.
+_NEGATIVE_SLOPE = 0.01
 
 
 class Critic(nn.Module):
-  """Score patches of an image: no norm, no final activation.
+  """A patch critic without norms and without a final activation.
 
-  `arch` "M": `num_down` convolutions of stride 2, then two valid ones of
-  (2, 4) and (2, 2) that keep doubling the channels, and a (1, 3) head; at
-  64 channels and `num_down` 4 a patch of 60x112 gives one score. "Ga": the
-  convolutions of stride 2, and a 3x3 head. Every name in `heads` has a head
-  of its own on the shared trunk.
+  Attributes:
+    width: channels of the first convolution; each later one doubles them.
+    num_down: number of convolutions of stride 2.
+    arch: layers after these convolutions. "M": two unpadded convolutions of
+      (2, 4) and (2, 2), and a (1, 3) head; with `width` 64 and `num_down` 4, a
+      patch of 60x112 gives one score. "Ga": a 3x3 head.
+    heads: names of the heads; all heads share the trunk.
+    dtype: compute dtype of the trunk.
   """
 
   width: int = 64
@@ -33,28 +36,35 @@ class Critic(nn.Module):
   def __call__(
     self, x: Float[Array, "b h w c"], head: str
   ) -> Float[Array, "b h2 w2 1"]:
-    """Return a map of scores, float32, of one of `heads`.
+    """Return a float32 map of scores from one head.
 
-    Masks (one channel) are broadcast to three.
+    Args:
+      x: image of 3 channels, or mask of 1 channel. The mask is repeated to 3.
+      head: one of `heads`.
 
     Raises:
-      ValueError: if there is no such head.
+      ValueError: if `heads` lacks `head`.
     """
     if head not in self.heads:
-      raise ValueError(f"no head {head!r} in a critic with {self.heads}")
+      raise ValueError(
+        f"critic has no head {head!r}; its heads are {self.heads}"
+      )
     conv = functools.partial(convs.Conv, dtype=self.dtype)
-    leak = functools.partial(nn.leaky_relu, negative_slope=_LEAK)
+    leaky_relu = functools.partial(
+      nn.leaky_relu, negative_slope=_NEGATIVE_SLOPE
+    )
     x = jnp.broadcast_to(x, (*x.shape[:-1], 3))
     features = self.width
     for i in range(self.num_down):
       down = conv(features, (4, 4), 2, (1, 1), use_bias=True, name=f"down_{i}")
-      x = leak(down(x))
+      x = leaky_relu(down(x))
       features *= 2
-    last = functools.partial(convs.Conv, 1, (3, 3), padding=(1, 1))
+    head_conv = functools.partial(convs.Conv, 1, (3, 3), padding=(1, 1))
     if self.arch == "M":
-      x = leak(conv(features, (2, 4), name="valid_0")(x))
-      x = leak(conv(2 * features, (2, 2), name="valid_1")(x))
-      last = functools.partial(convs.Conv, 1, (1, 3), use_bias=True)
-    # Initialisation creates every head, whichever is called.
+      x = leaky_relu(conv(features, (2, 4), name="valid_0")(x))
+      x = leaky_relu(conv(2 * features, (2, 2), name="valid_1")(x))
+      head_conv = functools.partial(convs.Conv, 1, (1, 3), use_bias=True)
+    # Initialisation must create the parameters of all heads.
     names = self.heads if self.is_initializing() else (head,)
-    return {name: last(name=f"head_{name}")(x) for name in names}[head]
+    scores = {name: head_conv(name=f"head_{name}")(x) for name in names}
+    return scores[head]

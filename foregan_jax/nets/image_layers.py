@@ -1,8 +1,8 @@
-"""Image layers from noise: the generators of Improved Layered GANs.
+"""Generators of image layers from noise (Improved Layered GANs).
 
-Figure A.1 a of Yang et al. (WACV 2022): DCGAN trunks; the public code z draws
-background and foreground, the private code c only the foreground. `width` 64
-and `size` 128 are the paper's.
+Figure A.1 a of Yang et al. (WACV 2022), with DCGAN trunks. The public code z
+controls background and foreground; the private code c controls only the
+foreground. The paper uses `width` 64 and `size` 128.
 """
 
 from typing import Any
@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import codes, convs, norms
 
-_FIRST = 4  # side of the picture that the trunk starts from
-_WIDEST = 16  # channels there at most, in units of `width`
-_FEWEST = 16  # channels that a foreground is drawn from: as the paper's last
+_FIRST_SIDE = 4  # height and width of the trunk's first map
+_MAX_WIDTHS = 16  # most channels of that map, in units of `width`
+_MIN_CHANNELS = 16  # least input channels of a foreground head, as published
 orthogonal = nn.initializers.orthogonal()
 
 
@@ -34,10 +34,10 @@ class Foreground(struct.PyTreeNode):
 
 
 class BackgroundGenerator(nn.Module):
-  """Draw a background from the public code alone.
+  """A generator of backgrounds from the public code alone.
 
-  `literal`, here and below, computes the convolutions as the paper writes
-  them: the same values, slower.
+  `literal`, here and below, computes the convolutions exactly as the paper
+  writes them: the values are the same, the computation is slower.
   """
 
   size: int = 128
@@ -47,17 +47,17 @@ class BackgroundGenerator(nn.Module):
 
   @nn.compact
   def __call__(self, public: Float[Array, "b z"]) -> Float[Array, "b h w 3"]:
-    """Return images in [-1, 1], float32."""
+    """Return float32 images in [-1, 1]."""
     trunk = Trunk(self.size, self.width, self.dtype, self.literal, name="trunk")
     x = trunk(public)
     return jnp.tanh(_head(3, "image")(x.astype(jnp.float32)))
 
 
 class ForegroundGenerator(nn.Module):
-  """Draw a foreground and its mask.
+  """A generator of foregrounds and their masks.
 
   The mask depends on the public code and on the superclass of the private
-  one; the colours, in addition, on the private code itself.
+  code. The colours depend on the private code too.
   """
 
   size: int = 128
@@ -73,28 +73,34 @@ class ForegroundGenerator(nn.Module):
     superclass: Float[Array, "b s"],
     private: Float[Array, "b c"],
   ) -> Foreground:
-    """Return image and mask, float32; both codes are one-hot."""
+    """Return a float32 image and mask.
+
+    Args:
+      public: normally distributed code.
+      superclass: one-hot superclass of the private code.
+      private: one-hot code.
+    """
     x = jnp.concatenate([superclass, public], axis=-1)
     trunk = Trunk(self.size, self.width, self.dtype, self.literal, name="trunk")
     x = trunk(x)
     refine = lambda features, name: RefinementBlock(
       features, self.num_residuals, self.dtype, self.literal, name=name
     )
-    # Otherwise, at small widths, the background has more capacity than the
-    # foreground to draw the object.
-    channels = lambda share: max(self.width // share, _FEWEST)
-    shape = refine(channels(2), "refine_shape")(x, superclass)
-    mask = nn.sigmoid(_head(1, "mask")(shape.astype(jnp.float32)))
-    look = refine(channels(4), "refine_look")(shape, private)
-    image = jnp.tanh(_head(3, "image")(look.astype(jnp.float32)))
+    # Without the minimum, at small widths, the background has more capacity
+    # than the foreground to draw the object.
+    channels = lambda divisor: max(self.width // divisor, _MIN_CHANNELS)
+    x = refine(channels(2), "refine_shape")(x, superclass)
+    mask = nn.sigmoid(_head(1, "mask")(x.astype(jnp.float32)))
+    x = refine(channels(4), "refine_look")(x, private)
+    image = jnp.tanh(_head(3, "image")(x.astype(jnp.float32)))
     return Foreground(image, mask)
 
 
 class Trunk(nn.Module):
-  """Turn codes into `width` channels at `size`, doubling from 4x4.
+  """A trunk that doubles a map from 4x4 to `size`, with `width` channels.
 
   Raises:
-    ValueError: if `size` is not 4 times a power of two, 8 at least.
+    ValueError: if `size` is not 8, 16, 32 or a further doubling.
   """
 
   size: int
@@ -105,15 +111,15 @@ class Trunk(nn.Module):
   @nn.compact
   def __call__(self, code: jax.Array) -> jax.Array:
     """Return features [b, size, size, width]."""
-    doublings = (self.size // _FIRST).bit_length() - 1
-    if doublings < 1 or _FIRST << doublings != self.size:
+    doublings = (self.size // _FIRST_SIDE).bit_length() - 1
+    if doublings < 1 or _FIRST_SIDE << doublings != self.size:
       raise ValueError(
-        f"size is {self.size}, but must be 8, 16, 32 or a further doubling."
+        f"size is {self.size}, but must be 8, 16, 32 or a further doubling"
       )
-    # Small pictures start narrower, so that all end with `width` channels.
-    channels = min(1 << doublings, _WIDEST) * self.width
+    # Small images start with fewer channels, so all sizes end with `width`.
+    channels = min(1 << doublings, _MAX_WIDTHS) * self.width
     x = nn.Dense(
-      _FIRST * _FIRST * channels,
+      _FIRST_SIDE * _FIRST_SIDE * channels,
       use_bias=False,
       dtype=self.dtype,
       kernel_init=orthogonal,
@@ -121,7 +127,7 @@ class Trunk(nn.Module):
     )(code)
     norm = lambda name: norms.BatchNorm(dtype=self.dtype, name=name)
     x = nn.relu(norm("linear_norm")(x))
-    x = x.reshape(-1, _FIRST, _FIRST, channels)
+    x = x.reshape(-1, _FIRST_SIDE, _FIRST_SIDE, channels)
     for i in range(doublings):
       channels = max(channels // 2, self.width)
       up = convs.UpConv(
@@ -132,7 +138,7 @@ class Trunk(nn.Module):
 
 
 class RefinementBlock(nn.Module):
-  """Add a code to the features, transform them, change their number."""
+  """Residual blocks conditioned on a code, with `features` output channels."""
 
   features: int
   num_residuals: int
@@ -150,23 +156,24 @@ class RefinementBlock(nn.Module):
       kernel_init=orthogonal,
       name=name,
     )
-    rectified = lambda x, name: nn.relu(
+    norm_relu = lambda x, name: nn.relu(
       norms.BatchNorm(dtype=self.dtype, name=name)(x)
     )
     channels = x.shape[-1]
-    told = codes.CodeConv(
+    # Checkpoints store these parameters as "told".
+    code_conv = codes.CodeConv(
       channels, self.dtype, orthogonal, self.literal, name="told"
     )
-    x = told(x, code)
+    x = code_conv(x, code)
     for i in range(self.num_residuals):
       y = conv(channels, f"residual_{i}_conv_0")(
-        rectified(x, f"residual_{i}_norm_0")
+        norm_relu(x, f"residual_{i}_norm_0")
       )
       x = x + conv(channels, f"residual_{i}_conv_1")(
-        rectified(y, f"residual_{i}_norm_1")
+        norm_relu(y, f"residual_{i}_norm_1")
       )
-    x = conv(self.features, "last")(rectified(x, "middle_norm"))
-    return rectified(x, "last_norm")
+    x = conv(self.features, "last")(norm_relu(x, "middle_norm"))
+    return norm_relu(x, "last_norm")
 
 
 def _head(features: int, name: str) -> convs.Conv:

@@ -1,9 +1,9 @@
-"""Inception-v3 up to its last features: the network FID is defined by.
+"""Inception-v3 up to its last features, the network that defines FID.
 
-Szegedy et al. (CVPR 2016) as in TensorFlow's graph of 2015-12-05, which
-pytorch-fid ported. Unlike torchvision's, its average pools do not count the
-padding and its last block pools by maximum. Inference only: the batch
-statistics are parameters like all others.
+Szegedy et al. (CVPR 2016), in the version of TensorFlow's graph of 2015-12-05,
+which pytorch-fid ported. It differs from torchvision's network in two ways:
+average pools do not count the padding, and the last block uses a maximum pool.
+Inference only: the batch statistics are ordinary parameters.
 """
 
 import functools
@@ -19,9 +19,9 @@ from jaxtyping import Array, Float, UInt8
 
 from foregan_jax.layers import warp
 
-SIZE = 299  # height and width of what the network has learnt on
+SIZE = 299  # height and width of the training images
 _EPSILON = 1e-3
-_TORCH = {  # how torch calls what a unit holds
+_TORCH_NAMES = {  # torch's names of a unit's parameters
   "kernel": "conv.weight",
   "scale": "bn.weight",
   "bias": "bn.bias",
@@ -35,11 +35,11 @@ Out = Float[Array, "b h2 w2 o"]
 def features(
   params: Any, images: UInt8[Array | np.ndarray, "b h w 3"]
 ) -> Float[Array, "b 2048"]:
-  """Return the features of RGB pictures, float32 and at least 0; jit it.
+  """Return float32 features >= 0 of RGB images; call it under `jit`.
 
   Args:
-    params: Of `from_state_dict`.
-    images: Of any size; `prepare` resizes them.
+    params: result of `from_state_dict`.
+    images: RGB images of any size; `prepare` resizes them.
   """
   features = Inception().apply(params, prepare(images))
   assert isinstance(features, jax.Array)  # nothing is mutable
@@ -49,19 +49,20 @@ def features(
 def prepare(
   images: UInt8[Array | np.ndarray, "b h w 3"],
 ) -> Float[Array, "b 299 299 3"]:
-  """Return RGB pictures as the network takes them, in [-1, 1].
+  """Resize RGB images to 299x299 and map them to [-1, 1].
 
-  Resized bilinearly without antialiasing, as torch's `interpolate` has it with
-  align_corners=False: shrinking aliases, but so do published figures.
+  The resize is bilinear without antialiasing, like torch's `interpolate` with
+  align_corners=False. Shrinking causes aliasing, as it does in published FIDs.
   """
   images = jnp.asarray(images, jnp.float32) / 255
   return 2 * warp.resize(images, (SIZE, SIZE), align_corners=False) - 1
 
 
 def names_and_shapes() -> dict[str, tuple[int, ...]]:
-  """Return every tensor that `from_state_dict` needs: torch's name and shape.
+  """Return torch's name and shape of each tensor of `from_state_dict`.
 
-  As in pytorch-fid's and torchvision's files, so kernels are OIHW.
+  Names and shapes are those of pytorch-fid's and torchvision's files; kernels
+  are OIHW.
   """
   return {name: shape for name, (_, shape) in _parameters().items()}
 
@@ -69,11 +70,11 @@ def names_and_shapes() -> dict[str, tuple[int, ...]]:
 def from_state_dict(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """Return {"params": ...} for `features` from pytorch-fid's state dict.
 
-  The arrays are numpy's, float32.
+  The parameters are float32 numpy arrays.
 
   Args:
-    tensors: By torch's names, at least those of `names_and_shapes`. Others,
-      such as the classifier's, are ignored.
+    tensors: arrays by torch's names, at least those of `names_and_shapes`.
+      Other tensors, such as the classifier's, are ignored.
 
   Raises:
     ValueError: if a tensor is missing or has another shape.
@@ -82,36 +83,38 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
   if missing := [name for name in needed if name not in tensors]:
     raise ValueError(
       f"{len(missing)} of Inception-v3's {len(needed)} tensors are missing, "
-      f"{missing[0]} for one"
+      f"for example {missing[0]}"
     )
   params = {}
   for name, (path, shape) in needed.items():
     tensor = np.asarray(tensors[name], np.float32)
     if tensor.shape != shape:
-      raise ValueError(f"{name} is {tensor.shape}, but must be {shape}")
+      raise ValueError(
+        f"{name} has shape {tensor.shape}, but must have {shape}"
+      )
     params[path] = tensor.transpose(2, 3, 1, 0) if len(shape) == 4 else tensor
   return {"params": traverse_util.unflatten_dict(params)}
 
 
 @functools.cache
 def _parameters() -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
-  """Return each parameter's path and torch's shape by torch's name."""
+  """Return {torch's name: (path, torch's shape)} of all parameters."""
   image = jnp.zeros((1, SIZE, SIZE, 3))
   init = lambda: Inception().init(jax.random.key(0), image)
   tree = jax.eval_shape(init)["params"]
   oihw = lambda s: (s[3], s[2], s[0], s[1]) if len(s) == 4 else s
   return {
-    ".".join([*path[:-1], _TORCH[path[-1]]]): (path, oihw(leaf.shape))
+    ".".join([*path[:-1], _TORCH_NAMES[path[-1]]]): (path, oihw(leaf.shape))
     for path, leaf in traverse_util.flatten_dict(tree).items()
   }
 
 
 class Inception(nn.Module):
-  """Map pictures to features; units are called as in torchvision."""
+  """The network; submodules have torchvision's names."""
 
   @nn.compact
   def __call__(self, x: Float[Array, "b h w 3"]) -> Float[Array, "b 2048"]:
-    """Return features for RGB in [-1, 1]; from 75x75 on, 299x299 is usual."""
+    """Return the features of RGB images in [-1, 1], at least 75x75 pixels."""
     x = Unit(32, (3, 3), 2, name="Conv2d_1a_3x3")(x)
     x = Unit(32, (3, 3), pad=False, name="Conv2d_2a_3x3")(x)
     x = _halve(Unit(64, (3, 3), name="Conv2d_2b_3x3")(x))
@@ -129,7 +132,10 @@ class Inception(nn.Module):
 
 
 class Unit(nn.Module):
-  """Convolve (unpadded with a stride), normalise as stored, rectify."""
+  """Convolution, batch norm with stored statistics, ReLU.
+
+  With a stride above 1 the convolution has no padding, whatever `pad` says.
+  """
 
   features: int
   kernel_size: tuple[int, int] = (1, 1)
@@ -138,7 +144,7 @@ class Unit(nn.Module):
 
   @nn.compact
   def __call__(self, x: Map) -> Out:
-    """Return `features` channels, at least 0."""
+    """Return `features` channels with values >= 0."""
     shape = (*self.kernel_size, x.shape[-1], self.features)
     kernel = self.param("kernel", nn.initializers.he_normal(), shape)
     zeros, ones = nn.initializers.zeros, nn.initializers.ones
@@ -151,12 +157,12 @@ class Unit(nn.Module):
       (self.stride, self.stride),
       "SAME" if self.pad and self.stride == 1 else "VALID",
       dimension_numbers=("NHWC", "HWIO", "NHWC"),
-      # Accelerators round float32 otherwise, and FID is compared with others'.
+      # By default accelerators round float32; FID must equal other programs'.
       precision=jax.lax.Precision.HIGHEST,
     )
     scale = scale / jnp.sqrt(var + _EPSILON)
-    wide = lambda v: v.reshape(1, 1, 1, -1)
-    return nn.relu(y * wide(scale) + wide(bias - mean * scale))
+    channelwise = lambda v: v.reshape(1, 1, 1, -1)
+    return nn.relu(y * channelwise(scale) + channelwise(bias - mean * scale))
 
 
 class BlockA(nn.Module):
@@ -175,11 +181,11 @@ class BlockA(nn.Module):
 
 
 class BlockB(nn.Module):
-  """Halve height and width."""
+  """Branches that halve height and width."""
 
   @nn.compact
   def __call__(self, x: Map) -> Out:
-    """Return 480 more channels."""
+    """Return 480 channels more than `x` has."""
     once = Unit(384, (3, 3), 2, name="branch3x3")(x)
     twice = _chain(x, "branch3x3dbl", (64, 1, 1), (96, 3, 3), (96, 3, 3, 2))
     return jnp.concatenate([once, twice, _halve(x)], axis=-1)
@@ -192,7 +198,7 @@ class BlockC(nn.Module):
 
   @nn.compact
   def __call__(self, x: Map) -> Out:
-    """Return 768 channels, `width` of them in between."""
+    """Return 768 channels; inner layers have `width`."""
     c = self.width
     one = Unit(192, name="branch1x1")(x)
     once = _chain(x, "branch7x7", (c, 1, 1), (c, 1, 7), (192, 7, 1))
@@ -203,11 +209,11 @@ class BlockC(nn.Module):
 
 
 class BlockD(nn.Module):
-  """Halve height and width again."""
+  """Branches that halve height and width, the second time."""
 
   @nn.compact
   def __call__(self, x: Map) -> Out:
-    """Return 512 more channels."""
+    """Return 512 channels more than `x` has."""
     three = _chain(x, "branch3x3", (192, 1, 1), (320, 3, 3, 2))
     steps = (192, 1, 1), (192, 1, 7), (192, 7, 1), (192, 3, 3, 2)
     seven = _chain(x, "branch7x7x3", *steps)
@@ -230,14 +236,14 @@ class BlockE(nn.Module):
     three = fork(_chain(x, "branch3x3", (384, 1, 1)), "branch3x3_2")
     twice = _chain(x, "branch3x3dbl", (448, 1, 1), (384, 3, 3))
     twice = fork(twice, "branch3x3dbl_3")
-    largest = lambda x: nn.max_pool(x, (3, 3), (1, 1), "SAME")
-    pool = (largest if self.max_pool else _average)(x)
+    max_pool = lambda x: nn.max_pool(x, (3, 3), (1, 1), "SAME")
+    pool = (max_pool if self.max_pool else _average)(x)
     pool = Unit(192, name="branch_pool")(pool)
     return jnp.concatenate([one, *three, *twice, pool], axis=-1)
 
 
 def _chain(x: Map, name: str, *steps: tuple[int, ...]) -> Out:
-  """Apply numbered units of (channels, height, width) or with a stride."""
+  """Apply units given as (channels, height, width[, stride]) in sequence."""
   for i, (channels, height, width, *stride) in enumerate(steps, 1):
     x = Unit(channels, (height, width), *stride, name=f"{name}_{i}")(x)
   return x

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from foregan_jax.layers import convs, norms, recurrent, warp
 
-# Width of the hidden layer of the transform estimator, VOS-ForeGAN's code.
+# Units of the transform estimator's hidden layer, as in VOS-ForeGAN's code.
 _AFFINE_HIDDEN = 3000
 _AFFINE_CHANNELS = (32, 16, 8, 1)
 
@@ -25,11 +25,11 @@ class Layer(struct.PyTreeNode):
   """Output of one step for one layer of the frame.
 
   Attributes:
-    image: [b, h, w, 3] Next image of the layer, [-1, 1], not yet masked.
-    mask: [b, h, w, 1] Next soft mask in [0, 1], or None.
-    attention: [b, h, w, 1] How much of the base is kept, [0, 1].
-    features: [b, h, w, d] Decoder features before the state joins them.
-    state: What to pass to the next step.
+    image: [b, h, w, 3], next image of the layer in [-1, 1], not masked.
+    mask: [b, h, w, 1], next soft mask in [0, 1], or None.
+    attention: [b, h, w, 1], weight of the base in [0, 1].
+    features: [b, h, w, d], decoder features without the recurrent state.
+    state: recurrent state for the next step.
   """
 
   image: Any
@@ -40,7 +40,7 @@ class Layer(struct.PyTreeNode):
 
 
 class LayerGenerator(nn.Module):
-  """Map the layer at time t and its conditions to the layer at t + 1.
+  """A generator that maps a layer and its conditions at time t to t + 1.
 
   `image = A base + (1 - A) C` with attention A and colour C read from the
   temporal features z; `mask = sigmoid(slope logit)` (VOS-ForeGAN sec. 3.2,
@@ -78,11 +78,11 @@ class LayerGenerator(nn.Module):
     """Run one step.
 
     Args:
-      x: The layer at time t with its conditions stacked behind it.
-      base: What attention keeps: the layer itself, or its warp.
-      state: Of the step before, `initial_state` at first.
-      t: Index of the step, static; only `temporal="concat"` uses it.
-      mask_slope: Slope k of the mask's sigmoid; "att" ignores it.
+      x: the layer at time t, concatenated with its conditions.
+      base: the image that the attention keeps: the layer itself, or its warp.
+      state: state of the previous step; `initial_state` at the first step.
+      t: index of the step, static; only `temporal="concat"` uses it.
+      mask_slope: slope k of the mask's sigmoid; `mask_source="att"` ignores it.
 
     Raises:
       ValueError: if a side is not a multiple of 4, or, for "concat", if `t`
@@ -90,16 +90,17 @@ class LayerGenerator(nn.Module):
     """
     if x.shape[1] % 4 or x.shape[2] % 4:
       raise ValueError(
-        f"height and width must be multiples of 4, not {x.shape[1:3]}"
+        f"height and width must be multiples of 4, got {x.shape[1:3]}"
       )
     if self.temporal == "concat" and t >= self.num_steps:
       raise ValueError(
-        f"step {t} of a concat generator built for {self.num_steps} steps"
+        f"step {t} is out of range: the concat generator has weights for "
+        f"{self.num_steps} steps"
       )
     h = self._trunk(x)
     if self.affine:
-      h = self._realign(h)
-    z, state = self._couple(h, state, t)
+      h = self._align(h)
+    z, state = self._join_state(h, state, t)
     attention, image = self._image_head(z, base.astype(jnp.float32), t)
     mask = self._mask_head(
       attention=attention, fg_rgb=image, h=h, z=z, slope=mask_slope
@@ -107,7 +108,7 @@ class LayerGenerator(nn.Module):
     return Layer(image, mask, attention, h, state)
 
   def initial_state(self, batch: int, height: int, width: int) -> Any:
-    """Return the recurrent state before the first step: zeros, or None."""
+    """Return the recurrent state before the first step: zeros or None."""
     if self.temporal == "convlstm":
       return recurrent.initial_state(
         batch, height, width, self.width, self.dtype
@@ -118,7 +119,7 @@ class LayerGenerator(nn.Module):
     return jnp.zeros((batch, height, width, channels), self.dtype)
 
   def _trunk(self, x: jax.Array) -> jax.Array:
-    """Encode to stride 4, transform, decode: features [b, h, w, width]."""
+    """Encode to stride 4, transform and decode to [b, h, w, width]."""
     conv = functools.partial(convs.Conv, dtype=self.dtype)
     norm = functools.partial(norms.InstanceNorm, dtype=self.dtype)
     up = functools.partial(convs.TransposedConv, dtype=self.dtype)
@@ -138,15 +139,17 @@ class LayerGenerator(nn.Module):
       x = nn.relu(norm(name=f"up_{i}_norm")(x))
     return x
 
-  def _realign(self, h: jax.Array) -> jax.Array:
+  def _align(self, h: jax.Array) -> jax.Array:
     """Resample the features by an affine map estimated from them."""
     theta = TransformEstimator(self.dtype, name="transform")(h)
     size = h.shape[1:3]
     xy = warp.affine_grid(theta, size, self.affine_align_corners)
     return warp.sample(h, xy, outside="zero")
 
-  def _couple(self, h: jax.Array, state: Any, t: int) -> tuple[jax.Array, Any]:
-    """Join features and state: return z and the next state."""
+  def _join_state(
+    self, h: jax.Array, state: Any, t: int
+  ) -> tuple[jax.Array, Any]:
+    """Combine features and state; return z and the next state."""
     conv = functools.partial(
       convs.Conv, kernel_size=(3, 3), padding=(1, 1), dtype=self.dtype
     )
@@ -160,9 +163,9 @@ class LayerGenerator(nn.Module):
       return z, jnp.tanh(conv(self.width, name="reduce")(z))
     z = jnp.concatenate([state, h], axis=-1)
     steps = range(self.num_steps) if self.is_initializing() else [t]
-    for i in steps:  # All steps have their own heads: initialise them all.
+    for i in steps:  # Each step has its own weights; initialise all of them.
       if i + 1 == self.num_steps:
-        state = state[..., :0]  # Nobody reads the last one.
+        state = state[..., :0]  # No step uses the last state.
         continue
       channels = self._concat_channels(i)
       source = z if i == t else jnp.zeros((1, 1, 1, channels), self.dtype)
@@ -182,8 +185,8 @@ class LayerGenerator(nn.Module):
   def _image_head(
     self, z: jax.Array, base: jax.Array, t: int
   ) -> tuple[jax.Array, jax.Array]:
-    """Return attention and the mixed image, float32."""
-    # Colour and attention read the same tensor: one convolution, split.
+    """Return the attention and the image, both float32."""
+    # Colour and attention share one convolution: they have the same input.
     head = functools.partial(convs.Conv, 4, (7, 7), padding=(3, 3))
     if self.temporal != "concat":
       y = head(name="colour_attention")(z)
@@ -196,7 +199,7 @@ class LayerGenerator(nn.Module):
       y = heads[t](z)
     colour, attention = jnp.tanh(y[..., :3]), nn.sigmoid(y[..., 3:])
     if self.formula == "exp12":
-      # A (base + C) + (1 - A) (base + C) - 1: the attention cancels.
+      # A (base + C) + (1 - A) (base + C) - 1: the attention cancels out.
       return attention, base + colour - 1
     return attention, colour + attention * (base - colour)
 
@@ -212,10 +215,10 @@ class LayerGenerator(nn.Module):
 
 
 class TransformEstimator(nn.Module):
-  """Estimate an affine map from features (VOS-ForeGAN sec. 3.6).
+  """An estimator of an affine map from features (VOS-ForeGAN sec. 3.6).
 
-  The last layer starts at the identity: the original's default start shrinks
-  the image to its centre pixel.
+  The initial map is the identity. The original's default initialisation
+  shrinks the image to its centre pixel.
   """
 
   dtype: Any = jnp.float32

@@ -1,13 +1,14 @@
 """The RGMP network: a mask from the previous mask and a reference frame.
 
 Oh et al., "Fast Video Object Segmentation by Reference-Guided Mask
-Propagation", CVPR 2018. One encoder reads the reference frame with its
-given mask and at the present frame with the mask of the frame before; a
-decoder compares both and refines what it finds.
+Propagation", CVPR 2018. A shared encoder reads two streams: the reference frame
+with its mask, and the current frame with the previous mask. A decoder compares
+both and refines the result.
 
 The reference enters the decoder through convolutions that are linear in the
-concatenation of both streams. So its half is computed once per video, by
-`remember`, and added: the same numbers, half of that layer's work per frame.
+concatenation of both streams. `encode_reference` computes its half once per
+video, and the decoder adds it to the other half. The result is the same, at
+half of that layer's cost per frame.
 """
 
 from typing import Any
@@ -21,25 +22,25 @@ from jaxtyping import Array, Float
 from foregan_jax.layers import convs, resnet, warp
 
 _STRIDES = (1, 2, 2, 2)
-_SPAN = 7  # of the global convolutions
+_SPAN = 7  # kernel length of the global convolutions
 # PyTorch's initialisation of convolutions.
 _TORCH_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def stride_of(*, pool: bool) -> int:
-  """Return the stride: the sides of a frame must be multiples of it."""
+  """Return the stride; height and width of a frame must be multiples of it."""
   return 32 if pool else 16
 
 
-class Memory(struct.PyTreeNode):
-  """The reference's half of the two global branches."""
+class ReferenceFeatures(struct.PyTreeNode):
+  """The reference's half of the first convolution of both global branches."""
 
-  left: Any  # [b, h/32, w/32, c], of the branch that is tall first
-  right: Any  # the same of the other
+  left: Any  # [b, h/32, w/32, c], branch of 7x1 then 1x7
+  right: Any  # [b, h/32, w/32, c], branch of 1x7 then 7x1
 
 
 class Features(struct.PyTreeNode):
-  """The encoder's stages; twice as fine without the pool."""
+  """The encoder's stages; without the pool, h and w are twice as large."""
 
   r2: Any  # [b, h/4, w/4, 4 width]
   r3: Any  # [b, h/8, w/8, 8 width]
@@ -48,16 +49,17 @@ class Features(struct.PyTreeNode):
 
 
 class Propagator(nn.Module):
-  """The network; the published one has these defaults.
+  """The network; the defaults are those of the published one.
 
   Attributes:
-    blocks: bottlenecks of each stage (ResNet-50).
+    blocks: number of bottlenecks of each stage (ResNet-50).
     width: channels of the first layer.
     features: channels of the decoder.
     norm: `frozen` or `group`, see `resnet.norm`.
-    pool: whether the first layer's features are pooled; without, all of them
-      are twice as fine, which small frames need.
-    align_corners: how the decoder doubles; True as PyTorch did in 2018.
+    pool: whether to pool the first layer's features. Without the pool all
+      features have twice the resolution, which small frames need.
+    align_corners: for the resizes in the decoder; PyTorch used True in 2018.
+    dtype: compute dtype.
   """
 
   blocks: tuple[int, int, int, int] = (3, 4, 6, 3)
@@ -74,7 +76,7 @@ class Propagator(nn.Module):
     return stride_of(pool=self.pool)
 
   def setup(self):
-    """Build both halves."""
+    """Build encoder and decoder."""
     self.encoder = Encoder(
       self.blocks, self.width, self.norm, self.pool, self.dtype
     )
@@ -95,24 +97,24 @@ class Propagator(nn.Module):
     """
     return self.encoder(frame, mask)
 
-  def remember(
+  def encode_reference(
     self, frame: Float[Array, "#b h w 3"], mask: Float[Array, "b h w 1"]
-  ) -> Memory:
-    """Return the memory of a reference frame with its mask."""
-    return self.decoder.remember(self.encode(frame, mask).r5)
+  ) -> ReferenceFeatures:
+    """Return the reference features of a frame with its given mask."""
+    return self.decoder.encode_reference(self.encode(frame, mask).r5)
 
   def __call__(
     self,
     frame: Float[Array, "#b h w 3"],
     prev_mask: Float[Array, "b h w 1"],
-    memory: Memory,
+    reference: ReferenceFeatures,
   ) -> tuple[Float[Array, "b h w 2"], tuple[jax.Array, ...]]:
-    """Return logits (background, object), float32, and those of each stage.
+    """Return float32 logits (background, object), and those of each stage.
 
-    The coarse ones are for deep supervision; under `jit` they cost nothing if
-    they are not used.
+    The logits of the stages are for deep supervision; under `jit` they cost
+    nothing if they are not used.
     """
-    sides = self.decoder(self.encode(frame, prev_mask), memory)
+    sides = self.decoder(self.encode(frame, prev_mask), reference)
     size = frame.shape[1:3]
     logits = warp.resize(sides[0], size, align_corners=self.align_corners)
     return logits, sides
@@ -127,12 +129,14 @@ def init(net: Propagator, key: jax.Array, size: tuple[int, int]) -> Any:
   """Return fresh parameters; frames have `size` = (h, w)."""
   frame = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
   mask = jax.ShapeDtypeStruct((1, *size, 1), jnp.float32)
-  whole = lambda net, frame, mask: net(frame, mask, net.remember(frame, mask))
-  return net.lazy_init(key, frame, mask, method=whole)["params"]
+  forward = lambda net, frame, mask: net(
+    frame, mask, net.encode_reference(frame, mask)
+  )
+  return net.lazy_init(key, frame, mask, method=forward)["params"]
 
 
 class Encoder(nn.Module):
-  """ResNet whose first layer also reads a mask."""
+  """A ResNet whose first layer also reads a mask."""
 
   blocks: tuple[int, int, int, int]
   width: int
@@ -149,7 +153,8 @@ class Encoder(nn.Module):
       self.width, (7, 7), 2, (3, 3), use_bias=bias, dtype=self.dtype,
       kernel_init=_TORCH_INIT, name=name,
     )  # fmt: skip
-    # A sum of two convolutions is one of four channels; it broadcasts.
+    # Equal to one convolution of four channels, but one frame broadcasts over
+    # many masks.
     x = stem("conv1", False)(resnet.standardise(frame))
     x = x + stem("conv1_p", True)(mask)
     x = resnet.norm(self.norm, self.width, dtype=self.dtype, name="bn1")(x)
@@ -169,7 +174,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-  """The decoder: compare target and reference, then refine from 1/32 to 1/4."""
+  """A decoder that compares target and reference, and refines to 1/4."""
 
   features: int
   channels: int
@@ -186,15 +191,15 @@ class Decoder(nn.Module):
     self.pred5, self.pred4 = head(), head()
     self.pred3, self.pred2 = head(), head()
 
-  def remember(self, r5: Float[Array, "b h w c"]) -> Memory:
+  def encode_reference(self, r5: Float[Array, "b h w c"]) -> ReferenceFeatures:
     """Return the reference's half of the global convolution."""
-    return self.gc.remember(r5)
+    return self.gc.encode_reference(r5)
 
   def __call__(
-    self, target: Features, memory: Memory
+    self, target: Features, reference: ReferenceFeatures
   ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Return logits [b, h/k, w/k, 2] for k = 4, 8, 16, 32."""
-    m5 = self.g(self.gc(target.r5, memory))
+    m5 = self.g(self.gc(target.r5, reference))
     m4 = self.rf4(target.r4, m5)
     m3 = self.rf3(target.r3, m4)
     m2 = self.rf2(target.r2, m3)
@@ -211,8 +216,9 @@ class GlobalConv(nn.Module):
   """Two branches of 7x1 and 1x7 convolutions over target and reference.
 
   Attributes:
-    channels: of either of the two; the kernels see the target first.
-    features: of the result.
+    channels: of the target, and of the reference. The kernels have the target's
+      input channels first.
+    features: channels of the result.
   """
 
   channels: int
@@ -227,26 +233,29 @@ class GlobalConv(nn.Module):
     self.l1, self.l2 = kernel(tall, pair), kernel(wide, self.features)
     self.r1, self.r2 = kernel(wide, pair), kernel(tall, self.features)
 
-  def remember(self, reference: Float[Array, "b h w c"]) -> Memory:
-    """Return the reference's part of the first convolutions."""
+  def encode_reference(
+    self, reference: Float[Array, "b h w c"]
+  ) -> ReferenceFeatures:
+    """Return the reference's half of the first convolutions."""
     half = slice(self.channels, None)
-    return Memory(
+    return ReferenceFeatures(
       self.l1(reference, half, bias=True), self.r1(reference, half, bias=True)
     )
 
   def __call__(
-    self, target: Float[Array, "b h w c"], memory: Memory
+    self, target: Float[Array, "b h w c"], reference: ReferenceFeatures
   ) -> Float[Array, "b h w f"]:
     """Return the sum of both branches."""
     half = slice(0, self.channels)
-    left = self.l1(target, half, bias=False) + memory.left
-    right = self.r1(target, half, bias=False) + memory.right
-    every = slice(None)
-    return self.l2(left, every, bias=True) + self.r2(right, every, bias=True)
+    left = self.l1(target, half, bias=False) + reference.left
+    right = self.r1(target, half, bias=False) + reference.right
+    all_channels = slice(None)
+    left = self.l2(left, all_channels, bias=True)
+    return left + self.r2(right, all_channels, bias=True)
 
 
 class _Kernel(nn.Module):
-  """A convolution of which a range of input channels can be applied."""
+  """A convolution that can apply a range of its input channels."""
 
   size: tuple[int, int]
   channels: int
@@ -257,17 +266,17 @@ class _Kernel(nn.Module):
   def __call__(self, x, channels: slice, *, bias: bool) -> jax.Array:
     shape = (*self.size, self.channels, self.features)
     kernel = self.param("kernel", _TORCH_INIT, shape, jnp.float32)
-    shift = self.param(
+    offset = self.param(
       "bias", nn.initializers.zeros, (self.features,), jnp.float32
     )
     kernel = kernel[:, :, channels].astype(self.dtype)
     padding = (self.size[0] // 2, self.size[1] // 2)
     y = convs.conv(x.astype(self.dtype), kernel, 1, padding)
-    return y + shift.astype(self.dtype).reshape(1, 1, 1, -1) if bias else y
+    return y + offset.astype(self.dtype).reshape(1, 1, 1, -1) if bias else y
 
 
 class Residual(nn.Module):
-  """`x + C2(relu(C1(relu(x))))`: pre-activation, no norm."""
+  """The pre-activation block `x + C2(relu(C1(relu(x))))`, without norms."""
 
   features: int
   dtype: Any
@@ -283,7 +292,7 @@ class Residual(nn.Module):
 
 
 class Refine(nn.Module):
-  """Add the encoder's finer features to the coarser ones."""
+  """A block that adds the encoder's finer features to the coarser ones."""
 
   features: int
   align_corners: bool
@@ -298,7 +307,7 @@ class Refine(nn.Module):
   def __call__(
     self, skip: Float[Array, "b h w i"], below: Float[Array, "b h2 w2 c"]
   ) -> Float[Array, "b h w c"]:
-    """Return refined features of the skip's size."""
+    """Return refined features, as large as `skip`."""
     size = skip.shape[1:3]
     doubled = warp.resize(below, size, align_corners=self.align_corners)
     return self.mm(self.fs(self.fs1(skip)) + doubled)

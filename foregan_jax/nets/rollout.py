@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from foregan_jax.layers import composite, inpaint, warp
 
 Params = dict[str, Any]
-# Of a tree: an array, or its shape during tracing.
+# A leaf of a tree: an array, or its shape during tracing.
 Leaf = Any
 
 
@@ -91,7 +91,7 @@ class VideoLayers:
   flow_clip: float = 20.0
 
   @property
-  def looks_ahead(self) -> bool:
+  def uses_next_frame(self) -> bool:
     """Whether a transition uses the real next frame."""
     return (
       self.fg_condition == "next_frame"
@@ -166,7 +166,7 @@ class VideoLayers:
       mask_slope: slope k of the mask's sigmoid.
     """
     if self.carried:
-      carry = _move(carry, inputs.flow)
+      carry = _splat_carry(carry, inputs.flow)
     warped = carry.warped
     if warped is not None:
       # Pixels from outside of the image are black (VOS-ForeGAN sec. 2.5), here
@@ -281,7 +281,7 @@ class VideoLayers:
     return jnp.concatenate([image, flow], axis=-1), image
 
 
-def _move(carry: Carry, flow: jax.Array) -> Carry:
+def _splat_carry(carry: Carry, flow: jax.Array) -> Carry:
   """Splat foreground and mask along the flow; uncovered pixels are black."""
   # Shifted by one, black is 0, the value of pixels that receive nothing.
   layer = jnp.concatenate([carry.fg + 1.0, carry.mask], axis=-1)

@@ -14,11 +14,12 @@ _CHANNELS_PER_GROUP = 8
 
 
 class Segmenter(nn.Module):
-  """Separate the object of an image from its background (a U-Net).
+  """A U-Net that separates the object of an image from the background.
 
-  `depth` halvings, channels `width 2^level`; the mean over the image joins
-  the coarsest level, because what is the object depends on all of it. Group
-  norm: no batch statistics, so every device count computes the same.
+  It halves the image `depth` times; level l has `width 2^l` channels. The
+  coarsest level gets the mean over the image, because the choice of the object
+  depends on the whole image. Group norms use no batch statistics, so the result
+  does not depend on the number of devices.
   """
 
   width: int = 16
@@ -27,32 +28,32 @@ class Segmenter(nn.Module):
 
   @nn.compact
   def __call__(self, image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 1"]:
-    """Return the mask's logits, float32, for an RGB image in [-1, 1]."""
-    x = self._double(image.astype(self.dtype), self.width, "enc_0")
+    """Return float32 mask logits of an RGB image in [-1, 1]."""
+    x = self._two_blocks(image.astype(self.dtype), self.width, "enc_0")
     skips = []
     for level in range(1, self.depth + 1):
       skips.append(x)
       features = self.width * 2**level
-      x = self._unit(x, features, f"down_{level}", stride=2)
-      x = self._double(x, features, f"enc_{level}")
+      x = self._conv_block(x, features, f"down_{level}", stride=2)
+      x = self._two_blocks(x, features, f"enc_{level}")
     context = nn.Dense(x.shape[-1], dtype=self.dtype, name="context")
     x = nn.relu(x + context(x.mean(axis=(1, 2)))[:, None, None])
     for level in reversed(range(self.depth)):
       skip = skips[level]
       x = warp.resize(x, skip.shape[1:3], align_corners=False)
       x = jnp.concatenate([x, skip], axis=-1)
-      x = self._double(x, self.width * 2**level, f"dec_{level}")
+      x = self._two_blocks(x, self.width * 2**level, f"dec_{level}")
     head = nn.Conv(1, (1, 1), dtype=jnp.float32, name="mask_logits")
     return head(x.astype(jnp.float32))
 
-  def _double(self, x: jax.Array, features: int, name: str) -> jax.Array:
-    x = self._unit(x, features, f"{name}_0")
-    return self._unit(x, features, f"{name}_1")
+  def _two_blocks(self, x: jax.Array, features: int, name: str) -> jax.Array:
+    x = self._conv_block(x, features, f"{name}_0")
+    return self._conv_block(x, features, f"{name}_1")
 
-  def _unit(
+  def _conv_block(
     self, x: jax.Array, features: int, name: str, stride: int = 1
   ) -> jax.Array:
-    """Convolve, normalise, rectify."""
+    """Apply a 3x3 convolution, group norm and ReLU."""
     conv = functools.partial(
       convs.Conv, kernel_init=nn.initializers.he_normal()
     )

@@ -30,13 +30,13 @@ class Tracked(struct.PyTreeNode):
   """
 
   maps: Any  # float32 [n + 1, h, w]: background, then the objects; sums to 1
-  references: tuple[propagator.Memory, ...]
+  references: tuple[propagator.ReferenceFeatures, ...]
   live: Any  # bool [n]: which rows are objects
 
 
 @dataclasses.dataclass(frozen=True)
 class Tracker:
-  """Propagates masks; all fields are static.
+  """A propagator of masks; all fields are static.
 
   Attributes:
     net: the network.
@@ -96,18 +96,18 @@ class Tracker:
       masks: of the given objects, in [0, 1], disjoint.
       given: which rows are given.
     """
-    here = given[:, None, None]
-    masks = self._pad(masks * here)
-    free = 1.0 - masks.sum(0, keepdims=True)
-    objects = jnp.where(here, masks, state.maps[1:] * free)
+    is_given = given[:, None, None]
+    masks = self._pad(masks * is_given)
+    uncovered = 1.0 - masks.sum(0, keepdims=True)
+    objects = jnp.where(is_given, masks, state.maps[1:] * uncovered)
     background = 1.0 - objects.sum(0, keepdims=True)
     maps = jnp.concatenate([background, objects])
-    fresh = self._references(params, frame, maps)
+    new_references = self._references(params, frame, maps)
     replaced = given
     if len(given) > 1:
       replaced = jnp.concatenate([jnp.ones(1, bool), given])
     pick = lambda new, old: jnp.where(replaced[:, None, None, None], new, old)
-    references = jax.tree.map(pick, fresh, state.references)
+    references = jax.tree.map(pick, new_references, state.references)
     return Tracked(maps, references, state.live | given)
 
   def step(
@@ -130,7 +130,7 @@ class Tracker:
       soft = propagator.probability(logits)
       soft_sum += warp.resize(soft, padded.shape[1:3], align_corners=False)
     soft = soft_sum[..., 0] / len(self.scales)
-    maps = _merge(soft, state.live)
+    maps = _merge_rows(soft, state.live)
     return state.replace(maps=maps), self._crop(maps, frame.shape[:2])
 
   def run(
@@ -168,21 +168,24 @@ class Tracker:
     # The first row is the background.
     return states, jnp.moveaxis(soft[:, :, 1:], 2, -1)
 
-  def _references(self, params, frame, maps) -> tuple[propagator.Memory, ...]:
+  def _references(
+    self, params, frame, maps
+  ) -> tuple[propagator.ReferenceFeatures, ...]:
+    """Return the reference features at each scale."""
     frame = self._padded_frame(frame)
     masks = _guides(maps)[..., None]
-    made = []
+    references = []
     for scale in self.scales:
       size = self._scaled(frame.shape[1:3], scale)
-      made.append(
+      references.append(
         self.net.apply(
           {"params": params},
           warp.resize(frame, size, align_corners=False),
           warp.resize(masks, size, align_corners=False),
-          method="remember",
+          method="encode_reference",
         )
       )
-    return tuple(made)
+    return tuple(references)
 
   def padded_length(self, length: int) -> int:
     """Return the side of a padded frame, a multiple of the net's stride.
@@ -235,15 +238,15 @@ def grow(state: Tracked, objects: int) -> Tracked:
   count = len(state.live)
   extra = objects - count
   if extra < 0:
-    raise ValueError(f"there are {count} objects already, more than {objects}")
+    raise ValueError(f"the state has {count} objects, more than {objects}")
   first = num_rows(objects) - num_rows(count) - extra
-  wider = lambda x, before: jnp.pad(
+  pad_rows = lambda x, before: jnp.pad(
     x, [(before, extra)] + [(0, 0)] * (x.ndim - 1)
   )
   return Tracked(
-    wider(state.maps, 0),
-    jax.tree.map(lambda x: wider(x, first), state.references),
-    wider(state.live, 0),
+    pad_rows(state.maps, 0),
+    jax.tree.map(lambda x: pad_rows(x, first), state.references),
+    pad_rows(state.live, 0),
   )
 
 
@@ -255,16 +258,18 @@ def _guides(maps: jax.Array) -> jax.Array:
   return jnp.concatenate([objects.sum(0, keepdims=True), objects])
 
 
-def _merge(found: Float[Array, "r h w"], live: Bool[Array, " n"]) -> jax.Array:
+def _merge_rows(
+  soft: Float[Array, "r h w"], live: Bool[Array, " n"]
+) -> jax.Array:
   """Return maps [n + 1, h, w] that sum to 1: odds over the sum of odds.
 
-  `E_m = o_m / sum_j o_j`, `o = p / (1 - p)`, with `p_0 = 1 -` that of the
-  union. A single object keeps its `p`.
+  `E_m = o_m / sum_j o_j`, `o = p / (1 - p)`, with `p_0 = 1 - p_union`. A single
+  object keeps its `p`.
   """
   if len(live) == 1:
-    soft = found * live[:, None, None]
+    soft = soft * live[:, None, None]
     return jnp.concatenate([1.0 - soft, soft])
-  return merge(jnp.concatenate([1.0 - found[:1], found[1:]]), live)
+  return merge(jnp.concatenate([1.0 - soft[:1], soft[1:]]), live)
 
 
 def merge(

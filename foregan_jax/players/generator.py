@@ -139,7 +139,7 @@ class Generator:
     mask = ranges.mask_to_float(batch["ref_mask"])
     start = self.layers.start(video[:, 0], mask, keys["start"])
     next_frames = None
-    if self.layers.looks_ahead:
+    if self.layers.uses_next_frame:
       next_frames = video[:, 1:]
     if self.layers.fg_condition == "next_frame":
       next_frames = jitter.colour(

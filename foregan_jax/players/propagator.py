@@ -55,7 +55,9 @@ class Propagator:
       nets["prop"], *args, **kwargs
     )
     # The gradient reaches the shared encoder from both streams.
-    memory = apply(clip.video[:, 0], clip.mask[:, 0], method="remember")
+    reference = apply(
+      clip.video[:, 0], clip.mask[:, 0], method="encode_reference"
+    )
 
     def step(prev_mask, x):
       t, frame, mask, weight = x
@@ -63,7 +65,7 @@ class Propagator:
         cut = t % self.truncate == 0
         fixed = jax.lax.stop_gradient(prev_mask)
         prev_mask = jnp.where(cut, fixed, prev_mask)
-      logits, sides = apply(frame, prev_mask, memory)
+      logits, sides = apply(frame, prev_mask, reference)
       loss = _cross_entropy(logits, mask, weight)
       if self.aux_weight:
         # sides[0] (pred2) is the source of `logits` already.

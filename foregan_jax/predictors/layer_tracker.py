@@ -36,8 +36,8 @@ class LayerTracker:
   videos; the caller keeps the state of each video.
 
   Attributes:
-    draws: whether the system draws layers. Without layers the background stays
-      that of the first frame.
+    generates_background: whether the system draws layers. Without layers the
+      background stays that of the first frame.
   """
 
   def __init__(
@@ -74,7 +74,7 @@ class LayerTracker:
       return carry, heads[head][:, 0], background[:, 0]
 
     self._begin, self._advance = jax.jit(begin), jax.jit(advance)
-    self.draws = self._trace()
+    self.generates_background = self._trace()
 
   def begin(self, frame: Frame, labels: Labels) -> State:
     """Return the state after a frame with a known object.

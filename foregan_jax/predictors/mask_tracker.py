@@ -1,4 +1,4 @@
-"""A propagator with its parameters, for frames as a camera gives them."""
+"""Frame-by-frame tracking of any number of objects with a propagator."""
 
 import functools
 import pathlib
@@ -14,10 +14,11 @@ from foregan_jax.nets import propagator, propagator_weights
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import platform
 
-# Objects are propagated in so many rows; few programs are compiled.
-_ROOMS = (1, 2, 3, 5, 8)
+# Numbers of rows for objects. Unused rows are padding, so that few programs are
+# compiled.
+_ROW_COUNTS = (1, 2, 3, 5, 8)
 
-_PUBLISHED = 480  # the shorter side of DAVIS's frames
+_PUBLISHED_SIDE = 480  # shorter side of DAVIS's frames
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Labels = UInt8[np.ndarray, "h w"]
@@ -25,25 +26,25 @@ State = tracker_lib.Tracked
 
 
 class MaskTracker:
-  """`nets.tracker` on host arrays, with any number of objects.
+  """`nets.tracker` on host arrays, for any number of objects.
 
-  There is no state in it beside the compiled programs: one tracker serves any
-  number of videos, and what is carried through a video is the caller's.
+  The tracker has no state except compiled programs, so it serves any number of
+  videos; the caller keeps the state of each video.
 
   Attributes:
-    draws: no layers, ever.
+    generates_background: always False.
   """
 
-  draws = False
+  generates_background = False
 
   def __init__(self, tracker: tracker_lib.Tracker, params: Any, side: int):
-    """Remembers the network.
+    """Prepare the network.
 
     Args:
-      tracker: says which network, at which scales.
+      tracker: the network and its scales.
       params: of the network.
-      side: the shorter side of the frames that it has learnt from. Larger ones
-        are looked at in that size; masks are as large as the frames.
+      side: shorter side of the frames of training, in pixels. Larger frames are
+        reduced to it; masks have the size of the frames.
     """
     self._side = side
     self._params = jax.device_put(params)
@@ -52,45 +53,48 @@ class MaskTracker:
     self._step = jax.jit(tracker.step, donate_argnums=1)
 
   def begin(self, frame: Frame, labels: Labels) -> State:
-    """Returns the state after a frame on which all objects are given.
+    """Return the state after a frame with known objects.
 
     Args:
       frame: RGB.
-      labels: 0 background, 1.. the objects, 255 void (background).
+      labels: 0 background, 1, 2, ... the objects, 255 void (background).
 
     Raises:
       ValueError: if there is no object, or the sizes differ.
     """
-    labels = _objects(frame, labels)
+    labels = _remove_void(frame, labels)
     count = int(labels.max())
     if not count:
-      raise ValueError("the mask holds no object, so there is none to follow")
-    masks, given = self._masks(labels, _room(count))
+      raise ValueError("the mask has no object, so there is none to track")
+    masks, given = self._make_masks(labels, _num_rows(count))
     return self._begin(self._params, self._shrink(frame), masks, given)
 
   def add(self, state: State, frame: Frame, labels: Labels) -> State:
-    """Returns the state with objects that are new on a frame, or corrected.
+    """Return the state with new or corrected objects of a frame.
 
     Args:
-      state: after `step` on this very frame.
+      state: after `step` on the same frame.
       frame: RGB.
-      labels: 0 where nothing is said, else the objects; the others keep what
-        was found.
+      labels: 0 unknown, 1, 2, ... the objects, 255 void (unknown). Objects
+        without a pixel keep the masks of `step`.
+
+    Raises:
+      ValueError: if the sizes differ.
     """
-    labels = _objects(frame, labels)
+    labels = _remove_void(frame, labels)
     count = max(int(labels.max()), len(state.live))
-    state = tracker_lib.grow(state, _room(count))
-    masks, given = self._masks(labels, len(state.live))
+    state = tracker_lib.grow(state, _num_rows(count))
+    masks, given = self._make_masks(labels, len(state.live))
     frame = self._shrink(frame)
     return self._add(self._params, state, frame, masks, given)
 
   def step(
     self, state: State, frame: Frame
   ) -> tuple[State, Float[np.ndarray, "m h w"]]:
-    """Returns the state after the next frame, and its soft masks.
+    """Return the state after the next frame, and its soft masks.
 
-    The state that is passed in is gone afterwards. Rows are the background
-    and the objects that exist; they sum to 1.
+    The call donates `state`, so the caller cannot use it afterwards. Rows are
+    the background and the existing objects; they sum to 1.
     """
     state, soft = self._step(self._params, state, self._shrink(frame))
     count = 1 + int(np.flatnonzero(np.asarray(state.live))[-1])
@@ -99,22 +103,22 @@ class MaskTracker:
     if soft.shape[1:] == (h, w):
       return state, soft
     linear = cv2.INTER_LINEAR
-    grown = [cv2.resize(x, (w, h), interpolation=linear) for x in soft]
-    return state, np.stack(grown)
+    resized = [cv2.resize(x, (w, h), interpolation=linear) for x in soft]
+    return state, np.stack(resized)
 
-  def _size(self, size: tuple[int, int]) -> tuple[int, int]:
-    """Returns the size at which a frame of `size` is looked at."""
+  def _network_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (h, w) at which a frame of `size` is segmented."""
     scale = min(1.0, self._side / min(size))
     return round(scale * size[0]), round(scale * size[1])
 
   def _shrink(self, frame: Frame) -> UInt8[np.ndarray, "h2 w2 3"]:
-    return images.resize_image(frame, self._size(frame.shape[:2]))
+    return images.resize_image(frame, self._network_size(frame.shape[:2]))
 
-  def _masks(
+  def _make_masks(
     self, labels: Labels, count: int
   ) -> tuple[Float[np.ndarray, "n h2 w2"], Bool[np.ndarray, " n"]]:
-    """Returns soft masks of `count` objects, and which of them there are."""
-    size = self._size(labels.shape)
+    """Return soft masks in [0, 1] of `count` rows, and which have an object."""
+    size = self._network_size(labels.shape)
     hits = [labels == k for k in range(1, count + 1)]
     masks = [images.resize_mask(hit.astype(np.uint8), size) for hit in hits]
     coverage = np.stack([mask[..., 0] for mask in masks])
@@ -123,15 +127,15 @@ class MaskTracker:
 
 
 def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
-  """Returns the published network with the weights of its official file.
+  """Return the published network with the weights of its official file.
 
   Args:
     path: see `nets.propagator_weights`.
-    scales: see `nets.tracker.Tracker`; empty for the published ones.
+    scales: see `nets.tracker.Tracker`; empty for the published scales.
 
   Raises:
-    ValueError: naming the file, if it cannot be read or does not hold all of
-      the network.
+    ValueError: naming the file, if it cannot be read or lacks a part of the
+      network.
   """
   net = propagator.Propagator(dtype=platform.dtype("auto"))
   side = net.stride
@@ -141,15 +145,17 @@ def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
   )
   if any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(params)):
     raise ValueError(
-      f"{path} holds an encoder alone (ResNet-50); masks are propagated by "
+      f"{path} has the weights of an encoder only (ResNet-50); give those of "
       "RGMP's whole network"
     )
   fields = {"scales": scales} if scales else {}
-  return MaskTracker(tracker_lib.Tracker(net, **fields), params, _PUBLISHED)
+  return MaskTracker(
+    tracker_lib.Tracker(net, **fields), params, _PUBLISHED_SIDE
+  )
 
 
-def _objects(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-  """Returns the labels without void; they must have the frame's size."""
+def _remove_void(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Return the labels with 0 for void; refuse another size than the frame's."""
   if labels.shape != frame.shape[:2]:
     raise ValueError(
       f"the mask's size is {labels.shape}, the frame's {frame.shape[:2]} (h, w)"
@@ -157,7 +163,8 @@ def _objects(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
   return np.where(labels == images.VOID, 0, labels)
 
 
-def _room(count: int) -> int:
-  """Returns how many rows are made for so many objects."""
-  fits = [room for room in _ROOMS if room >= count]
-  return fits[0] if fits else -(-count // _ROOMS[-1]) * _ROOMS[-1]
+def _num_rows(count: int) -> int:
+  """Return the number of rows for `count` objects, including padding."""
+  largest = _ROW_COUNTS[-1]
+  fits = [rows for rows in _ROW_COUNTS if rows >= count]
+  return fits[0] if fits else -(-count // largest) * largest

@@ -1,4 +1,4 @@
-"""Objects followed through a whole video, from the mask of one frame."""
+"""Propagation of masks through a whole video, from the mask of one frame."""
 
 import hashlib
 import pathlib
@@ -15,46 +15,46 @@ from foregan_jax.media import images, overlays
 from foregan_jax.predictors import results as results_lib
 from foregan_jax.predictors import resume
 
-POINT = "resume.npz"
-_EVERY = 50
-_FORMAT = 2  # of what is written; another one makes old files start afresh
+SNAPSHOT_NAME = "resume.npz"
+_SAVE_EVERY = 50  # frames
+_FORMAT = 2  # of the results; after a change, old results are replaced
 
 
 @runtime_checkable
 class Tracker(Protocol):
-  """Follows objects from frame to frame, at the frames' own size.
+  """A model that segments objects frame by frame, at the size of the frames.
 
-  Objects are numbered 1, 2, ... without gaps, 0 is background. The state is a
-  tree of arrays, whose structure must follow from the calls of `begin` and
-  `add` alone: only its leaves are saved. `step` may consume it.
+  Objects are numbered 1, 2, ... without gaps; 0 is background. The state is a
+  tree of arrays. Its structure must depend only on the calls of `begin` and
+  `add`, because snapshots save only its leaves. `step` may donate it.
   """
 
   def begin(self, frame: UInt8[Any, "h w 3"], labels: UInt8[Any, "h w"]) -> Any:
-    """Returns the state after a frame whose objects are given."""
+    """Return the state after a frame with known objects."""
 
   def add(
     self, state: Any, frame: UInt8[Any, "h w 3"], labels: UInt8[Any, "h w"]
   ) -> Any:
-    """Returns the state with new or corrected objects of a frame.
+    """Return the state with new or corrected objects of a frame.
 
-    Called after `step` on the same frame; objects that `labels` does not show
-    keep what was found then.
+    The caller has passed the same frame to `step`. Objects that `labels` does
+    not contain keep the masks of `step`.
     """
 
   def step(
     self, state: Any, frame: UInt8[Any, "h w 3"]
   ) -> tuple[Any, Float[Any, "n h w"]]:
-    """Returns the state after the next frame, and probabilities.
+    """Return the state after the next frame, and probabilities.
 
-    They sum to 1 over the rows: background first, then the objects.
+    Rows are the background, then the objects; they sum to 1.
     """
 
 
-class Painter(Tracker, Protocol):
-  """A tracker that also knows what is behind the objects."""
+class BackgroundTracker(Tracker, Protocol):
+  """A tracker that also generates the background behind the objects."""
 
   def background(self, state: Any) -> UInt8[Any, "h2 w2 3"]:
-    """Returns the background of the last frame, of whatever size."""
+    """Return the background of the last frame, of any size."""
 
 
 def write(
@@ -65,137 +65,156 @@ def write(
   out: pathlib.Path,
   description: str,
   layers: Sequence[str] = (),
-  every: int = _EVERY,
+  every: int = _SAVE_EVERY,
 ) -> list[str]:
-  """Writes a mask for every frame of a video, and layers on demand.
+  """Write a mask for every frame of a video, and optionally its layers.
 
-  The earliest mask is carried forward to the end, then backward to the start.
-  Later masks add objects, or correct some, from their frame on. A frame that
-  cannot be read gets no mask; its objects are looked for in the next one.
+  The earliest mask is propagated forward to the last frame, then backward to
+  the first. Later masks add or correct objects from their frame on. A frame
+  that cannot be read gets no mask, and the state skips it.
 
-  A stopped call goes on when it is made again, with the same results to the
-  bit. Other inputs start afresh and replace what an earlier call wrote.
+  An interrupted call continues when it is repeated, with bitwise the same
+  results. A call with other inputs replaces the results of earlier calls.
 
   Args:
-    tracker: follows the objects; a `Painter`, if backgrounds are wanted.
+    tracker: segments the frames; a `BackgroundTracker` if `layers` contains
+      `background`.
     footage: the video.
-    masks: by index of their frame: palette PNGs with object ids, or grey ones
+    masks: by index of their frame: palette PNGs with object ids, or grey PNGs
       with 0 and 255. Void (255) counts as background.
-    out: gets `masks/<name>.png` (palette PNGs of the frames' size, with the
-      given ids), `confidence.csv` (per frame, the mean probability of the
-      pixels of all objects and of each, and the share of the frame that each
-      covers), `overlay.mp4`, `overlay.webp` and `resume.npz`.
-    description: of the tracker; another one is another input.
-    layers: what else `out` gets, of `results.LAYERS`: `foreground/<name>.png`
-      (the frame, with the objects' probability as straight alpha) and
-      `background/<name>.png` (see `plates.compose`).
-    every: after so many frames the state is saved.
+    out: the output folder; `results` describes its files.
+    description: of the tracker. It is a part of the inputs.
+    layers: layers to write, a subset of `results.LAYERS`.
+    every: number of frames between two snapshots of the state.
 
   Returns:
     One sentence per frame that could not be read.
 
   Raises:
-    DataError: if a mask is broken, of another size or without object, or its
-      frame cannot be read.
-    ValueError: if a mask's frame is not there, or `out` holds inputs, or files
-      that no earlier call wrote.
+    DataError: if a mask is broken, has another size or no object, or its frame
+      cannot be read.
+    ValueError: if the frame of a mask does not exist, or `out` contains inputs
+      or files that no earlier call wrote.
   """
   given, ids = _read_masks(footage, masks)
   inputs = _fingerprint(footage, masks, description, layers)
-  file = resume.File(out / POINT, inputs)
-  earlier = file.written(unsaid=results_lib.OLD, broken=results_lib.NAMES)
+  file = resume.SnapshotFile(out / SNAPSHOT_NAME, inputs)
+  earlier = file.read_written(
+    unlisted=results_lib.NAMES_WITHOUT_LAYERS, unreadable=results_lib.NAMES
+  )
   results = results_lib.Results(
     out, names=footage.names, ids=ids, layers=layers, earlier=earlier
   )
   results.check_inputs([footage.path, *masks.values()])
-  point = file.load()
-  if not (point and _is_there(point, results, given, footage)):
+  snapshot = file.load()
+  if not (snapshot and _can_resume(snapshot, results, given, footage)):
     results.check_free()
-    # What cannot begin must not cost the results of an earlier call.
+    # Unsuitable inputs fail here, before the results of an earlier call are
+    # removed.
     tracker.begin(_read_frame(footage, min(given)), given[min(given)])
-    point = resume.Point(written=results.replaced)
-    file.save(point)  # first: it says that what lies here is ours
+    snapshot = resume.Snapshot(written=results.replaced)
+    # Before any result, because it marks the results as those of this program.
+    file.save(snapshot)
     results.clear()
-    point.table_bytes = results.table.stat().st_size
-  point.written = results.written
-  results.sweep()
-  if point.done < footage.num_frames:
-    results.truncate(point.table_bytes)
-    _propagate(tracker, footage, given, results, file, point, every)
+    snapshot.table_bytes = results.table.stat().st_size
+  snapshot.written = results.written
+  results.remove_unfinished()
+  if snapshot.done < footage.num_frames:
+    results.truncate(snapshot.table_bytes)
+    _propagate(tracker, footage, given, results, file, snapshot, every)
   results.sort_table()
   overlays.write(footage, masks=results.masks, out=out)
-  return [point.lost[index] for index in sorted(point.lost)]
+  return [snapshot.unreadable[i] for i in sorted(snapshot.unreadable)]
 
 
 def _propagate(
-  tracker, footage, given, results, file, point: resume.Point, every: int
+  tracker, footage, given, results, file, snapshot: resume.Snapshot, every: int
 ) -> None:
-  """Goes from a point to the end, writing results and further points."""
+  """Propagate from a snapshot to the end; write results and snapshots."""
   first = min(given)
   reference = _read_frame(footage, first)
-  if not point.done:
+  if not snapshot.done:
     blank = np.ones((1, *footage.size), np.float32)
-    soft = _overrule(blank, given[first])
+    soft = _apply_labels(blank, given[first])
     state = None
     if results_lib.BACKGROUND in results.written:
       state = tracker.begin(reference, given[first])
-    _write(results, first, soft, reference, tracker, state)
-    point.done = 1
-  before = 1
+    _write_frame(results, first, soft, reference, tracker, state)
+    snapshot.done = 1
+  earlier_frames = 1
   with rich.progress.Progress() as bar:
     task = bar.add_task(
-      "propagating", total=footage.num_frames, completed=point.done
+      "propagating", total=footage.num_frames, completed=snapshot.done
     )
-    for leg in _legs(first, footage.num_frames):
-      skipped = max(0, point.done - before)
-      before += len(leg)
-      if skipped >= len(leg):
+    for indices in _split_passes(first, footage.num_frames):
+      skipped = max(0, snapshot.done - earlier_frames)
+      earlier_frames += len(indices)
+      if skipped >= len(indices):
         continue
       state = tracker.begin(reference, given[first])
       if skipped:
-        # On which frame does not matter: only the structure is used.
-        for index in sorted(set(given) & set(leg[:skipped])):
+        # Any frame will do, because only the structure is used.
+        for index in sorted(set(given) & set(indices[:skipped])):
           state = tracker.add(state, reference, given[index])
-        state = resume.fill(state, point.leaves)
-      for index, frame in footage.read(leg[skipped:]):
+        state = resume.restore_leaves(state, snapshot.leaves)
+      for index, frame in footage.read(indices[skipped:]):
         if isinstance(frame, images.DataError):
-          point.lost[index] = str(frame)
+          snapshot.unreadable[index] = str(frame)
         else:
-          state, soft = _advance(tracker, state, frame, given.get(index))
-          _write(results, index, soft, frame, tracker, state)
-        point.done += 1
-        if point.done % every == 0:
-          _save(file, point, results, state)
+          state, soft = _segment(tracker, state, frame, given.get(index))
+          _write_frame(results, index, soft, frame, tracker, state)
+        snapshot.done += 1
+        if snapshot.done % every == 0:
+          _save(file, snapshot, results, state)
         bar.advance(task)
-  _save(file, point, results, state=())
+  _save(file, snapshot, results, state=())
 
 
-def _legs(first: int, num_frames: int) -> tuple[range, range]:
-  """Returns the frames after the first mask, and those before it, backward."""
+def _split_passes(first: int, num_frames: int) -> tuple[range, range]:
+  """Return the frames of the forward pass and of the backward pass.
+
+  Args:
+    first: index of the frame with the earliest mask.
+    num_frames: of the video.
+  """
   return range(first + 1, num_frames), range(first - 1, -1, -1)
 
 
-def _advance(tracker, state, frame, labels):
-  """Returns the state after a frame, and its probabilities on the host."""
+def _segment(tracker, state, frame, labels):
+  """Return the state after a frame, and its probabilities on the host.
+
+  Args:
+    tracker: a `Tracker`.
+    state: after the frame before.
+    frame: uint8 [h, w, 3].
+    labels: uint8 [h, w]: known objects of this frame; None if there are none.
+  """
   state, soft = tracker.step(state, frame)
   soft = np.asarray(soft)
   if labels is None:
     return state, soft
-  return tracker.add(state, frame, labels), _overrule(soft, labels)
+  return tracker.add(state, frame, labels), _apply_labels(soft, labels)
 
 
-def _write(results, index: int, soft, frame, tracker, state) -> None:
-  """Writes what is wanted of a frame; `state` is the one after it."""
+def _write_frame(results, index: int, soft, frame, tracker, state) -> None:
+  """Write the results of a frame; `state` is the state after it."""
   background = None
   if results_lib.BACKGROUND in results.written:
     background = tracker.background(state)
   results.write(index, soft, frame=frame, background=background)
 
 
-def _overrule(
+def _apply_labels(
   soft: Float[np.ndarray, "n h w"], labels: UInt8[np.ndarray, "h w"]
 ) -> Float[np.ndarray, "m h w"]:
-  """Returns probabilities in which given objects are where they are given."""
+  """Return probabilities with 1 and 0 where the labels give an object.
+
+  Given objects get the probability 0 at all other pixels.
+
+  Args:
+    soft: probabilities, background first.
+    labels: 0 unknown, 1, 2, ... objects; there may be more than rows of `soft`.
+  """
   missing = max(0, int(labels.max()) + 1 - len(soft))
   certain = np.pad(soft, [(0, missing), (0, 0), (0, 0)])
   certain[np.unique(labels[labels > 0])] = 0
@@ -205,36 +224,37 @@ def _overrule(
   return certain
 
 
-def _save(file, point: resume.Point, results, state) -> None:
-  point.table_bytes = results.table.stat().st_size
-  point.leaves = [np.asarray(x) for x in jax.tree.leaves(state)]
-  file.save(point)
+def _save(file, snapshot: resume.Snapshot, results, state) -> None:
+  snapshot.table_bytes = results.table.stat().st_size
+  snapshot.leaves = [np.asarray(x) for x in jax.tree.leaves(state)]
+  file.save(snapshot)
 
 
-def _is_there(point: resume.Point, results, given, footage) -> bool:
-  """Says whether something was done, and none of it removed since."""
-  forward, backward = _legs(min(given), footage.num_frames)
-  done = [min(given), *forward, *backward][: point.done]
-  kept = [index for index in done if index not in point.lost]
-  return bool(done) and results.hold(kept, point.table_bytes)
+def _can_resume(snapshot: resume.Snapshot, results, given, footage) -> bool:
+  """Return whether frames are done and all of their results still exist."""
+  forward, backward = _split_passes(min(given), footage.num_frames)
+  done = [min(given), *forward, *backward][: snapshot.done]
+  readable = [index for index in done if index not in snapshot.unreadable]
+  return bool(done) and results.are_complete(readable, snapshot.table_bytes)
 
 
 def _fingerprint(footage, masks, description: str, layers) -> str:
-  """Changes whenever another result is to be expected."""
+  """Return a hash of all inputs that determine the results."""
   contents = {
     index: hashlib.sha256(images.read_bytes(masks[index])).hexdigest()
     for index in sorted(masks)
   }
   inputs = (_FORMAT, footage.fingerprint, contents, description)
-  # Without layers as it was before there were any: old results are taken up.
+  # Without layers, the hash equals that of versions that had no layers: their
+  # results stay valid.
   text = repr((*inputs, *sorted(layers)))
   return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read_masks(footage, masks) -> tuple[dict[int, np.ndarray], list[int]]:
-  """Returns labels without gaps by frame, and the file's id of each label."""
+  """Return labels 1, 2, ... by frame, and the object id of each label."""
   if not masks:
-    raise ValueError("there is no mask, so there are no objects to follow")
+    raise ValueError("there is no mask, so there are no objects to track")
   given, ids = {}, []
   for index, path in sorted(masks.items()):
     if not 0 <= index < footage.num_frames:
@@ -254,12 +274,12 @@ def _read_masks(footage, masks) -> tuple[dict[int, np.ndarray], list[int]]:
 
 
 def _find_objects(path: pathlib.Path, labels: np.ndarray) -> list[int]:
-  """Returns the ids in a mask; there must be some."""
+  """Return the object ids of a mask; refuse a mask without objects."""
   pixels = np.bincount(labels.ravel(), minlength=images.VOID + 1)
   *objects, void = pixels[1:].tolist()
   if not any(pixels[1:]):
-    raise images.DataError(path, "mask is empty, it holds no object")
-  # Around objects void is a seam; inside soft edges it is the object.
+    raise images.DataError(path, "mask is empty: it has no object")
+  # Around objects, void is a thin seam. In a soft grey mask, 255 is the object.
   if void > sum(objects):
     raise images.DataError(
       path,
@@ -270,7 +290,7 @@ def _find_objects(path: pathlib.Path, labels: np.ndarray) -> list[int]:
 
 
 def _read_frame(footage, index: int) -> np.ndarray:
-  """Returns a frame that has a mask; without it the mask is of no use."""
+  """Return a frame with a mask; refuse one that cannot be read."""
   ((_, frame),) = footage.read(range(index, index + 1))
   if isinstance(frame, images.DataError):
     raise images.DataError(

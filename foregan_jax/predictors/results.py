@@ -1,4 +1,36 @@
-"""What propagation leaves for a person: masks, how sure they are, layers."""
+"""The output folder of a propagation: its files, and when they are replaced.
+
+    masks/<frame>.png        labels: a palette PNG at the frame's size, with the
+                             object ids of the given masks, 0 = background
+    foreground/<frame>.png   the objects on transparency: an RGBA PNG of the
+                             unchanged frame, alpha = probability of all objects
+    background/<frame>.png   the frame without its objects: an RGB PNG with the
+                             generated background on the objects and a narrow
+                             margin around them, the unchanged frame elsewhere
+    confidence.csv           a row per frame; see below
+    overlay.mp4              the video with its masks at full size (needs PyAV)
+    overlay.webp             the same for browsers: at most 150 frames of at
+                             most 480 pixels width
+    resume.npz               the state of an interrupted call, and the names
+                             that earlier calls wrote; without this file a new
+                             call refuses to replace the others
+
+`<frame>` is the name of a frame: the stem of its picture, or its number in a
+video file (00000, 00001, ...). `foreground/` and `background/` are optional. A
+frame that cannot be read has no picture and no row.
+
+Columns of `confidence.csv`, in order of the frames:
+
+    frame                    index, from 0
+    name                     of the frame, as in `<frame>.png`
+    confidence               mean probability of the winning label over the
+                             pixels of all objects, in [0, 1]; empty if the mask
+                             has no object
+    confidence_ID, area_ID   for each object id: the same mean over the pixels
+                             of this object, and its share of the frame's pixels
+
+Pixels of given masks have the probability 1.
+"""
 
 import csv
 import os
@@ -18,10 +50,10 @@ FOREGROUND = "foreground"
 BACKGROUND = "background"
 LAYERS = (FOREGROUND, BACKGROUND)
 TABLE = "confidence.csv"
-# Everything there may be, and what there was before there were layers.
+# All possible results, and those that every call writes.
 NAMES = (MASKS, *LAYERS, TABLE, overlays.VIDEO_NAME, overlays.ANIMATION_NAME)
-OLD = tuple(name for name in NAMES if name not in LAYERS)
-# How `pictures` names a file that is not finished.
+NAMES_WITHOUT_LAYERS = tuple(name for name in NAMES if name not in LAYERS)
+# The name that `pictures` gives to a file until it is complete.
 _UNFINISHED = re.compile(r"\..+\.\d+\.\d+")
 
 
@@ -31,8 +63,8 @@ class Results:
   Attributes:
     masks: folder of the palette PNGs.
     table: file of the confidences.
-    written: names of all files and folders that are written, out of `NAMES`.
-    replaced: of those, and of others that an earlier call wrote.
+    written: names of all files and folders to write, a subset of `NAMES`.
+    replaced: `written`, and names that an earlier call wrote.
   """
 
   def __init__(
@@ -44,36 +76,36 @@ class Results:
     layers: Sequence[str] = (),
     earlier: Sequence[str] = (),
   ):
-    """Names the places; nothing is written yet.
+    """Set the paths; write nothing yet.
 
     Args:
-      out: the folder.
+      out: the output folder.
       names: of the frames.
       ids: of the objects, in order of the rows of probabilities.
-      layers: out of `LAYERS`, those that are wanted.
-      earlier: names of what an earlier call wrote here.
+      layers: layers to write, a subset of `LAYERS`.
+      earlier: names of files and folders that an earlier call wrote to `out`.
     """
     self._out = out
     self.masks = out / MASKS
     self.table = out / TABLE
     self.written = tuple(
-      name for name in NAMES if name in OLD or name in layers
+      name for name in NAMES if name in NAMES_WITHOUT_LAYERS or name in layers
     )
     self.replaced = tuple(
       name for name in NAMES if name in self.written or name in earlier
     )
     self._earlier = earlier
-    self._folders = self._folders_of(self.written)
+    self._folders = self._select_folders(self.written)
     self._names = names
     self._ids = list(ids)
 
   def check_inputs(self, paths: Iterable[pathlib.Path]) -> None:
-    """Refuses to write over inputs.
+    """Refuse to overwrite inputs.
 
     Raises:
-      ValueError: if one lies where results will.
+      ValueError: if an input lies where results will be written.
     """
-    folders = [p.resolve() for p in self._folders_of(self.replaced)]
+    folders = [p.resolve() for p in self._select_folders(self.replaced)]
     written = folders + [p.resolve() for p in self._overlays]
     for path in paths:
       full = path.resolve()
@@ -83,40 +115,45 @@ class Results:
         )
 
   def check_free(self) -> None:
-    """Refuses to write over the files of others.
+    """Refuse to overwrite files that no earlier call wrote.
 
     Raises:
-      ValueError: if there are any.
+      ValueError: if there are such files.
     """
     for name in self.written:
       path = self._out / name
       if path.exists() and name not in self._earlier:
         raise ValueError(
-          f"{path} is there already, and is not of an earlier call like this "
-          "one; give another --out"
+          f"{path} exists already, and no earlier call wrote it; give another "
+          "--out"
         )
 
   def clear(self) -> None:
-    """Removes what an earlier call wrote and starts a table."""
-    for folder in self._folders_of(self.replaced):
+    """Remove the results of an earlier call and start a table."""
+    for folder in self._select_folders(self.replaced):
       if folder.exists():
         shutil.rmtree(folder)
     for path in self._overlays:
       path.unlink(missing_ok=True)
     for folder in self._folders:
       folder.mkdir(parents=True)
-    each = [f"{what}_{i}" for i in self._ids for what in ("confidence", "area")]
-    _write_rows(self.table, "w", [["frame", "name", "confidence", *each]])
+    columns = [f"{k}_{i}" for i in self._ids for k in ("confidence", "area")]
+    _write_rows(self.table, "w", [["frame", "name", "confidence", *columns]])
 
-  def sweep(self) -> None:
-    """Removes unfinished files that a killed call left."""
+  def remove_unfinished(self) -> None:
+    """Remove incomplete files of a killed call."""
     for folder in (self._out, *self._folders):
       for path in folder.iterdir():
         if _UNFINISHED.fullmatch(path.name):
           path.unlink(missing_ok=True)
 
-  def hold(self, indices: Iterable[int], table_bytes: int) -> bool:
-    """Says whether all of these frames, and so much table, is there."""
+  def are_complete(self, indices: Iterable[int], table_bytes: int) -> bool:
+    """Return whether the pictures of these frames and their rows exist.
+
+    Args:
+      indices: of the frames.
+      table_bytes: minimum length of the table.
+    """
     return (
       self.table.exists()
       and self.table.stat().st_size >= table_bytes
@@ -135,13 +172,14 @@ class Results:
     frame: UInt8[np.ndarray, "h w 3"],
     background: UInt8[np.ndarray, "h2 w2 3"] | None = None,
   ) -> None:
-    """Writes a frame's mask, its layers and its row.
+    """Write the mask, the layers and the table row of a frame.
 
     Args:
       index: of the frame.
-      soft: probabilities, background first; objects may be missing at the end.
-      frame: of the video.
-      background: of the network, if that layer is wanted.
+      soft: probabilities in [0, 1], background first. The last objects may be
+        missing.
+      frame: of the video, RGB.
+      background: generated, RGB; needed for the layer `background` only.
     """
     rows, best = soft.argmax(0), soft.max(0)
     ids = np.array([0, *self._ids], np.uint8)
@@ -162,11 +200,11 @@ class Results:
     _write_rows(self.table, "a", [row])
 
   def truncate(self, table_bytes: int) -> None:
-    """Takes back the rows after a point."""
+    """Remove the rows after the first `table_bytes` bytes."""
     os.truncate(self.table, table_bytes)
 
   def sort_table(self) -> None:
-    """Puts the rows in order of the frames: some were found backward."""
+    """Sort the rows by frame, because propagation also runs backward."""
     with open(self.table, newline="", encoding="utf-8") as file:
       header, *rows = csv.reader(file)
     ordered = sorted(rows, key=lambda row: int(row[0]))
@@ -182,15 +220,16 @@ class Results:
       self._out / overlays.ANIMATION_NAME,
     ]
 
-  def _folders_of(self, names: Sequence[str]) -> list[pathlib.Path]:
+  def _select_folders(self, names: Sequence[str]) -> list[pathlib.Path]:
     return [self._out / name for name in names if name in (MASKS, *LAYERS)]
 
   def _path(self, folder: pathlib.Path, index: int) -> pathlib.Path:
-    # Not with_suffix: names may hold dots.
+    # Not with_suffix, because names may contain dots.
     return folder / f"{self._names[index]}.png"
 
 
 def _mean(total: float, count: int) -> str:
+  """Return the mean as text, empty for no values."""
   return f"{total / count:.4f}" if count else ""
 
 

@@ -1,4 +1,4 @@
-"""Where a propagation stands: one small file, so that a killed one goes on."""
+"""The saved state of a propagation, to continue an interrupted call."""
 
 import dataclasses
 import json
@@ -13,56 +13,67 @@ import numpy as np
 
 from foregan_jax.media import pictures
 
-# What reading a file of another kind, or a broken one, may raise.
+# Errors of reading a broken file, or a file of another kind.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclasses.dataclass
-class Point:
-  """How far a propagation has come.
+class Snapshot:
+  """The progress of a propagation.
 
   Attributes:
-    done: frames that are dealt with, in order of the propagation.
+    done: number of processed frames, in order of the propagation.
     table_bytes: length of the table of confidences.
-    lost: why a frame has no mask, by the frame's index.
-    leaves: arrays of the tracker's state; none at the start and at the end.
-    written: names of the files and folders beside the point that are ours.
+    unreadable: errors of the frames that cannot be read, by index of the frame.
+    leaves: arrays of the tracker's state; empty at the start and at the end.
+    written: names of the files and folders beside the snapshot that earlier
+      calls wrote.
   """
 
   done: int = 0
   table_bytes: int = 0
-  lost: dict[int, str] = dataclasses.field(default_factory=dict)
+  unreadable: dict[int, str] = dataclasses.field(default_factory=dict)
   leaves: list[np.ndarray] = dataclasses.field(default_factory=list)
   written: Sequence[str] = ()
 
 
-class File:
-  """The file that holds a point, of the inputs that it belongs to."""
+class SnapshotFile:
+  """A file with a snapshot, valid for one set of inputs."""
 
   def __init__(self, path: pathlib.Path, fingerprint: str):
+    """Set the place; neither read nor write.
+
+    Args:
+      path: of the file.
+      fingerprint: of the inputs.
+    """
     self._path = path
     self._fingerprint = fingerprint
 
-  def save(self, point: Point) -> None:
-    """Writes a point atomically."""
-    # As bytes: NumPy's own format forgets what bfloat16 is.
+  def save(self, snapshot: Snapshot) -> None:
+    """Write a snapshot atomically."""
+    # As bytes, because NumPy's own format does not keep the dtype bfloat16.
     leaves = {
       f"leaf_{i}": np.ascontiguousarray(x).reshape(-1).view(np.uint8)
-      for i, x in enumerate(point.leaves)
+      for i, x in enumerate(snapshot.leaves)
     }
     meta = {
       "fingerprint": self._fingerprint,
-      "done": point.done,
-      "table_bytes": point.table_bytes,
-      "lost": list(point.lost.items()),
-      "written": list(point.written),
-      "leaves": [(x.dtype.name, x.shape) for x in point.leaves],
+      "done": snapshot.done,
+      "table_bytes": snapshot.table_bytes,
+      "lost": list(snapshot.unreadable.items()),  # key of existing files
+      "written": list(snapshot.written),
+      "leaves": [(x.dtype.name, x.shape) for x in snapshot.leaves],
     }
     leaves["meta"] = np.array(json.dumps(meta))
     pictures.write_atomically(self._path, lambda file: np.savez(file, **leaves))
 
-  def load(self) -> Point | None:
-    """Returns the point; None if there is none, or one of other inputs."""
+  def load(self) -> Snapshot | None:
+    """Read the snapshot.
+
+    Returns:
+      The snapshot; None if the file is missing, broken or of other inputs.
+    """
     try:
       with np.load(self._path) as arrays:
         meta = json.loads(str(arrays["meta"]))
@@ -74,7 +85,7 @@ class File:
         ]
     except _UNREADABLE:
       return None
-    return Point(
+    return Snapshot(
       meta["done"],
       meta["table_bytes"],
       dict(meta["lost"]),
@@ -82,39 +93,42 @@ class File:
       meta.get("written", ()),
     )
 
-  def written(
-    self, *, unsaid: Sequence[str], broken: Sequence[str]
+  def read_written(
+    self, *, unlisted: Sequence[str], unreadable: Sequence[str]
   ) -> Sequence[str]:
-    """Returns the names of what an earlier call wrote, of whatever inputs.
+    """Return the names that earlier calls wrote, with these or other inputs.
 
     Args:
-      unsaid: is returned if the file is of the time when it did not say.
-      broken: is returned if it cannot be read.
+      unlisted: result if the file has an old format without this list.
+      unreadable: result if the file cannot be read.
+
+    Returns:
+      Names of files and folders; none if there is no file.
     """
     if not self._path.exists():
       return ()
     try:
       with np.load(self._path) as arrays:
-        return json.loads(str(arrays["meta"])).get("written", unsaid)
+        return json.loads(str(arrays["meta"])).get("written", unlisted)
     except _UNREADABLE:
-      return broken
+      return unreadable
 
 
-def fill(state: Any, leaves: list[np.ndarray]) -> Any:
-  """Returns a state of the given one's structure with other leaves.
+def restore_leaves(state: Any, leaves: list[np.ndarray]) -> Any:
+  """Return a state with the structure of `state` and other leaves.
 
   Raises:
-    ValueError: if their number is another.
+    ValueError: if the number of leaves differs.
   """
   likes, structure = jax.tree.flatten(state)
   if len(likes) != len(leaves):
     raise ValueError(
       f"the saved state has {len(leaves)} arrays, the tracker's {len(likes)}: "
-      "it was saved by another version of the program, give another --out"
+      "another version of the program saved it; give another --out"
     )
-  # Copied: a tracker may give its buffers away.
-  filled = [
+  # Copied, because a tracker may donate its buffers.
+  restored = [
     jnp.array(leaf) if isinstance(like, jax.Array) else leaf
     for like, leaf in zip(likes, leaves, strict=True)
   ]
-  return jax.tree.unflatten(structure, filled)
+  return jax.tree.unflatten(structure, restored)

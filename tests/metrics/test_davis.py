@@ -1,4 +1,4 @@
-"""J, F and their statistics against the toolkit's own numbers."""
+"""J, F and their statistics are equal to those of the official toolkit."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ TRUTH = box(100, 200, 200, 400)
 
 
 def slow_boundary_accuracy(pred, truth, radius):
-  """F by its definition: distances between all pairs of boundary pixels."""
+  """Return F from the distances of all pairs of boundary pixels."""
   p = np.argwhere(davis.boundary(pred))
   g = np.argwhere(davis.boundary(truth))
   if not len(p) or not len(g):
@@ -37,7 +37,7 @@ def slow_boundary_accuracy(pred, truth, radius):
 
 @pytest.mark.parametrize("method", ["rgmp", "osvos"])
 @pytest.mark.parametrize("sequence", ["car-shadow", "motocross-jump"])
-def test_equals_the_official_toolkit(shared_data, method, sequence):
+def test_scores_equal_the_official_toolkit(shared_data, method, sequence):
   root = shared_data / "davis_metric_small"
   golden = json.loads((root / "golden.json").read_text())
   golden = golden["methods"][method][sequence]
@@ -71,7 +71,7 @@ def test_equals_the_official_toolkit(shared_data, method, sequence):
     (np.ones((H, W), bool), 0.048790, 0),
   ],
 )
-def test_hand_made_masks(pred, j, f):
+def test_scores_of_simple_masks(pred, j, f):
   assert davis.region_similarity(pred, TRUTH) == pytest.approx(j, abs=1e-6)
   assert davis.boundary_accuracy(pred, TRUTH) == pytest.approx(f, abs=1e-6)
 
@@ -93,7 +93,7 @@ def test_two_empty_masks_agree():
   assert davis.boundary_accuracy(empty, empty) == 1
 
 
-def test_object_where_there_is_none_scores_zero():
+def test_prediction_of_an_absent_object_scores_zero():
   empty, pred = np.zeros((48, 85), bool), box(10, 30, 20, 50, (48, 85))
   assert davis.region_similarity(pred, empty) == 0
   assert davis.boundary_accuracy(pred, empty) == 0
@@ -108,11 +108,11 @@ def test_boundary_lies_up_and_left():
   )
 
 
-def test_boundary_at_the_frame():
-  # Everything is foreground: nothing differs from its neighbour, and beyond
-  # the frame there is nothing to differ from.
+def test_boundary_at_the_image_border():
+  # If all pixels are foreground, none differs from a neighbour. Pixels outside
+  # of the image are no neighbours.
   assert not davis.boundary(np.ones((5, 6), bool)).any()
-  # Touching the lower right corner: last row and column look along the edge.
+  # In the last row and column only neighbours along the edge count.
   expected = np.zeros((5, 6), int)
   expected[2, 3:] = 1
   expected[2:, 3] = 1
@@ -121,7 +121,7 @@ def test_boundary_at_the_frame():
   )
 
 
-def test_any_shape_equals_the_definition():
+def test_boundary_accuracy_equals_its_definition():
   rng = np.random.default_rng(0)
   for radius in (1, 2, 3):
     for density in (0.02, 0.3, 0.9):
@@ -131,7 +131,7 @@ def test_any_shape_equals_the_definition():
       assert fast == pytest.approx(slow, abs=1e-12)
 
 
-def test_a_stack_is_its_frames():
+def test_scores_of_a_stack_equal_those_of_its_frames():
   rng = np.random.default_rng(1)
   pred, truth, void = rng.random((3, 4, 20, 30)) < 0.3
   for metric in (davis.region_similarity, davis.boundary_accuracy):
@@ -141,7 +141,7 @@ def test_a_stack_is_its_frames():
     np.testing.assert_array_equal(stacked, single)
 
 
-def test_void_pixels_do_not_count():
+def test_void_pixels_are_ignored():
   size = (48, 85)
   truth = box(10, 30, 20, 50, size)
   pred = box(10, 30, 20, 60, size)
@@ -150,12 +150,12 @@ def test_void_pixels_do_not_count():
   assert davis.region_similarity(pred, truth, void) == 1
   assert davis.boundary_accuracy(pred, truth) < 1
   assert davis.boundary_accuracy(pred, truth, void) == 1
-  everything = np.ones(size, bool)
-  assert davis.region_similarity(pred, truth, everything) == 1
-  assert davis.boundary_accuracy(pred, truth, everything) == 1
+  all_void = np.ones(size, bool)
+  assert davis.region_similarity(pred, truth, all_void) == 1
+  assert davis.boundary_accuracy(pred, truth, all_void) == 1
 
 
-def test_inputs_are_left_alone():
+def test_inputs_are_not_modified():
   rng = np.random.default_rng(2)
   arrays = list(rng.random((3, 20, 30)) < 0.5)
   copies = [a.copy() for a in arrays]
@@ -185,8 +185,8 @@ def test_statistics_of_a_ramp(n, mean, recall, decay):
 
 
 def test_decay_of_a_long_video():
-  # 1 in the first half, 0 in the second: the toolkit's uint8 indices wrap
-  # around here and give NaN or nonsense.
+  # 1 in the first half, 0 in the second. For these lengths the toolkit's uint8
+  # indices wrap around and give NaN or wrong values.
   for n in (257, 300, 1000):
     values = np.repeat([1.0, 0.0], [n // 2, n - n // 2])
     assert davis.statistics(values)[2] == 1
@@ -201,7 +201,7 @@ def test_statistics_of_nan_and_single_values():
 
 
 @pytest.mark.parametrize("values", [[], np.ones((1, 2))])
-def test_statistics_needs_a_vector(values):
+def test_statistics_refuses_other_shapes(values):
   with pytest.raises(ValueError, match="one value per frame"):
     davis.statistics(values)
 
@@ -209,7 +209,7 @@ def test_statistics_needs_a_vector(values):
 @pytest.mark.parametrize(
   "metric", [davis.region_similarity, davis.boundary_accuracy]
 )
-def test_wrong_arrays_are_named(metric):
+def test_errors_name_the_wrong_array(metric):
   mask = np.zeros((4, 5), bool)
   with pytest.raises(ValueError, match="pred must be a boolean.*uint8"):
     metric(mask.astype(np.uint8), mask)
@@ -225,7 +225,7 @@ def test_wrong_arrays_are_named(metric):
     metric(mask[:0], mask[:0])
 
 
-def test_negative_tolerance():
+def test_negative_tolerance_is_refused():
   mask = np.zeros((4, 5), bool)
   with pytest.raises(ValueError, match="negative"):
     davis.boundary_accuracy(mask, mask, tolerance=-0.1)
@@ -250,7 +250,7 @@ def test_score_sequence():
   np.testing.assert_array_equal(scores[2]["F"], [1, 0, 1])
 
 
-def test_score_sequence_refuses_nonsense():
+def test_score_sequence_refuses_wrong_inputs():
   labels = [np.zeros((20, 30), np.uint8)] * 4
   with pytest.raises(ValueError, match="3 predicted frames, but 4"):
     davis.score_sequence(labels[:3], labels, objects=[1])

@@ -1,4 +1,4 @@
-"""The toolkit's CSV files, horizons and the table of heads."""
+"""Reports: the toolkit's CSV files, horizons and the table of heads."""
 
 import dataclasses
 import io
@@ -10,15 +10,18 @@ import rich.console
 from foregan_jax.metrics import report
 
 
-def one(j, f=None):
+def object_scores(j, f=None):
   return {"J": np.asarray(j, float), "F": np.asarray(j if f is None else f)}
 
 
 SCORES = {
-  "bear": {1: one(np.linspace(1, 0, 10), np.full(10, 0.75))},
-  "dogs": {1: one(np.full(3, 0.4)), 2: one([1.0, 1.0, 1.0])},
+  "bear": {1: object_scores(np.linspace(1, 0, 10), np.full(10, 0.75))},
+  "dogs": {
+    1: object_scores(np.full(3, 0.4)),
+    2: object_scores([1.0, 1.0, 1.0]),
+  },
 }
-# Means by hand: linspace(1, 0, 10) has mean .5, recall .5, decay 7/9.
+# linspace(1, 0, 10) has mean .5, recall .5 and decay 7/9.
 GLOBAL = {
   "J&F-Mean": ((0.5 + 0.4 + 1) / 3 + (0.75 + 0.4 + 1) / 3) / 2,
   "J-Mean": 1.9 / 3,
@@ -31,7 +34,7 @@ GLOBAL = {
 
 
 def heads(learned=0.5, second=0.4):
-  flat = lambda v: {"bear": {1: one(np.full(13, v))}}
+  flat = lambda v: {"bear": {1: object_scores(np.full(13, v))}}
   return [
     report.Head("propagator", flat(learned), learned=True),
     report.Head("repeat first mask", flat(0.25), learned=False),
@@ -68,24 +71,24 @@ def test_csv_files(tmp_path):
   )
 
 
-def test_csv_files_are_rewritten(tmp_path):
+def test_csv_files_are_overwritten(tmp_path):
   report.write_csvs(tmp_path, "val", SCORES)
-  report.write_csvs(tmp_path, "val", {"bear": {1: one([1.0, 1.0])}})
+  report.write_csvs(tmp_path, "val", {"bear": {1: object_scores([1.0, 1.0])}})
   text = (tmp_path / "per-sequence_results-val.csv").read_text()
   assert text.splitlines()[1:] == ["bear_1,1.000,1.000"]
 
 
-def test_csv_of_nan_is_an_empty_cell(tmp_path):
-  nan = {"bear": {1: one([float("nan")] * 2, np.ones(2))}}
+def test_nan_is_an_empty_csv_cell(tmp_path):
+  nan = {"bear": {1: object_scores([float("nan")] * 2, np.ones(2))}}
   path, _ = report.write_csvs(tmp_path, "val", nan)
   assert path.read_text().splitlines()[1] == ",,0.000,,1.000,1.000,0.000"
 
 
-def test_scores_that_make_no_sense():
-  with pytest.raises(ValueError, match="no sequence holds an object"):
+def test_wrong_scores_are_refused():
+  with pytest.raises(ValueError, match="no sequence has an object"):
     report.global_results({"bear": {}})
   with pytest.raises(ValueError, match="bear, object 2.*'J': 3, 'F': 2"):
-    report.global_results({"bear": {2: one(np.ones(3), np.ones(2))}})
+    report.global_results({"bear": {2: object_scores(np.ones(3), np.ones(2))}})
 
 
 def test_horizon_frames():
@@ -100,19 +103,19 @@ def test_horizon_frames():
 
 
 def test_horizon_means():
-  # Values name their frame: frame t scores t / 100.
-  long = {**one(np.arange(1, 14) / 100)}
-  sparse = {"frames": np.array([2, 6]), **one([0.5, 0.7])}
+  # Frame t scores t / 100.
+  long = {**object_scores(np.arange(1, 14) / 100)}
+  sparse = {"frames": np.array([2, 6]), **object_scores([0.5, 0.7])}
   means = report.horizon_means(
     {"bear": {1: long}, "dogs": {1: sparse}}, clip_len=5
   )
   assert means["T"]["J"] == pytest.approx((0.025 + 0.5) / 2)
   assert means["2T"]["J"] == pytest.approx((0.065 + 0.7) / 2)
-  assert means["3T"]["F"] == pytest.approx(0.105)  # the long one alone
+  assert means["3T"]["F"] == pytest.approx(0.105)  # `sparse` has no such frame
 
 
 def test_scalars():
-  short = {"bear": {1: one(np.full(6, 0.25), np.full(6, 0.75))}}
+  short = {"bear": {1: object_scores(np.full(6, 0.25), np.full(6, 0.75))}}
   flat = report.scalars(short, clip_len=5)
   assert flat == {
     "JF_mean": 0.5,
@@ -131,7 +134,7 @@ def test_scalars():
   }
 
 
-def test_best_is_a_learned_head():
+def test_best_head_is_learned_without_ground_truth():
   rows = heads()
   assert report.best_learned(rows).name == "propagator"
   assert report.best_learned(heads(second=0.6)).name == "generator"
@@ -147,7 +150,7 @@ def test_plain_table():
   text = report.plain(heads(), clip_len=5, title="demo val").splitlines()
   assert text[0] == "demo val"
   assert text[1].split() == ("head J T J 2T J 3T J F T F 2T F 3T F J&F".split())
-  # Baselines first, then the learned heads; the best has an asterisk.
+  # Baselines come first, then learned heads; the best has an asterisk.
   names = [" ".join(x for x in line.split() if "." not in x) for line in text]
   assert names[3:5] == ["repeat first mask", "warp by flow"]
   assert names[6:8] == ["propagator *", "generator"]
@@ -160,19 +163,21 @@ def test_plain_table():
   )
 
 
-def test_a_head_below_the_baselines_is_called_so():
+def test_caption_marks_heads_below_the_baselines():
   text = report.plain(heads(0.1, 0.2), clip_len=5, title="")
   assert "generator, J&F .100 BELOW the best baseline" in text
 
 
 def test_horizons_beyond_the_video_are_dashes():
-  short = [report.Head("h", {"bear": {1: one(np.ones(4))}}, learned=True)]
+  short = [
+    report.Head("h", {"bear": {1: object_scores(np.ones(4))}}, learned=True)
+  ]
   row = report.plain(short, clip_len=5, title="").splitlines()[3]
   assert row.split()[2:] == "1.000 - - 1.000 1.000 - - 1.000 1.000".split()
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_show_is_plain_unless_on_a_terminal(capsys, monkeypatch, terminal):
+def test_show_is_plain_text_except_on_a_terminal(capsys, monkeypatch, terminal):
   monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
   report.show(heads(), clip_len=5, title="demo val")
   text = capsys.readouterr().out
@@ -196,4 +201,4 @@ def test_rich_table_highlights_and_fits(monkeypatch):
   assert "\x1b[1;32m" in find("propagator")  # bold green
   assert "\x1b[1;32m" not in find("generator")
   assert find("propagator").count(".500") == 9
-  assert not any("\u2026" in x for x in lines)  # nothing is cut off
+  assert not any("\u2026" in x for x in lines)  # no cell is truncated

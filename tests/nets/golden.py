@@ -1,4 +1,4 @@
-"""Weights and inputs by the recipe of net_golden.json, and what came out."""
+"""Weights, inputs and expected outputs of the recipe in net_golden.json."""
 
 import json
 import zlib
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Golden:
-  """Recipe and expected outputs."""
+  """The recipe, and the outputs of the original networks."""
 
   def __init__(self, folder):
     recipe = json.loads((folder / "net_golden.json").read_text())
@@ -46,7 +46,7 @@ class Golden:
     return w.astype(np.float32)
 
   def check(self, name, got):
-    want = self.outputs[name]
+    expected = self.outputs[name]
     np.testing.assert_allclose(
-      got, want, rtol=1e-3, atol=1e-3 * want.std(), err_msg=name
+      got, expected, rtol=1e-3, atol=1e-3 * expected.std(), err_msg=name
     )

@@ -8,7 +8,7 @@ from foregan_jax.nets import critic
 BOTH = ("fg", "mask")
 
 
-def shapes(module, size, head="fg"):
+def shape_and_count(module, size, head="fg"):
   x = jnp.zeros((1, *size, 3))
   init = lambda key: module.init_with_output(key, x, head)
   scores, params = jax.eval_shape(init, jax.random.key(0))
@@ -25,13 +25,16 @@ def shapes(module, size, head="fg"):
      44_739_520),
   ],
 )  # fmt: skip
-def test_maps_and_sizes_of_the_paper(fields, size, score_map, count):
-  got = shapes(critic.Critic(**fields), size)
+def test_map_sizes_and_parameter_counts_of_the_paper(
+  fields, size, score_map, count
+):
+  got = shape_and_count(critic.Critic(**fields), size)
   assert got == ((1, *score_map, 1), count)
 
 
-def test_shallow_critics_take_small_patches():
-  assert shapes(critic.Critic(8, num_down=2), (16, 28))[0] == (1, 2, 1, 1)
+def test_shallow_critics_accept_small_patches():
+  shape, _ = shape_and_count(critic.Critic(8, num_down=2), (16, 28))
+  assert shape == (1, 2, 1, 1)
 
 
 def test_heads_share_the_trunk_but_differ(key):
@@ -45,7 +48,7 @@ def test_heads_share_the_trunk_but_differ(key):
     run("bg")
 
 
-def test_masks_are_seen_as_three_equal_channels(key):
+def test_masks_are_repeated_to_three_channels(key):
   module = critic.Critic(2, num_down=1)
   mask = jax.random.uniform(key, (2, 12, 16, 1))
   params = jax.jit(module.init, static_argnums=2)(key, mask, "fg")

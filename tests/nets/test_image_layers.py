@@ -19,8 +19,8 @@ def _shapes(net, *shapes, **kwargs):
   )
 
 
-def test_sizes_of_the_paper():
-  """Figure A.1's parameters; ours have 3 + 4 biases in the heads besides."""
+def test_parameter_counts_of_the_paper():
+  """Figure A.1's counts; our heads have 3 + 4 biases more."""
   bg = image_layers.BackgroundGenerator()
   fg = image_layers.ForegroundGenerator()
   public, superclass, private = (4, _PUBLIC), (4, _SUPER), (4, _PRIVATE)
@@ -48,14 +48,14 @@ def _small():
 
 def test_foreground_shapes_and_ranges():
   net, variables, *codes = _small()
-  made, moved = net.apply(variables, *codes, mutable=["batch_stats"])
-  assert made.image.shape == (4, 16, 16, 3)
-  assert made.mask.shape == (4, 16, 16, 1)
-  assert jnp.abs(made.image).max() <= 1
-  assert made.mask.min() >= 0 and made.mask.max() <= 1
+  fg, _ = net.apply(variables, *codes, mutable=["batch_stats"])
+  assert fg.image.shape == (4, 16, 16, 3)
+  assert fg.mask.shape == (4, 16, 16, 1)
+  assert jnp.abs(fg.image).max() <= 1
+  assert fg.mask.min() >= 0 and fg.mask.max() <= 1
 
 
-def test_the_mask_knows_only_the_superclass():
+def test_mask_depends_only_on_the_superclass():
   net, variables, public, superclass, private = _small()
   apply = lambda p: net.apply(variables, public, superclass, p)
   one, other = apply(private), apply(private[::-1])
@@ -63,21 +63,21 @@ def test_the_mask_knows_only_the_superclass():
   assert jnp.abs(one.image - other.image).max() > 1e-3
 
 
-def test_wrong_size_is_refused():
+def test_other_sizes_are_refused():
   net = image_layers.BackgroundGenerator(size=24)
   with pytest.raises(ValueError, match="size is 24"):
     net.init(jax.random.key(0), jnp.zeros((1, 4)))
 
 
-def test_verdict_shapes():
+def test_critic_logits_shapes():
   net = image_critic.ImageCritic(width=4, num_classes=6)
   image = jax.random.normal(jax.random.key(0), (3, 32, 32, 3))
   variables = net.init(jax.random.key(0), image)
-  said = net.apply(variables, image)
-  assert said.real.shape == (3,) and said.code.shape == (3, 6)
+  logits = net.apply(variables, image)
+  assert logits.real.shape == (3,) and logits.code.shape == (3, 6)
 
 
-def test_literal_convolutions_draw_the_same(key):
+def test_literal_convolutions_are_equal(key):
   public = jax.random.normal(key, (3, 5))
   superclass, private = jnp.eye(3), jnp.eye(6)[:3]
   bg = image_layers.BackgroundGenerator(16, 4)

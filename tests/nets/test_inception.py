@@ -8,12 +8,12 @@ from foregan_jax.nets import inception
 
 @pytest.fixture(scope="module")
 def tensors():
-  """Random weights that keep the scale, by torch's names.
+  """Return random weights that keep the scale, by torch's names.
 
-  RandomState, because its numbers are the same in every numpy.
+  RandomState has the same numbers in every version of numpy.
   """
   rng = np.random.RandomState(0)
-  made = {}
+  tensors = {}
   for name, shape in sorted(inception.names_and_shapes().items()):
     if name.endswith("conv.weight"):
       value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
@@ -21,15 +21,15 @@ def tensors():
       value = rng.uniform(0.5, 1.5, shape)
     else:
       value = 0.1 * rng.standard_normal(shape)
-    made[name] = value.astype(np.float32)
-  return made
+    tensors[name] = value.astype(np.float32)
+  return tensors
 
 
 def _images(*size):
   return np.random.RandomState(1).randint(0, 256, (2, *size, 3), np.uint8)
 
 
-def test_parameters_are_those_of_the_original():
+def test_parameters_have_the_original_names_and_shapes():
   shapes = inception.names_and_shapes()
   assert len(shapes) == 94 * 5
   learnt = [s for name, s in shapes.items() if "running" not in name]
@@ -41,13 +41,13 @@ def test_parameters_are_those_of_the_original():
 
 
 @pytest.mark.parametrize("size", [(8, 12), (299, 299), (375, 500)])
-def test_features_of_any_size(size, tensors):
+def test_images_of_any_size(size, tensors):
   params = inception.from_state_dict(tensors)
-  made = jax.eval_shape(inception.features, params, _images(*size))
-  assert (made.shape, made.dtype) == ((2, 2048), jnp.float32)
+  features = jax.eval_shape(inception.features, params, _images(*size))
+  assert (features.shape, features.dtype) == ((2, 2048), jnp.float32)
 
 
-def test_variables_are_those_of_init(tensors, key):
+def test_from_state_dict_matches_init(tensors, key):
   image = jnp.zeros((1, 299, 299, 3))
   variables = jax.eval_shape(inception.Inception().init, key, image)
   shape = lambda x: (x.shape, np.dtype(x.dtype))
@@ -55,13 +55,13 @@ def test_variables_are_those_of_init(tensors, key):
   assert jax.tree.map(shape, params) == jax.tree.map(shape, variables)
 
 
-def test_state_dict_is_transposed_and_the_rest_ignored(tensors):
-  more = {
+def test_state_dict_is_transposed_and_unused_tensors_ignored(tensors):
+  unused = {
     "fc.weight": np.zeros((1008, 2048), np.float32),
     "fc.bias": np.zeros(1008, np.float32),
     "Conv2d_1a_3x3.bn.num_batches_tracked": np.array(0),
   }
-  params = inception.from_state_dict({**tensors, **more})["params"]
+  params = inception.from_state_dict({**tensors, **unused})["params"]
   assert "fc" not in params
   unit = params["Mixed_6c"]["branch7x7_2"]
   assert set(unit) == {"kernel", "scale", "bias", "mean", "var"}
@@ -72,33 +72,34 @@ def test_state_dict_is_transposed_and_the_rest_ignored(tensors):
   np.testing.assert_array_equal(unit["scale"], scale)
 
 
-def test_a_wrong_state_dict_is_one_sentence(tensors):
+def test_wrong_state_dicts_are_refused(tensors):
   name = "Mixed_7a.branch3x3_1.bn.running_mean"
   less = {k: v for k, v in tensors.items() if k != name}
   with pytest.raises(ValueError, match=f"1 of .* 470 tensors .* {name}"):
     inception.from_state_dict(less)
   other = {**tensors, name: np.zeros(7, np.float32)}
-  with pytest.raises(ValueError, match=rf"{name} is \(7,\), .* \(192,\)"):
+  message = rf"{name} has shape \(7,\), .* \(192,\)"
+  with pytest.raises(ValueError, match=message):
     inception.from_state_dict(other)
 
 
-def test_pictures_are_scaled_and_resized():
+def test_images_are_scaled_and_resized():
   images = _images(299, 299)
   np.testing.assert_allclose(
     inception.prepare(images), images / 127.5 - 1, atol=1e-6
   )
-  # A row of black, white: flat outside the two centres, straight in between.
+  # A black and a white pixel: constant outside the centres, linear in between.
   row = np.zeros((1, 1, 2, 3), np.uint8)
   row[:, :, 1] = 255
-  made = np.asarray(inception.prepare(row))[0, :, :, 0]
+  resized = np.asarray(inception.prepare(row))[0, :, :, 0]
   expected = np.clip(2 * ((np.arange(299) + 0.5) * 2 / 299 - 1), -1, 1)
-  np.testing.assert_allclose(made[0], expected, atol=1e-5)
-  np.testing.assert_array_equal(made, made[:1].repeat(299, axis=0))
+  np.testing.assert_allclose(resized[0], expected, atol=1e-5)
+  np.testing.assert_array_equal(resized, resized[:1].repeat(299, axis=0))
 
 
-# torch's features of `_SMALL` at float64: the first four of each branch of the
-# last block, which starts at the column given.
-_SMALL = (107, 139)  # ends as 2x3: every pool meets its padding
+# torch's features of `_SMALL` in float64: {first column of a branch of the last
+# block: first four features of the branch}.
+_SMALL = (107, 139)  # the last map is 2x3, so every pool uses its padding
 _GOLDEN = {
   0: [[9.76171, 2.12504, 0, 3.41205], [9.88131, 1.93725, 0, 3.55353]],
   320: [
@@ -116,16 +117,16 @@ _GOLDEN = {
 }
 
 
-def test_features_are_those_of_torch_without_torch(tensors):
+def test_features_equal_stored_features_of_torch(tensors):
   images = np.float32(_images(*_SMALL) / 127.5 - 1)
   params = inception.from_state_dict(tensors)
-  made = np.asarray(jax.jit(inception.Inception().apply)(params, images))
+  features = np.asarray(jax.jit(inception.Inception().apply)(params, images))
   for start, expected in _GOLDEN.items():
-    found = made[:, start : start + 4]
+    found = features[:, start : start + 4]
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-5)
 
 
-def test_features_are_those_of_torch(tensors):
+def test_features_equal_torch(tensors):
   torch = pytest.importorskip("torch")
   pytest.importorskip("torchvision")
   images = _images(40, 56)
@@ -135,43 +136,45 @@ def test_features_are_those_of_torch(tensors):
   )
   expected = _torch_net(tensors)(2 * x - 1).numpy()
   params = inception.from_state_dict(tensors)
-  made = np.asarray(jax.jit(inception.features)(params, images))
-  np.testing.assert_allclose(made, expected, atol=1e-5 * expected.max())
+  features = np.asarray(jax.jit(inception.features)(params, images))
+  np.testing.assert_allclose(features, expected, atol=1e-5 * expected.max())
 
 
 def _torch_net(tensors):
-  """torchvision's network with the pools of TensorFlow's graph of 2015."""
+  """Return torchvision's network with the pools of TensorFlow's 2015 graph."""
   import torch
-  from torchvision.models import inception as theirs
+  from torchvision.models import inception as torch_inception
 
   class Pool:
-    """Stands for torch.nn.functional in torchvision's module."""
+    """Replaces torch.nn.functional in torchvision's module."""
 
-    largest = False
+    use_max = False
 
     def __getattr__(self, name):
       return getattr(torch.nn.functional, name)
 
     def avg_pool2d(self, x, **args):
-      if self.largest:
+      if self.use_max:
         return torch.nn.functional.max_pool2d(x, **args)
       args["count_include_pad"] = False
       return torch.nn.functional.avg_pool2d(x, **args)
 
-  net = theirs.inception_v3(weights=None, aux_logits=False, init_weights=False)
+  net = torch_inception.inception_v3(
+    weights=None, aux_logits=False, init_weights=False
+  )
   net.fc = torch.nn.Identity()
   named = {k: torch.from_numpy(v) for k, v in tensors.items()}
   missing, extra = net.load_state_dict(named, strict=False)
   assert not extra and all(k.endswith("num_batches_tracked") for k in missing)
   pool = Pool()
-  # Only the last block pools by maximum.
-  switch = lambda on: lambda *_: setattr(pool, "largest", on)
+  # Only the last block uses a maximum pool.
+  switch = lambda on: lambda *_: setattr(pool, "use_max", on)
   net.Mixed_7c.register_forward_pre_hook(switch(True))
   net.Mixed_7c.register_forward_hook(switch(False))
 
   def run(x):
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-      patch.setattr(theirs, "F", pool)
+      patch.setattr(torch_inception, "F", pool)
       return net.eval()(x)
 
   return run

@@ -9,7 +9,7 @@ from foregan_jax.nets import layer_generator
 
 Generator = layer_generator.LayerGenerator
 
-FLOW, FLOW_MASK, ALONE = 5, 6, 3
+FLOW, FLOW_MASK, NO_CONDITION = 5, 6, 3
 SMALL = {"width": 4, "num_blocks": 1}
 
 
@@ -25,7 +25,7 @@ def inputs(module, key, cin=FLOW, size=(8, 12), batch=2):
 def start(module, key, **kwargs):
   """Return parameters and the arguments of the first step.
 
-  Drawn by NumPy: compiling the real initialiser costs seconds.
+  NumPy draws the parameters: compiling the real initialiser takes seconds.
   """
   x, base, state = inputs(module, key, **kwargs)
   init = lambda key: module.init(key, x, base, state, t=0, mask_slope=1.0)
@@ -53,7 +53,7 @@ def run(module, params, x, base, state, *, t=0, slope=1.0):
   return compiled(module, t)(params, x, base, state, slope)
 
 
-# Sizes computed from the layer tables of VOS-ForeGAN, sec. 3.
+# Counts computed from the layer tables of VOS-ForeGAN, sec. 3.
 @pytest.mark.parametrize(
   "fields, cin, size",
   [
@@ -61,11 +61,11 @@ def run(module, params, x, base, state, *, t=0, slope=1.0):
     ({"mask_source": "h"}, FLOW_MASK, 8_464_832),
     ({"mask_source": "h", "affine": True}, FLOW_MASK, 8_464_832 + 4_413_327),
     ({"mask_source": "fg_rgb"}, FLOW, 8_461_147),
-    ({}, ALONE, 8_454_848),
+    ({}, NO_CONDITION, 8_454_848),
     ({}, FLOW, 8_461_120),
-    ({"temporal": "none"}, ALONE, 8_417_984),
+    ({"temporal": "none"}, NO_CONDITION, 8_417_984),
     ({"temporal": "convlstm", "mask_source": "z"}, FLOW, 8_720_000),
-    ({"temporal": "convlstm"}, ALONE, 8_713_152),
+    ({"temporal": "convlstm"}, NO_CONDITION, 8_713_152),
   ],
 )
 def test_parameter_counts_of_the_paper(fields, cin, size, key):
@@ -85,7 +85,7 @@ def test_concat_heads_of_experiment_5(key):
   assert "reduce_2" not in shapes
 
 
-def test_concat_runs_for_its_steps_and_no_further(key):
+def test_concat_refuses_steps_beyond_its_number(key):
   module = Generator(**SMALL, temporal="concat", num_steps=2)
   params, x, base, state = start(module, key)
   for t in range(2):
@@ -95,7 +95,7 @@ def test_concat_runs_for_its_steps_and_no_further(key):
 
 
 @pytest.mark.parametrize("temporal", ["sum", "convlstm"])
-def test_a_scan_over_time_equals_a_python_loop(temporal, key):
+def test_scan_over_time_equals_a_python_loop(temporal, key):
   module = Generator(**SMALL, temporal=temporal, mask_source="z")
   params, x, base, state = start(module, key)
 
@@ -111,11 +111,11 @@ def test_a_scan_over_time_equals_a_python_loop(temporal, key):
     carry, out = jax.jit(step)(carry, None)
     looped.append(out)
   looped = jax.tree.map(lambda *a: jnp.stack(a), *looped)
-  for got, want in zip(scanned, looped, strict=True):
-    np.testing.assert_allclose(got, want, atol=1e-4)
+  for got, expected in zip(scanned, looped, strict=True):
+    np.testing.assert_allclose(got, expected, atol=1e-4)
 
 
-def test_sum_starts_as_no_recurrence_and_then_differs(key):
+def test_sum_equals_no_recurrence_at_the_first_step_only(key):
   recurrent = Generator(**SMALL, mask_source="z")
   params, x, base, state = start(recurrent, key)
   alone = Generator(**SMALL, mask_source="z", temporal="none")
@@ -128,8 +128,8 @@ def test_sum_starts_as_no_recurrence_and_then_differs(key):
   np.testing.assert_allclose(second.features, single.features, atol=1e-6)
 
 
-def steer(params, attention):
-  """Make attention constant (0 or 1): the features are set to one."""
+def set_attention(params, attention):
+  """Set the attention to a constant 0 or 1; all features become one."""
   params = jax.tree.map(jnp.asarray, params)
   norm = params["params"]["up_1_norm"]
   norm["scale"], norm["bias"] = 0 * norm["scale"], 1 + 0 * norm["bias"]
@@ -139,18 +139,18 @@ def steer(params, attention):
 
 
 @pytest.mark.parametrize("formula", ["lerp", "exp12"])
-def test_attention_keeps_the_base_or_is_ignored(formula, key):
+def test_attention_keeps_the_base_except_in_exp12(formula, key):
   module = Generator(**SMALL, formula=formula)
   params, x, base, state = start(module, key)
   half = base / 2
-  keep = run(module, steer(params, 1), x, half, state)
-  change = run(module, steer(params, 0), x, half, state)
+  keep = run(module, set_attention(params, 1), x, half, state)
+  change = run(module, set_attention(params, 0), x, half, state)
   if formula == "exp12":
     np.testing.assert_array_equal(keep.image, change.image)
     return
   np.testing.assert_allclose(keep.image, half, atol=1e-6)
-  # What replaces it does not look at the base.
-  other = run(module, steer(params, 0), x, base, state)
+  # Without attention the image does not depend on the base.
+  other = run(module, set_attention(params, 0), x, base, state)
   np.testing.assert_allclose(change.image, other.image, atol=1e-6)
 
 
@@ -173,19 +173,19 @@ def test_mask_heads(source, key):
     np.testing.assert_allclose(8 * logit(layer.mask), logit(steep), atol=1e-4)
 
 
-def test_a_mask_kernel_of_seven(key):
+def test_mask_kernel_of_seven(key):
   module = Generator(**SMALL, mask_source="h", mask_kernel=7)
   shapes = start(module, key)[0]["params"]
   assert shapes["mask"]["kernel"].shape == (7, 7, 4, 1)
 
 
-def test_affine_moves_the_features_by_the_estimated_transform(key):
+def test_affine_warps_features_by_the_estimated_transform(key):
   plain = Generator(**SMALL, mask_source="h")
   warped = Generator(**SMALL, mask_source="h", affine=True)
   params, *args = start(warped, key, size=(16, 24))
   last = params["params"]["transform"]["fc_1"]
   last["kernel"] = 0 * last["kernel"]
-  # One in normalised coordinates is half the width: 12 pixels.
+  # A shift of 1 in normalised coordinates is half the width, 12 pixels.
   last["bias"] = jnp.array([1.0, 0, 1, 0, 1, 0])
   features = run(plain, params, *args).features
   moved = run(warped, params, *args).features
@@ -198,7 +198,7 @@ def test_sides_must_be_multiples_of_four(key):
     start(Generator(**SMALL), key, size=(8, 10))
 
 
-def test_bfloat16_keeps_what_is_composed_in_float32(key):
+def test_bfloat16_outputs_for_composition_are_float32(key):
   module = Generator(**SMALL, mask_source="h", affine=True, dtype=jnp.bfloat16)
 
   params, *args = start(module, key)
@@ -209,7 +209,7 @@ def test_bfloat16_keeps_what_is_composed_in_float32(key):
   assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float32")}
 
 
-def test_convolutions_start_at_the_paper_s_deviation(key):
+def test_initial_deviation_of_convolutions_is_that_of_the_paper(key):
   module = Generator(width=16, num_blocks=0, temporal="none")
   init = lambda key: module.init(key, *inputs(module, key), t=0, mask_slope=1.0)
   params = jax.jit(init)(key)
@@ -220,7 +220,7 @@ def test_convolutions_start_at_the_paper_s_deviation(key):
       np.testing.assert_array_equal(leaf, float(path[-1].key == "scale"))
 
 
-def test_a_fresh_transform_is_the_identity(key):
+def test_initial_transform_is_the_identity(key):
   module = layer_generator.TransformEstimator()
   h = jax.random.normal(key, (2, 16, 24, 4))
   theta = jax.jit(module.init_with_output)(key, h)[0]

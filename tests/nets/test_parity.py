@@ -1,7 +1,7 @@
-"""The networks equal the original PyTorch ones, weight by weight.
+"""Networks with the weights of the original PyTorch ones give their outputs.
 
-Weights and inputs are drawn by the recipe in net_golden.json; expected are the
-original's outputs.
+The recipe in net_golden.json draws weights and inputs; the expected outputs
+are the original's.
 """
 
 import jax
@@ -13,8 +13,8 @@ from foregan_jax.nets import critic, layer_generator
 from tests.nets import golden as golden_lib
 
 SIZE = (224, 416)
-# As in a run, not as in the other tests: through the affine resampling and a
-# slope of 20, rounding alone comes near the tolerance.
+# The level of a run, which other tests lower: with the affine resampling and a
+# slope of 20, rounding errors alone come near the tolerance.
 OPTIMISED = {"xla_backend_optimization_level": 3}
 AFFINE = "affine_tr_estimator.affine_tr_estimator_"
 
@@ -25,7 +25,7 @@ def golden(shared_data):
 
 
 def conv(w, name):
-  """HWIO kernel (and bias) from PyTorch's OIHW."""
+  """Return HWIO kernel, and bias if any, from PyTorch's OIHW weights."""
   params = {"kernel": w[f"{name}.weight"].transpose(2, 3, 1, 0)}
   if f"{name}.bias" in w:
     params["bias"] = w[f"{name}.bias"]

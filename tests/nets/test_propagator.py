@@ -1,4 +1,4 @@
-"""RGMP's network: equal to the original, its exact saving, its weights."""
+"""RGMP's network: equality with the original, shared encoding, weights."""
 
 import collections
 
@@ -26,7 +26,7 @@ def small():
 
 @pytest.fixture(scope="module")
 def official(shared_data):
-  """The published network with the recipe's weights, in our form."""
+  """Return the recipe, and our parameters with the recipe's weights."""
   golden = golden_lib.Golden(shared_data / "net_golden")
   tensors = golden.weights("rgmp")
   shapes = jax.eval_shape(
@@ -48,7 +48,7 @@ def _inputs(golden):
   return frame("rgmp_f0"), given, frame("rgmp_f1"), mask("rgmp_p1")
 
 
-def test_features_equal_the_originals(official):
+def test_features_equal_those_of_the_original(official):
   golden, params = official
   net = propagator.Propagator()
   encode = jax.jit(
@@ -58,13 +58,13 @@ def test_features_equal_the_originals(official):
   )
   ref_frame, ref_mask, frame, mask = _inputs(golden)
   golden.check("rgmp/ref_r5", encode(ref_frame, ref_mask).r5)
-  made = encode(frame, mask)
+  features = encode(frame, mask)
   for name in ("r5", "r4", "r3", "r2"):
-    golden.check(f"rgmp/{name}_first16ch", getattr(made, name)[..., :16])
+    golden.check(f"rgmp/{name}_first16ch", getattr(features, name)[..., :16])
 
 
 @pytest.mark.parametrize("align", [True, False])
-def test_logits_equal_the_originals(align, official):
+def test_logits_equal_those_of_the_original(align, official):
   golden, params = official
   net = propagator.Propagator(align_corners=align)
 
@@ -73,8 +73,8 @@ def test_logits_equal_the_originals(align, official):
     apply = lambda *args, **kwargs: net.apply(
       {"params": params}, *args, **kwargs
     )
-    memory = apply(ref_frame, ref_mask, method="remember")
-    return apply(frame, mask, memory)
+    reference = apply(ref_frame, ref_mask, method="encode_reference")
+    return apply(frame, mask, reference)
 
   logits, sides = run(*_inputs(golden))
   golden.check(f"rgmp/align_corners_{align}/logits", logits)
@@ -82,7 +82,7 @@ def test_logits_equal_the_originals(align, official):
     golden.check(f"rgmp/align_corners_{align}/{name}", side)
 
 
-def test_the_published_network_has_its_parameters():
+def test_default_network_has_the_published_parameter_counts():
   params = jax.eval_shape(
     lambda: propagator.init(propagator.Propagator(), jax.random.key(0), SIZE)
   )
@@ -109,32 +109,32 @@ def test_shapes_of_the_stages():
   net = propagator.Propagator()
   params = jax.eval_shape(lambda: propagator.init(net, jax.random.key(0), SIZE))
   frame, mask = jnp.zeros((1, *SIZE, 3)), jnp.zeros((1, *SIZE, 1))
-  made = jax.eval_shape(
+  features = jax.eval_shape(
     lambda p: net.apply({"params": p}, frame, mask, method="encode"), params
   )
-  assert made.r5.shape == (1, 3, 5, 2048)
-  assert made.r4.shape == (1, 6, 10, 1024)
-  assert made.r3.shape == (1, 12, 20, 512)
-  assert made.r2.shape == (1, 24, 40, 256)
+  assert features.r5.shape == (1, 3, 5, 2048)
+  assert features.r4.shape == (1, 6, 10, 1024)
+  assert features.r3.shape == (1, 12, 20, 512)
+  assert features.r2.shape == (1, 24, 40, 256)
 
 
-def test_without_the_pool_features_are_twice_as_fine(small, key):
+def test_features_without_the_pool_have_twice_the_resolution(small, key):
   frame, mask = jnp.zeros((1, 32, 64, 3)), jnp.zeros((1, 32, 64, 1))
   sizes = []
   for pool in (True, False):
     net = propagator.Propagator(**SMALL, pool=pool)
-    made = jax.eval_shape(
+    features = jax.eval_shape(
       lambda net=net: net.apply(
         {"params": small[1]}, frame, mask, method="encode"
       )
     )
-    sizes.append([x.shape[1:3] for x in jax.tree.leaves(made)])
+    sizes.append([x.shape[1:3] for x in jax.tree.leaves(features)])
   assert sizes[0][0] == (8, 16)
   for coarse, fine in zip(*sizes, strict=True):
     assert fine == (2 * coarse[0], 2 * coarse[1])
 
 
-def test_one_frame_serves_many_masks(small, key):
+def test_one_frame_broadcasts_over_many_masks(small, key):
   net, params = small
   frame = jax.random.uniform(key, (1, 32, 64, 3), minval=-1.0)
   masks = jax.random.uniform(key, (3, 32, 64, 1))
@@ -149,43 +149,49 @@ def test_one_frame_serves_many_masks(small, key):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_target_and_reference_are_no_equals(small, key):
+def test_target_and_reference_are_not_interchangeable(small, key):
   net, params = small
   frames = jax.random.uniform(key, (2, 1, 32, 64, 3), minval=-1.0)
   mask = jnp.ones((1, 32, 64, 1))
 
   def run(first, second):
     apply = lambda *a, **k: net.apply({"params": params}, *a, **k)
-    return apply(first, mask, apply(second, mask, method="remember"))[1][-1]
+    return apply(first, mask, apply(second, mask, method="encode_reference"))[
+      1
+    ][-1]
 
-  there, back = run(*frames), run(*frames[::-1])
-  assert jnp.abs(there - back).max() > 1e-3
+  forward, swapped = run(*frames), run(*frames[::-1])
+  assert jnp.abs(forward - swapped).max() > 1e-3
 
 
-def test_frozen_norms_never_learn(small, key):
+def test_frozen_norms_have_no_gradient(small, key):
   net, params = small
   frame = jax.random.uniform(key, (1, 32, 64, 3), minval=-1.0)
   mask = jnp.ones((1, 32, 64, 1))
 
   def loss(params):
     apply = lambda *a, **k: net.apply({"params": params}, *a, **k)
-    return (apply(frame, mask, apply(frame, mask, method="remember"))[0]).sum()
+    return (
+      apply(frame, mask, apply(frame, mask, method="encode_reference"))[0]
+    ).sum()
 
   grads = traverse_util.flatten_dict(jax.grad(loss)(params))
   for place, grad in grads.items():
     frozen = any(part.startswith(("bn", "proj_bn")) for part in place)
-    coarse = place[1] in ("pred3", "pred4", "pred5")  # unused by this loss
-    assert bool(jnp.any(grad != 0)) == (not frozen and not coarse), place
+    unused = place[1] in ("pred3", "pred4", "pred5")  # by this loss
+    assert bool(jnp.any(grad != 0)) == (not frozen and not unused), place
 
 
-def test_standardise_is_imagenets():
+def test_standardise_uses_the_statistics_of_imagenet():
   grey = jnp.full((1, 1, 1, 3), 2 * 0.5 - 1)
-  want = (0.5 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
-  np.testing.assert_allclose(resnet.standardise(grey)[0, 0, 0], want, rtol=1e-5)
+  expected = (0.5 - np.array([0.485, 0.456, 0.406])) / [0.229, 0.224, 0.225]
+  np.testing.assert_allclose(
+    resnet.standardise(grey)[0, 0, 0], expected, rtol=1e-5
+  )
 
 
 def _official_file(params, extra=()):
-  """Tensors as the official file has them, from our parameters."""
+  """Return our parameters as the tensors of an official file."""
   tensors = {}
   for place, leaf in traverse_util.flatten_dict(params).items():
     leaf = np.asarray(leaf)
@@ -199,7 +205,7 @@ def _official_file(params, extra=()):
 
 
 @pytest.mark.parametrize("layout", ["zip", "legacy", "safetensors"])
-def test_an_official_file_gives_all_parameters(layout, small, tmp_path):
+def test_official_file_sets_all_parameters(layout, small, tmp_path):
   net, params = small
   path = torch_files.write_arrays(
     tmp_path / "rgmp.pth", _official_file(params), layout
@@ -209,14 +215,14 @@ def test_an_official_file_gives_all_parameters(layout, small, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
 
-def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
+def test_imagenet_file_sets_the_encoder_except_the_mask_stem(small, tmp_path):
   net, params = small
   tensors = {}
   for name, x in _official_file(params).items():
     name = name.removeprefix("module.Encoder.")
     if not name.startswith(("module.", "conv1_p", "mean")):
-      for ours, theirs in ((2, 1), (3, 2), (4, 3), (5, 4)):
-        name = name.replace(f"res{ours}.", f"layer{theirs}.")
+      for stage in (2, 3, 4, 5):
+        name = name.replace(f"res{stage}.", f"layer{stage - 1}.")
       tensors[name] = x
   tensors["fc.weight"] = np.zeros((10, 256), np.float32)
   path = torch_files.write_arrays(tmp_path / "resnet.pth", tensors, "zip")
@@ -224,11 +230,11 @@ def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
   loaded = propagator_weights.load(path, fresh)
   from_file = loaded["encoder"] | {"conv1_p": params["encoder"]["conv1_p"]}
   jax.tree.map(np.testing.assert_array_equal, from_file, params["encoder"])
-  mine = {"encoder": {"conv1_p": fresh["encoder"]["conv1_p"]}}
-  mine["decoder"] = fresh["decoder"]
+  initial = {"encoder": {"conv1_p": fresh["encoder"]["conv1_p"]}}
+  initial["decoder"] = fresh["decoder"]
   kept = {"encoder": {"conv1_p": loaded["encoder"]["conv1_p"]}}
   kept["decoder"] = loaded["decoder"]
-  jax.tree.map(np.testing.assert_array_equal, kept, mine)
+  jax.tree.map(np.testing.assert_array_equal, kept, initial)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,7 @@ def test_imagenets_file_gives_the_encoder_but_the_mask_stem(small, tmp_path):
     ), r"Encoder.std is \[0.5, 0.5, 0.5\], expected \[0.229"),
   ],
 )  # fmt: skip
-def test_a_file_that_does_not_fit_is_refused(change, words, small, tmp_path):
+def test_wrong_weight_files_are_refused(change, words, small, tmp_path):
   net, params = small
   tensors = _official_file(params)
   change(tensors)

@@ -1,4 +1,4 @@
-"""The rollout: loop, unrolled and frame by frame are the same."""
+"""Rollout: loop, unrolled loop and single steps are equal; composition."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def clip():
   return frames, mask, flow
 
 
-def _play(layers, params, clip, **how):
+def _rollout(layers, params, clip, **options):
   frames, mask, flow = clip
   start = layers.start(frames[:, 0], mask, jax.random.key(0))
   return layers.rollout(
@@ -35,36 +35,39 @@ def _play(layers, params, clip, **how):
     rollout.Inputs(flow, None),
     jax.random.key(0),
     mask_slope=5.0,
-    **how,
+    **options,
   )
 
 
 @pytest.mark.parametrize("carried", [False, True])
-def test_loop_unrolled_and_streaming_agree(clip, carried):
+def test_loop_unrolled_loop_and_streaming_are_equal(clip, carried):
   layers = _layers(carried=carried)
   params = layers.init(jax.random.key(1), *_SIZE)
-  _, one = _play(layers, params, clip, unroll=False, remat=True)
-  _, two = _play(layers, params, clip, unroll=True, remat=False)
+  _, looped = _rollout(layers, params, clip, unroll=False, remat=True)
+  _, unrolled = _rollout(layers, params, clip, unroll=True, remat=False)
   frames, mask, flow = clip
   carry = layers.start(frames[:, 0], mask, jax.random.key(0))
   for t in range(3):
     inputs = rollout.Inputs(flow[:, t], None)
-    carry, made = layers.step(
+    carry, streamed = layers.step(
       params, carry, inputs, jax.random.key(0), mask_slope=5.0
     )
-    for a, b, c in zip(*map(jax.tree.leaves, (one, two, made)), strict=True):
+    for a, b, c in zip(
+      *map(jax.tree.leaves, (looped, unrolled, streamed)), strict=True
+    ):
       np.testing.assert_allclose(a[:, t], b[:, t], atol=1e-5)
       np.testing.assert_allclose(a[:, t], c, atol=1e-5)
 
 
-def test_composition_is_what_the_layers_say(clip):
+def test_frame_is_the_composition_of_the_layers(clip):
   layers = _layers()
   params = layers.init(jax.random.key(1), *_SIZE)
-  _, made = _play(layers, params, clip, unroll=True, remat=False)
-  assert np.abs(made.frame).max() <= 1.0 + 1e-6
-  # Dark: black where there is no object. m F + (1 - m) B from F - (1 - m).
-  rebuilt = made.fg + (1.0 - made.mask) * (1.0 + made.bg)
-  np.testing.assert_allclose(rebuilt, made.frame, atol=1e-5)
+  _, out = _rollout(layers, params, clip, unroll=True, remat=False)
+  assert np.abs(out.frame).max() <= 1.0 + 1e-6
+  # `fg` is m F - (1 - m), black outside of the object; the frame is
+  # m F + (1 - m) B.
+  rebuilt = out.fg + (1.0 - out.mask) * (1.0 + out.bg)
+  np.testing.assert_allclose(rebuilt, out.frame, atol=1e-5)
 
 
 def test_frames_do_not_depend_on_later_flow(clip):
@@ -72,15 +75,15 @@ def test_frames_do_not_depend_on_later_flow(clip):
   params = layers.init(jax.random.key(1), *_SIZE)
   frames, mask, flow = clip
   later = flow.at[:, 2].add(4.0)
-  _, one = _play(layers, params, clip, unroll=True, remat=False)
-  _, two = _play(
+  _, before = _rollout(layers, params, clip, unroll=True, remat=False)
+  _, after = _rollout(
     layers, params, (frames, mask, later), unroll=True, remat=False
   )
-  np.testing.assert_array_equal(one.frame[:, :2], two.frame[:, :2])
-  assert np.abs(one.mask[:, 2] - two.mask[:, 2]).max() > 1e-4
+  np.testing.assert_array_equal(before.frame[:, :2], after.frame[:, :2])
+  assert np.abs(before.mask[:, 2] - after.mask[:, 2]).max() > 1e-4
 
 
-def test_flow_input_maps_rest_to_the_middle():
+def test_flow_input_maps_zero_flow_to_the_middle():
   flow = jnp.array([-30.0, -20.0, -10.0, 0.0, 10.0, 20.0]).reshape(1, 1, 3, 2)
   mapped = rollout.flow_input(flow, 20.0).reshape(-1)
   np.testing.assert_allclose(mapped, [0.0, 0.0, 0.25, 0.5, 0.75, 1.0])

@@ -10,7 +10,7 @@ from foregan_jax.nets import segmenter
 
 @pytest.mark.parametrize("size", [(32, 48), (13, 21)])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_logits_have_the_size_of_any_image(size, dtype, key):
+def test_logits_have_the_size_of_the_image(size, dtype, key):
   module = segmenter.Segmenter(width=4, depth=3, dtype=dtype)
   image = jnp.zeros((2, *size, 3))
   logits, params = jax.eval_shape(module.init_with_output, key, image)
@@ -19,7 +19,7 @@ def test_logits_have_the_size_of_any_image(size, dtype, key):
   assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float32")}
 
 
-def test_samples_do_not_influence_each_other(key):
+def test_samples_are_independent(key):
   module = segmenter.Segmenter(width=4, depth=1)
   image = jax.random.normal(key, (3, 16, 16, 3))
   params = jax.jit(module.init)(key, image)
@@ -30,7 +30,7 @@ def test_samples_do_not_influence_each_other(key):
   )
 
 
-def test_it_learns_to_find_a_red_square(key):
+def test_training_finds_red_rectangles(key):
   module = segmenter.Segmenter(width=4, depth=1)
   image = -0.5 + 0.1 * jax.random.normal(key, (2, 16, 16, 3))
   mask = jnp.zeros((2, 16, 16, 1)).at[0, 3:9, 4:12].set(1)
@@ -48,5 +48,5 @@ def test_it_learns_to_find_a_red_square(key):
   state = optimizer.init(params)
   for _ in range(60):
     params, state = step(params, state)
-  agree = (jax.jit(module.apply)(params, image) > 0) == (mask > 0.5)
-  assert agree.mean() > 0.97
+  correct = (jax.jit(module.apply)(params, image) > 0) == (mask > 0.5)
+  assert correct.mean() > 0.97

@@ -126,7 +126,7 @@ def test_steps_are_the_published_ones(setup):
         {"params": params}, *args, **kwargs
       )
       part = lambda x, inner=inner: resize(x, inner)
-      memory = apply(part(reference), part(mask), method="remember")
+      memory = apply(part(reference), part(mask), method="encode_reference")
       logits, _ = apply(part(frame), part(prev), memory)
       soft = jax.nn.softmax(logits, axis=-1)[..., 1:]
       found.append(resize(soft, size))

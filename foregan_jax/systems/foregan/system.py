@@ -190,7 +190,7 @@ class ForeGan:
     state, made = self.layers.rollout(
       nets.params,
       carry.layers,
-      rollout.Inputs(flow, real if self.layers.looks_ahead else None),
+      rollout.Inputs(flow, real if self.layers.uses_next_frame else None),
       jax.random.key(0),
       mask_slope=self.mask_slope,
       unroll=self.unroll,
