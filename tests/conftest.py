@@ -25,6 +25,7 @@ import jax
 import pytest
 
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+_NO_SHARED = "no real data in ../shared/data"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,5 +44,15 @@ def key():
 def shared_data() -> pathlib.Path:
   """Real data beside the checkout; tests that need it skip without it."""
   if not _SHARED.is_dir():
-    pytest.skip("no real data in ../shared/data")
+    pytest.skip(_NO_SHARED)
   return _SHARED
+
+
+def pytest_terminal_summary(terminalreporter):
+  """Report how many tests were skipped because real data is missing."""
+  skipped = terminalreporter.stats.get("skipped", [])
+  count = sum(_NO_SHARED in str(report.longrepr) for report in skipped)
+  if count:
+    terminalreporter.write_line(
+      f"{count} tests skipped: they need real data in ../shared/data"
+    )

@@ -1,3 +1,5 @@
+"""The table of ablations, with a stand-in for training runs."""
+
 import json
 import pathlib
 import shutil
@@ -14,7 +16,7 @@ CONFIG = str(pathlib.Path(layered_gan.__file__))
 
 @pytest.fixture
 def trainer(monkeypatch):
-  """Stands in for `python -m foregan_jax.main`; returns the commands."""
+  """Replace `python -m foregan_jax.main`; return the list of commands."""
   commands = []
 
   def run(command, check):
@@ -26,7 +28,7 @@ def trainer(monkeypatch):
       return types.SimpleNamespace(returncode=1)
     workdir.mkdir(parents=True)
     config = layered_gan.get_config(arg)
-    config.alarm_after = 99  # later than the run ends
+    config.alarm_after = 99  # after the end of the run
     (workdir / settings.FILE).write_text(json.dumps(settings.to_json(config)))
     mean = 0.01 if "no_info" in arg else 0.3
     lines = [
@@ -42,16 +44,16 @@ def trainer(monkeypatch):
   return commands
 
 
-def test_every_variant_is_a_row_and_finished_ones_are_kept(trainer, tmp_path):
+def test_every_variant_is_a_row_and_finished_runs_are_kept(trainer, tmp_path):
   with pytest.raises(ValueError, match="variant no_info failed"):
     ablate.run(f"{CONFIG}:smoke", tmp_path, ["--config.seed=1"])
   table = ablate.run(f"{CONFIG}:smoke", tmp_path, [])
-  # `full` was not run again; `no_info` was.
+  # The second call runs `no_info` again, but not `full`.
   assert len(trainer) == 1 + len(layered_gan.VARIANTS)
   assert trainer[0][3].endswith("layered_gan.py:smoke,variant=full")
   assert trainer[0][-1] == "--config.seed=1"
   rows = [line.split(" | ") for line in table.splitlines()[2:]]
-  # The baseline, which no variant changes, comes once and first.
+  # The baseline is the same for all variants: one row, the first one.
   assert rows[0] == ["| ", "disc", "0.500", " |"]
   assert [row[0][2:] for row in rows[1:]] == list(layered_gan.VARIANTS)
   assert rows[1][1:] == ["segmenter", "0.300", "none |"]
@@ -79,14 +81,14 @@ def test_config_without_variants_is_refused(tmp_path):
     ("ils", "w_generator.leak", 1.0),
   ],
 )
-def test_variant_changes_its_part_alone(variant, key, value):
+def test_variants_change_only_their_part(variant, key, value):
   full = layered_gan.get_config("small")
   changed = layered_gan.get_config(f"small,variant={variant}")
-  differ = settings.same_config(
+  changes = settings.same_config(
     settings.to_json(full), settings.to_json(changed), ignore=("variant",)
   )
-  names = " ".join(differ)
+  names = " ".join(changes)
   group, _, field = key.rpartition(".")
   node = changed[group] if group else changed
   assert node[field] == value and key in names
-  assert len(differ) == (2 if variant == "no_info" else 1)
+  assert len(changes) == (2 if variant == "no_info" else 1)

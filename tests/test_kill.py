@@ -1,6 +1,6 @@
-"""A run that is killed at any moment goes on from a whole checkpoint.
+"""A run that is killed at any moment continues from a complete checkpoint.
 
-Two kills by default; FOREGAN_KILLS=10 for the patient.
+Two kills by default; the variable FOREGAN_KILLS sets another number.
 """
 
 import os
@@ -17,7 +17,7 @@ from foregan_jax.runtime import checkpoints
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _KILLS = int(os.environ.get("FOREGAN_KILLS", "2"))
-_PATIENCE = 300  # seconds for a start, compilation included
+_TIMEOUT = 300  # seconds for a start, with compilation
 
 
 def _start(workdir):
@@ -41,10 +41,10 @@ def _steps(workdir):
 
 
 def _wait(process, ready):
-  deadline = time.monotonic() + _PATIENCE
+  deadline = time.monotonic() + _TIMEOUT
   while not ready():
     assert process.poll() is None, process.stderr.read()[-3000:]
-    assert time.monotonic() < deadline, "the run makes no checkpoint"
+    assert time.monotonic() < deadline, "the run saved no checkpoint"
     time.sleep(0.002)
 
 
@@ -55,7 +55,7 @@ def test_killed_runs_continue(tmp_path):
   before = 0
   for kill in range(_KILLS):
     process = _start(workdir)
-    # It has gone on from where the last one was killed, and has saved since.
+    # The run has continued after the last kill and saved a newer checkpoint.
     _wait(process, lambda low=before: max(_steps(workdir), default=0) > low)
     if kill % 2:
       time.sleep(rng.uniform(0.0, 2.0))
@@ -64,17 +64,17 @@ def test_killed_runs_continue(tmp_path):
       _wait(process, lambda f=folder: any(f.glob("*.orbax-checkpoint-tmp*")))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    # Whatever lies there under a number is whole.
+    # Every folder with a number is a complete checkpoint.
     steps = _steps(workdir)
     for step in steps:
       data = checkpoints.load_json(workdir / "checkpoints", step, "data")
       assert data == {"next_index": step}
     assert max(steps) > before
     before = max(steps)
-  # A polite end: SIGTERM saves and exits 0.
+  # SIGTERM saves and exits with status 0.
   process = _start(workdir)
   _wait(process, lambda: max(_steps(workdir)) > before)
   process.send_signal(signal.SIGTERM)
-  _, said = process.communicate(timeout=_PATIENCE)
-  assert process.returncode == 0, said[-3000:]
-  assert "run again to continue" in said
+  _, log = process.communicate(timeout=_TIMEOUT)
+  assert process.returncode == 0, log[-3000:]
+  assert "run again to continue" in log

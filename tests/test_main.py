@@ -1,4 +1,4 @@
-"""The command line, and the ways of launching it."""
+"""The command line and the launch scripts."""
 
 import os
 import pathlib
@@ -26,20 +26,20 @@ LAUNCH = ROOT / "launch"
     ("davis.py:data=/d/DAVIS,variant=x", "runs/davis-data-d-DAVIS-variant-x"),
   ],
 )
-def test_default_workdir_tells_configs_apart(config, workdir):
+def test_default_workdir_differs_by_config(config, workdir):
   assert main.default_workdir(config) == workdir
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", "bench"])
-def test_mode_makes_one_call(mode, monkeypatch):
+def test_each_mode_makes_one_call(mode, monkeypatch):
   calls = []
   for name, module, function in (
     ("train", main.train, "train_and_evaluate"),
     ("eval", main.evaluate, "evaluate"),
     ("bench", main.bench, "run"),
   ):
-    note = lambda *args, name=name: calls.append((name, args[-1]))
-    monkeypatch.setattr(module, function, note)
+    record = lambda *args, name=name: calls.append((name, args[-1]))
+    monkeypatch.setattr(module, function, record)
   argv = ["main", f"--config={ROOT}/configs/davis.py:smoke", f"--mode={mode}"]
   argv.append("--workdir=somewhere")
   monkeypatch.setattr(sys, "argv", argv)
@@ -51,7 +51,7 @@ def test_mode_makes_one_call(mode, monkeypatch):
   assert (last == "somewhere") == (mode != "bench")
 
 
-def test_import_leaves_the_devices_alone():
+def test_import_uses_no_device():
   # jax.distributed.initialize must come before any use of a device.
   done = subprocess.run(
     [sys.executable, "-c", "import foregan_jax.main"],
@@ -63,12 +63,12 @@ def test_import_leaves_the_devices_alone():
   assert done.returncode == 0, done.stderr
 
 
-# Stands in for Python in launch/any.sh, and says what it was started with.
+# Replaces Python in launch/any.sh and prints its arguments.
 _STUB = """#!/usr/bin/env bash
 if [[ $1 == -c ]]; then exec "$REAL_PYTHON" "$@"; fi
 trap 'echo "$FOREGAN_PROCESS_ID saved"; exit 0' TERM
 echo "$FOREGAN_PROCESS_ID/$FOREGAN_NUM_PROCESSES $FOREGAN_COORDINATOR $*"
-# Not before the others have set their traps.
+# Wait until the other processes have set their traps.
 if [[ $FOREGAN_PROCESS_ID == "$FAILING" ]]; then sleep 2; exit 7; fi
 for ((i = 0; i < ${TENTHS:-0}; i++)); do sleep 0.1; done
 """
@@ -111,7 +111,7 @@ def test_any_sh_numbers_its_processes(any_sh):
   assert first[2:] == ["-m", "foregan_jax.main", "--config=x.py"]
 
 
-def test_any_sh_on_several_machines(any_sh):
+def test_any_sh_runs_on_several_machines(any_sh):
   process = any_sh(
     "1",
     FOREGAN_COORDINATOR="host0:9",
@@ -123,27 +123,27 @@ def test_any_sh_on_several_machines(any_sh):
 
 
 def test_any_sh_ends_all_when_one_fails(any_sh):
-  began = time.monotonic()
+  start_time = time.monotonic()
   process = any_sh("3", FAILING="1", TENTHS="600")
   out, _ = process.communicate(timeout=30)
   assert process.returncode == 7
   assert "0 saved" in out and "2 saved" in out
-  assert time.monotonic() - began < 30
+  assert time.monotonic() - start_time < 30
 
 
-def test_any_sh_passes_sigterm_on_and_waits(any_sh):
+def test_any_sh_forwards_sigterm_and_waits(any_sh):
   process = any_sh("2", TENTHS="600")
   for _ in range(2):
-    process.stdout.readline()  # Both are there, and so are their traps.
+    process.stdout.readline()  # Both processes have set their traps.
   process.send_signal(signal.SIGTERM)
   out, err = process.communicate(timeout=30)
   assert process.returncode == 0, err
   assert "0 saved" in out and "1 saved" in out
 
 
-@pytest.mark.parametrize("wrong", [[], ["0"], ["--config=x.py"]])
-def test_any_sh_says_how_to_call_it(any_sh, wrong):
-  process = any_sh(*wrong)
+@pytest.mark.parametrize("arguments", [[], ["0"], ["--config=x.py"]])
+def test_any_sh_prints_its_usage(any_sh, arguments):
+  process = any_sh(*arguments)
   _, err = process.communicate(timeout=30)
   assert process.returncode == 2
   assert "usage:" in err
@@ -161,7 +161,7 @@ def test_open_mpi_processes_find_each_other(tmp_path):
   program = (
     "import jax; from foregan_jax.runtime import distributed;"
     "distributed.initialize();"
-    # To a file each: lines of several processes run into one another.
+    # One file per process, because their lines on stdout can mix.
     "import pathlib, sys;"
     "name = f'{jax.process_index()} of {jax.process_count()}';"
     "pathlib.Path(sys.argv[1], name).touch()"

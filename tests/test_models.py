@@ -35,7 +35,7 @@ def run(request, tmp_path_factory):
   return request.param, workdir
 
 
-def test_a_run_segments_frames(run):
+def test_run_segments_frames(run):
   name, workdir = run
   model = foregan_jax.load(workdir)
   frames = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""What a trained run is for; here, of a run that has hardly been trained."""
+"""Verbs of `predict` for pictures, with a run of two steps."""
 
 import subprocess
 import sys
@@ -51,13 +51,13 @@ def test_cut_outs_have_the_size_of_their_pictures(run, tmp_path):
     cutout = np.asarray(Image.open(out / "cutouts" / f"{name}.png"))
     picture = cv2.imread(str(folder / f"{name}.png"))[..., ::-1]
     np.testing.assert_array_equal(cutout[..., :3], picture)
-    # The palette mask is the soft alpha, cut at one half.
+    # The palette mask is the alpha with a threshold of one half.
     np.testing.assert_array_equal(np.asarray(mask) == 1, cutout[..., 3] > 127)
   assert (out / "sheet.png").is_file()
 
 
-def test_drawn_data_set_is_in_order_and_trains(run, tmp_path):
-  out = tmp_path / "drawn"
+def test_generated_data_set_is_valid_and_trains(run, tmp_path):
+  out = tmp_path / "generated"
   done = _predict("dataset", f"--workdir={run}", "--count=70", f"--out={out}")
   assert done.returncode == 0, done.stderr
   assert check.check(out) == []
@@ -72,7 +72,7 @@ def test_drawn_data_set_is_in_order_and_trains(run, tmp_path):
   assert "has a data set already" in again.stderr
 
 
-def test_sheet_of_drawn_pictures(run, tmp_path):
+def test_sample_writes_a_sheet(run, tmp_path):
   done = _predict(
     "sample", f"--workdir={run}", "--count=5", f"--out={tmp_path}"
   )

@@ -1,4 +1,4 @@
-"""`predict --video` with a run of the flagship, saved before it trained."""
+"""`predict track` with an untrained run of foregan."""
 
 import importlib
 import re
@@ -21,7 +21,7 @@ _SIZE = (50, 70)
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-  """The workdir of a run that was stopped at once."""
+  """Return the workdir of a run that was saved before its first step."""
   workdir = tmp_path_factory.mktemp("run")
   config = importlib.import_module("configs.davis").get_config("smoke")
   system = systems.build(config)
@@ -39,7 +39,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-  """A video of a square that moves over noise, and masks."""
+  """Return a folder with masks and a video of a square over noise."""
   root = tmp_path_factory.mktemp("world")
   (root / "clip").mkdir()
   noise = np.random.default_rng(0).integers(0, 256, (*_SIZE, 3), np.uint8)
@@ -79,7 +79,7 @@ def _read(path):
     return np.asarray(picture)
 
 
-def test_layers_of_a_video(run, world, tmp_path):
+def test_track_writes_masks_and_layers(run, world, tmp_path):
   common = (
     f"--workdir={run}",
     f"--video={world}/clip",
@@ -98,23 +98,23 @@ def test_layers_of_a_video(run, world, tmp_path):
     np.testing.assert_array_equal(cut[..., :3], frame)
     np.testing.assert_array_equal(cut[..., 3] > 127, found == 3)
     plate = _read(tmp_path / "background" / f"f{i}.png")
-    # At most three pixels of the network, each of 50/32 of the video's.
+    # The margin is at most 3 pixels of the network, each 50/32 of the video's.
     near = cv2.dilate(found, np.ones((13, 13), np.uint8)) > 0
     np.testing.assert_array_equal(plate[~near], frame[~near])
-  # The given frame: nothing of the red square is left, nor of its border.
+  # The red square and its border are removed from the given frame.
   plate = _read(tmp_path / "background" / "f0.png").astype(int)
   given = images.read_labels(world / "first.png") > 0
   np.testing.assert_array_equal(
     images.read_labels(tmp_path / "masks" / "f0.png") > 0, given
   )
   assert (np.abs(plate[given] - (255, 0, 0)).max(-1) > 50).all()
-  # Another head, in the same place: it is another input.
+  # Another head in the same folder replaces the results.
   done = _predict(*common, "--head=segmenter", f"--out={tmp_path}")
   assert done.returncode == 0, done.stderr
   segmenter = _contents(tmp_path)
   assert segmenter.keys() == average.keys()
   assert any(average[name] != segmenter[name] for name in segmenter)
-  # Without layers those of before go; the default head is the average.
+  # Without layers, earlier layers are removed. The default head is average.
   done = _predict(*common, "--no-layers", f"--out={tmp_path}")
   assert done.returncode == 0, done.stderr
   assert _contents(tmp_path) == {
@@ -126,7 +126,7 @@ def test_layers_of_a_video(run, world, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("arguments", "said"),
+  ("arguments", "message"),
   [
     ("--head=segmentor", "heads are generator.* Did you mean 'segmenter'"),
     ("--scales=1", "--scales=1.0: .*run of foregan.*at one size"),
@@ -134,7 +134,9 @@ def test_layers_of_a_video(run, world, tmp_path):
     ("--mask={}/two.png", "two.png has the objects 3, 5, but.*0 and 255"),
   ],
 )
-def test_mistakes_are_one_sentence(run, world, arguments, said, tmp_path):
+def test_wrong_arguments_raise_one_sentence(
+  run, world, arguments, message, tmp_path
+):
   given = arguments.format(world)
   masks = [f"--mask={world}/first.png"] * ("two.png" not in given)
   done = _predict(
@@ -146,5 +148,5 @@ def test_mistakes_are_one_sentence(run, world, arguments, said, tmp_path):
   )
   assert done.returncode == 2
   assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-  assert re.search(said, done.stderr), done.stderr
+  assert re.search(message, done.stderr), done.stderr
   assert not (tmp_path / "out").exists()

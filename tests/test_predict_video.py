@@ -1,4 +1,4 @@
-"""`predict --video` from the command line, with a stand-in for the run."""
+"""The command line of `predict track`, with a stand-in for the run."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
 
 class Repeat:
-  draws = False
+  generates_background = False
   def __init__(self, tracker, params, side):
     assert (params, side) == ("of prop", 64)
     assert tracker.scales == (0.5, 1.0)
@@ -78,7 +78,7 @@ def _mask(path, place):
 
 
 @pytest.mark.parametrize("layers", [False, True])
-def test_video_with_masks_of_two_frames(tmp_path, layers):
+def test_track_uses_masks_of_two_frames(tmp_path, layers):
   video = tmp_path / "clip.v2"
   video.mkdir()
   for i in range(5):
@@ -138,7 +138,9 @@ def test_video_with_masks_of_two_frames(tmp_path, layers):
     ),
   ],
 )
-def test_mistakes_are_one_sentence(tmp_path, monkeypatch, arguments, message):
+def test_wrong_arguments_raise_one_sentence(
+  tmp_path, monkeypatch, arguments, message
+):
   monkeypatch.chdir(tmp_path)
   for name in ("repeat", "picture"):
     (tmp_path / name).mkdir()

@@ -20,8 +20,8 @@ from foregan_jax.systems.foregan import variants
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PACKAGE = _ROOT / "foregan_jax"
 _MAX_LINES = 400
-# What each place may import of the package, beside itself.
-_BELOW = {
+# The parts of the package that each part may import, beside itself.
+_MAY_IMPORT = {
   "layers": set(),
   "media": set(),
   "metrics": set(),
@@ -47,8 +47,8 @@ _BELOW = {
   "runs": {"game", "items", "runtime", "systems", "tasks"},
   "models": {"media", "predictors", "runs", "runtime", "tasks"},
 }  # fmt: skip
-# Files of these folders do not import each other.
-_APART = ("players", "systems")
+# Files of these folders must not import each other.
+_INDEPENDENT = ("players", "systems")
 _CONFIGS = sorted(p.stem for p in (_ROOT / "configs").glob("*.py"))
 
 
@@ -58,7 +58,7 @@ def _modules():
 
 
 def _imports(path):
-  """Yields what a file imports of the package, as dotted names below it."""
+  """Yield the modules of the package that a file imports, as dotted names."""
   for node in ast.walk(ast.parse(path.read_text())):
     names = []
     if isinstance(node, ast.Import):
@@ -71,26 +71,26 @@ def _imports(path):
 
 
 @pytest.mark.parametrize("name", _modules())
-def test_modules_import(name):
+def test_every_module_can_be_imported(name):
   importlib.import_module(name)
 
 
 def test_imports_run_one_way():
-  wrong = []
+  violations = []
   for path in sorted(_PACKAGE.rglob("*.py")):
     relative = path.relative_to(_PACKAGE)
     place = relative.parts[0].removesuffix(".py")
-    if place not in _BELOW:
-      continue  # train, evaluate, predict, bench, main: no restriction
+    if place not in _MAY_IMPORT:
+      continue  # train, evaluate, predict, bench and main may import all
     for name in _imports(path):
       target = name.split(".")[0]
-      if target != place and target not in _BELOW[place]:
-        wrong.append(f"{relative} imports {name}")
-      if target == place and place in _APART and len(relative.parts) > 1:
-        own = relative.parts[1].removesuffix(".py")  # a player, a system
+      if target != place and target not in _MAY_IMPORT[place]:
+        violations.append(f"{relative} imports {name}")
+      if target == place and place in _INDEPENDENT and len(relative.parts) > 1:
+        own = relative.parts[1].removesuffix(".py")  # the player or system
         if own != "__init__" and name.split(".")[1] != own:
-          wrong.append(f"{relative} imports its neighbour {name}")
-  assert not wrong
+          violations.append(f"{relative} imports {name} of the same folder")
+  assert not violations
 
 
 def test_no_file_is_too_long():
@@ -103,7 +103,7 @@ def test_no_file_is_too_long():
   assert not long
 
 
-def test_no_hidden_keys():
+def test_no_config_key_has_a_hidden_default():
   hidden = [
     p.name
     for p in _PACKAGE.rglob("*.py")
@@ -126,12 +126,12 @@ def test_configs_load_and_build(name, arg):
 @pytest.mark.parametrize("arg", ["", "smoke", "fake", "fake,small"])
 @pytest.mark.parametrize("name", _CONFIGS)
 def test_configs_have_the_keys_of_the_base(name, arg):
-  """Shared groups have exactly the base's keys; a method adds its own."""
+  """Shared groups have exactly the keys of the base config."""
   config = importlib.import_module(f"configs.{name}").get_config(arg)
   keys = lambda c: set(settings.flatten(settings.to_json(c)))
   base, full = keys(base_config.base()), keys(config)
   shared = ("data.", "eval.", "init_from.")
-  # `optim` is filled by player, so its empty default disappears.
+  # `optim` has a group per player instead of the empty default.
   assert base - {"optim"} <= full
   assert {k for k in full - base if k.startswith(shared)} == set()
   modes = {a: keys(importlib.import_module(f"configs.{name}").get_config(a))
@@ -158,7 +158,7 @@ def test_configs_load_from_any_directory(name, tmp_path):
 
 @pytest.mark.parametrize("variant", variants.VARIANTS)
 def test_every_variant_builds(variant):
-  """Trace rollout and losses for their shapes; compile nothing."""
+  """Trace the rollout and the losses without compilation."""
   davis = importlib.import_module("configs.davis")
   config = davis.get_config(f"smoke,variant={variant}")
   system = systems.build(config)
@@ -176,14 +176,14 @@ def test_every_variant_builds(variant):
   params, values = jax.eval_shape(losses, batch, platform.key(0))
   assert set(params) == set(system.nets) >= {"gf", "gb", "df", "db"}
   assert all(value.shape == () for value in values)
-  # Averages exist for the nets that the variant has.
+  # Averages exist for the nets of the variant only.
   state = _state(config, system)
   assert set(state.ema) == set(system.nets) & set(config.ema_nets)
   assert set(state.opt) == {player.name for player in system.players}
 
 
 def test_variants_have_the_published_values():
-  """The table of VOS-ForeGAN sec. 14, spot by spot."""
+  """The values are those of the table in VOS-ForeGAN, sec. 14."""
   davis = importlib.import_module("configs.davis")
   get = lambda name: davis.get_config(f"fake,variant={name}")
   for name, t, count, stride, every, batch in (
@@ -235,7 +235,7 @@ def test_variants_have_the_published_values():
     ("clips.times", 0, "must be 1 or more"),
   ],
 )
-def test_bad_values_are_one_sentence(key, value, message):
+def test_bad_values_raise_one_sentence(key, value, message):
   davis = importlib.import_module("configs.davis")
   config = davis.get_config("smoke")
   config.update_from_flattened_dict({key: value})
@@ -243,7 +243,7 @@ def test_bad_values_are_one_sentence(key, value, message):
     systems.build(config)
 
 
-def test_foregan_without_a_critic():
+def test_foregan_builds_without_a_critic():
   davis = importlib.import_module("configs.davis")
   config = davis.get_config("smoke,variant=gan_segmenter")
   config.turn.critic_every, config.turn.generator_every = 0, 1
@@ -261,7 +261,7 @@ def _state(config, system):
   return jax.eval_shape(make, platform.key(0))
 
 
-def test_agree_needs_segmenter_and_propagator():
+def test_agree_loss_needs_segmenter_and_propagator():
   davis = importlib.import_module("configs.davis")
   config = davis.get_config("smoke,variant=full")
   config.turn.propagator_every = 0
@@ -269,7 +269,7 @@ def test_agree_needs_segmenter_and_propagator():
     systems.build(config)
 
 
-def test_unknown_variant_is_one_sentence():
+def test_unknown_variant_raises_one_sentence():
   davis = importlib.import_module("configs.davis")
   with pytest.raises(ValueError, match="unknown variant 'dmaks'"):
     davis.get_config("smoke,variant=dmaks")

@@ -1,4 +1,4 @@
-"""The loop: bitwise resume, init_from, results, and bad input."""
+"""The training loop: bitwise resume, init_from, results, bad input."""
 
 import json
 import pathlib
@@ -29,7 +29,7 @@ def _config(variant=_SMALLER, **changes):
 
 
 def _saved(workdir, step, variant=_SMALLER):
-  """Read all items of a checkpoint."""
+  """Read all items of a checkpoint and the state of the data."""
   config = _config(variant)
   system = systems.build(config)
   averaged = tuple(net for net in config.ema_nets if net in system.nets)
@@ -44,17 +44,17 @@ def _saved(workdir, step, variant=_SMALLER):
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-  """Six steps without interruption, on four devices."""
-  workdir = tmp_path_factory.mktemp("straight")
+def uninterrupted(tmp_path_factory):
+  """Return the workdir of six uninterrupted steps on four devices."""
+  workdir = tmp_path_factory.mktemp("uninterrupted")
   train.train_and_evaluate(_config(num_steps=6), workdir)
   return workdir
 
 
-def _assert_resume_is_bitwise(straight, workdir, variant):
+def _assert_resume_is_bitwise(uninterrupted, workdir, variant):
   train.train_and_evaluate(_config(variant, num_steps=3), workdir)
   train.train_and_evaluate(_config(variant, num_steps=6), workdir)
-  one, one_data = _saved(straight, 6, variant)
+  one, one_data = _saved(uninterrupted, 6, variant)
   two, two_data = _saved(workdir, 6, variant)
   for (path, a), (_, b) in zip(
     jax.tree_util.tree_leaves_with_path(one),
@@ -65,54 +65,61 @@ def _assert_resume_is_bitwise(straight, workdir, variant):
   assert one_data == two_data == {"next_index": 6}
 
 
-def test_resume_is_bitwise(straight, tmp_path):
-  _assert_resume_is_bitwise(straight, tmp_path, _SMALLER)
+def test_resume_is_bitwise(uninterrupted, tmp_path):
+  _assert_resume_is_bitwise(uninterrupted, tmp_path, _SMALLER)
 
 
 @pytest.mark.slow
 def test_resume_of_all_players_is_bitwise(tmp_path):
-  train.train_and_evaluate(_config("full", num_steps=6), tmp_path / "straight")
-  _assert_resume_is_bitwise(tmp_path / "straight", tmp_path / "two", "full")
+  train.train_and_evaluate(
+    _config("full", num_steps=6), tmp_path / "uninterrupted"
+  )
+  _assert_resume_is_bitwise(
+    tmp_path / "uninterrupted", tmp_path / "two", "full"
+  )
 
 
-def test_a_run_leaves_what_the_readme_promises(straight):
-  assert json.loads((straight / "config.json").read_text())["batch_size"] == 4
+def test_run_writes_all_files_of_the_readme(uninterrupted):
+  assert (
+    json.loads((uninterrupted / "config.json").read_text())["batch_size"] == 4
+  )
   lines = [
-    json.loads(x) for x in (straight / "metrics.jsonl").read_text().splitlines()
+    json.loads(x)
+    for x in (uninterrupted / "metrics.jsonl").read_text().splitlines()
   ]
   assert [x["step"] for x in lines if "critic/loss" in x] == [1, 2, 3, 4, 5, 6]
   assert any("eval/generator/J_mean" in x for x in lines)
-  place = straight / "eval" / "fake-val" / "step-6"
+  place = uninterrupted / "eval" / "fake-val" / "step-6"
   assert (place / "generator" / "global_results-val.csv").is_file()
   assert set(json.loads((place / "scores.json").read_text())) >= {
     "repeat_first", "flow_warp", "flow_splat", "generator", "segmenter",
   }  # fmt: skip
-  assert list((straight / "samples").glob("step_000006_*.png"))
+  assert list((uninterrupted / "samples").glob("step_000006_*.png"))
 
 
-def test_another_config_may_not_use_the_workdir(straight):
-  before = (straight / "config.json").read_text()
+def test_workdir_of_another_config_is_refused(uninterrupted):
+  before = (uninterrupted / "config.json").read_text()
   with pytest.raises(ValueError, match="gf.mask_slope: 10.0 -> 3.0"):
     train.train_and_evaluate(
-      _config(num_steps=6, **{"gf.mask_slope": 3.0}), straight
+      _config(num_steps=6, **{"gf.mask_slope": 3.0}), uninterrupted
     )
-  assert (straight / "config.json").read_text() == before
+  assert (uninterrupted / "config.json").read_text() == before
 
 
-def test_batch_that_devices_cannot_share(tmp_path):
+def test_batch_size_must_be_a_multiple_of_the_devices(tmp_path):
   with pytest.raises(ValueError, match="multiple of the number of devices, 4"):
     train.train_and_evaluate(_config(batch_size=6), tmp_path / "w")
   assert not (tmp_path / "w").exists()
 
 
-def test_weights_of_another_run(straight, tmp_path):
+def test_init_from_loads_one_item_of_another_run(uninterrupted, tmp_path):
   config = _config(num_steps=1)
-  config.init_from.workdir = str(straight)
+  config.init_from.workdir = str(uninterrupted)
   config.init_from.checkpoint_items = ("segmenter",)
   config.init_from.step = "6"
   config.turn.segmenter_start = 9
   train.train_and_evaluate(config, tmp_path)
-  one, _ = _saved(straight, 6)
+  one, _ = _saved(uninterrupted, 6)
   two, _ = _saved(tmp_path, 1)
   same = lambda item: jax.tree.all(
     jax.tree.map(jnp.array_equal, one[item]["params"], two[item]["params"])
@@ -120,7 +127,9 @@ def test_weights_of_another_run(straight, tmp_path):
   assert same("segmenter") and not same("gan")
 
 
-class _Spy:
+class _Recorder:
+  """A writer and progress bar that records scalars."""
+
   items_per_second = 1.0
 
   def __init__(self):
@@ -133,8 +142,8 @@ class _Spy:
     pass
 
 
-def test_what_is_not_finite_is_named():
-  held = pending.PendingMetrics(_Spy(), _Spy(), every=1)
+def test_error_names_the_metric_that_is_not_finite():
+  held = pending.PendingMetrics(_Recorder(), _Recorder(), every=1)
   held.add(4, {"generator/rec": jnp.float32(1.0)})
   held.add(
     5,
@@ -144,10 +153,13 @@ def test_what_is_not_finite_is_named():
     held.flush()
 
 
-def test_lines_are_means_since_the_last():
-  spy = _Spy()
-  held = pending.PendingMetrics(spy, spy, every=2)
+def test_scalars_are_means_since_the_last_line():
+  recorder = _Recorder()
+  held = pending.PendingMetrics(recorder, recorder, every=2)
   for step, value in enumerate((1.0, 3.0, 5.0, 9.0), start=1):
     held.add(step, {"critic/loss": jnp.float32(value)})
   held.flush()
-  assert [(s, x["critic/loss"]) for s, x in spy.lines] == [(2, 2.0), (4, 7.0)]
+  assert [(s, x["critic/loss"]) for s, x in recorder.lines] == [
+    (2, 2.0),
+    (4, 7.0),
+  ]

@@ -42,7 +42,8 @@ def features(
     images: RGB images of any size; `prepare` resizes them.
   """
   features = Inception().apply(params, prepare(images))
-  assert isinstance(features, jax.Array)  # nothing is mutable
+  # `apply` returns a tuple only with mutable collections.
+  assert isinstance(features, jax.Array)
   return features
 
 

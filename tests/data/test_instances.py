@@ -115,10 +115,7 @@ def test_errors_name_the_file(tmp_path, tiny, wide):
   ("folder", "count"), [("VOCdevkit", 17), ("DAVIS_testdev_first", 20)]
 )
 def test_real_data(shared_data, folder, count):
-  root = shared_data / folder
-  if not root.is_dir():
-    pytest.skip(f"no {folder} in the shared data")
-  source = instances.Instances(root, split="train", size=128)
+  source = instances.Instances(shared_data / folder, split="train", size=128)
   assert len(source) == count
   covered = []
   for i in range(count):

@@ -1,4 +1,4 @@
-"""FID of drawn against real pictures, with a small stand-in for Inception."""
+"""FID of generated and real pictures, with a small net for Inception."""
 
 import types
 
@@ -10,8 +10,8 @@ import pytest
 from foregan_jax.evaluators import realism
 
 
-class Painter:
-  """Draws flat pictures whose brightness is N(level, .01)."""
+class FlatGenerator:
+  """A system that generates flat pictures with brightness N(level, .01)."""
 
   def __init__(self, level):
     self._level = level
@@ -23,8 +23,8 @@ class Painter:
     return types.SimpleNamespace(frame=frame), None
 
 
-class Album:
-  """Real pictures: flat, of brightness around 0."""
+class FlatPictures:
+  """A source of flat pictures with brightness N(0, .01)."""
 
   def __len__(self):
     return 100
@@ -36,7 +36,7 @@ class Album:
 
 
 @pytest.fixture
-def judge(monkeypatch, tmp_path):
+def evaluator(monkeypatch, tmp_path):
   monkeypatch.setattr(realism.inception, "names_and_shapes", dict)
   monkeypatch.setattr(realism.inception, "from_state_dict", lambda x: x)
   monkeypatch.setattr(realism.state_dicts, "read", lambda path: {})
@@ -45,16 +45,16 @@ def judge(monkeypatch, tmp_path):
   return realism.Realism(str(tmp_path / "weights.pth"), num_drawn=150)
 
 
-def test_like_pictures_are_near_and_others_far(judge):
-  like = judge.scores(Painter(0.0), {}, Album())
-  other = judge.scores(Painter(0.5), {}, Album())
-  assert like["fid"] < 1e-3
+def test_similar_pictures_have_lower_scores(evaluator):
+  similar = evaluator.scores(FlatGenerator(0.0), {}, FlatPictures())
+  other = evaluator.scores(FlatGenerator(0.5), {}, FlatPictures())
+  assert similar["fid"] < 1e-3
   # The means differ by half in each of three channels.
   assert other["fid"] == pytest.approx(3 * 0.5**2, rel=0.05)
-  assert abs(like["kid"]) < 0.01 < other["kid"]
+  assert abs(similar["kid"]) < 0.01 < other["kid"]
 
 
-def test_file_of_another_network_is_refused(tmp_path):
+def test_weight_file_of_another_network_is_refused(tmp_path):
   header = b'{"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}'
   path = tmp_path / "other.safetensors"
   path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))

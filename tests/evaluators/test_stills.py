@@ -1,4 +1,4 @@
-"""Scores of pictures, from folders with and without what one could wish for."""
+"""Scores of pictures, from folders with and without masks and splits."""
 
 import cv2
 import jax
@@ -36,34 +36,36 @@ def _assess(system, root, tmp_path):
   return evaluator.assess(nets, folder=tmp_path / "out", whole=True, write=True)
 
 
-def test_the_cut_is_chosen_on_training_pictures(system, tmp_path, capsys):
+def test_threshold_is_chosen_on_training_pictures(system, tmp_path, capsys):
   root = tmp_path / "in"
   for name in ("a/1", "a/22", "b/333", "b/4444"):
     _write(root, name)
   (root / "train.txt").write_text("a/1\nb/333\n")
   (root / "val.txt").write_text("a/22\nb/4444\n")
   result = _assess(system, root, tmp_path)
-  # A bright square on dark ground: its colour tells it from the border.
+  # A bright square on a dark background differs from the border's colour.
   assert result.scalars["border_colour/iou"] > 0.9
   assert result.scalars["everything/iou"] == pytest.approx(0.25, abs=0.05)
   assert 0 <= result.scalars["codes/nmi_max"] <= 1
   assert result.best == result.scalars["segmenter/iou"]
   result.show("title")
-  said = capsys.readouterr().out
-  assert "2 pictures" in said and "FID and KID: not measured" in said
+  printed = capsys.readouterr().out
+  assert "2 pictures" in printed and "FID and KID: not measured" in printed
   assert (tmp_path / "out/masks/a/22.png").is_file()
 
 
-def test_pictures_of_val_alone_are_enough(system, tmp_path):
+def test_validation_pictures_alone_can_be_scored(system, tmp_path):
   root = tmp_path / "in"
   _write(root, "one")
   result = _assess(system, root, tmp_path)
   assert "segmenter/iou" in result.scalars
-  assert "border_colour/iou" not in result.scalars  # nothing to choose a cut on
-  assert "codes/nmi_max" not in result.scalars  # one class is no classes
+  assert (
+    "border_colour/iou" not in result.scalars
+  )  # no training masks for the threshold
+  assert "codes/nmi_max" not in result.scalars  # a single class
 
 
-def test_pictures_without_masks_cannot_be_scored(system, tmp_path):
+def test_pictures_without_masks_are_refused(system, tmp_path):
   root = tmp_path / "in"
   _write(root, "one", annotated=False)
   (root / "val.txt").write_text("one\n")

@@ -1,4 +1,4 @@
-"""Objects found without a mask: how they are cut out, what is scored."""
+"""Object proposals from masks that need no first mask."""
 
 import types
 
@@ -10,25 +10,25 @@ from foregan_jax import game
 from foregan_jax.evaluators import unguided
 
 
-class _Reads:
-  """A system that takes the red channel for its mask."""
+class _RedMask:
+  """A system with the red channel as its mask."""
 
-  unguided = ("reader",)
+  unguided = ("red",)
 
   def segment(self, nets, frames):
-    return {"reader": frames[..., :1] / 255.0 * nets.params["gain"]}
+    return {"red": frames[..., :1] / 255.0 * nets.params["gain"]}
 
 
 def _smooth(seed, shape=(3, 9, 13)):
   noise = np.random.default_rng(seed).random(shape).astype(np.float32)
   blurred = np.stack([cv2.GaussianBlur(x, (0, 0), 0.8) for x in noise])
-  # Half of the pixels would hang together; of fewer there are several parts.
+  # With half of the pixels the mask is connected; with fewer it has parts.
   return np.clip(blurred + 0.5 - np.quantile(blurred, 0.9), 0, 1)
 
 
 @pytest.mark.parametrize("size", [(40, 57), (9, 13), (5, 6)])
 @pytest.mark.parametrize("seed", range(3))
-def test_proposals_together_are_the_scaled_mask(seed, size):
+def test_union_of_proposals_is_the_scaled_mask(seed, size):
   soft = _smooth(seed)
   labels = unguided.propose(soft, size)
   assert max(frame.max() for frame in labels) > 1
@@ -38,7 +38,7 @@ def test_proposals_together_are_the_scaled_mask(seed, size):
     np.testing.assert_array_equal(frame > 0, scaled > 0.5)
 
 
-def test_an_object_keeps_its_number_through_the_video():
+def test_objects_keep_their_number_in_a_video():
   soft = np.zeros((4, 12, 20), np.float32)
   for t in range(4):
     soft[t, 2:6, 2 + t : 6 + t] = 1
@@ -52,25 +52,25 @@ def test_an_object_keeps_its_number_through_the_video():
 
 
 @pytest.mark.parametrize("count", [1, 4, 7])
-def test_every_frame_is_segmented_the_first_one_too(count):
-  finder = unguided.Finder(_Reads(), chunk=3)
+def test_all_frames_are_segmented_including_the_first(count):
+  finder = unguided.Finder(_RedMask(), chunk=3)
   frames = np.zeros((count, 8, 10, 3), np.uint8)
   for t in range(count):
     frames[t, 2:5, 1 + t % 2 : 4 + t % 2, 0] = 200
   found = finder.labels(
     game.Nets({"gain": 1.0}), {"frames": frames, "native_size": (8, 10)}
   )
-  assert finder.rows == ("reader_unsup",) == tuple(found)
-  assert len(found["reader_unsup"]) == count
-  for frame, labels in zip(frames, found["reader_unsup"], strict=True):
+  assert finder.rows == ("red_unsup",) == tuple(found)
+  assert len(found["red_unsup"]) == count
+  for frame, labels in zip(frames, found["red_unsup"], strict=True):
     np.testing.assert_array_equal(labels, frame[..., 0] > 0)
-  nothing = finder.labels(
+  empty = finder.labels(
     game.Nets({"gain": 0.1}), {"frames": frames, "native_size": (8, 10)}
   )
-  assert not np.any(nothing["reader_unsup"])
+  assert not np.any(empty["red_unsup"])
 
 
-def test_system_without_unguided_heads_finds_nothing():
+def test_system_without_unguided_heads_has_no_proposals():
   system = types.SimpleNamespace(unguided=(), segment=lambda nets, frames: {})
   finder = unguided.Finder(system, chunk=3)
   assert finder.rows == ()

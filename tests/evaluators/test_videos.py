@@ -1,4 +1,4 @@
-"""Videos with several objects: who wins a pixel, what is scored."""
+"""Scores of videos: several objects, unguided heads, backgrounds."""
 
 import collections
 import json
@@ -19,7 +19,7 @@ SIZE = (24, 32)
 _NETS = game.Nets({})
 
 
-class _Repeats:
+class _RepeatFirst:
   """A system that repeats the first mask."""
 
   name, task, heads, unguided = "repeats", "videos", ("head",), ()
@@ -35,8 +35,8 @@ class _Repeats:
     return {}
 
 
-class _Two:
-  """A source of one video: object 1 stays, object 2 leaves at once."""
+class _TwoObjects:
+  """A source of one video: object 1 stays, object 2 leaves after frame 0."""
 
   names = ("pair",)
 
@@ -65,8 +65,8 @@ class _Two:
 _Layers = collections.namedtuple("_Layers", ("bg", "plate"))
 
 
-class _Draws(_Repeats):
-  """Repeats the mask, paints the background black, finds what is red."""
+class _BlackBackground(_RepeatFirst):
+  """A system with a black background, which segments red pixels."""
 
   unguided = ("head",)
 
@@ -79,22 +79,22 @@ class _Draws(_Repeats):
     return {"head": frames[..., :1] / 255.0}
 
 
-class _Known:
-  """A source of videos of a red square that rests on grey of a known level."""
+class _KnownBackgrounds:
+  """A source of videos of a fixed red square on a known grey level."""
 
   def __init__(self, **levels):
     self.names = tuple(levels)
     self._levels = levels
 
   def sequence(self, name, *, num_frames=None):
-    video = _Two().sequence(name, num_frames=num_frames)
+    video = _TwoObjects().sequence(name, num_frames=num_frames)
     video["ref_mask"] = video["ref_mask"][..., :1]
     grey = np.full((*SIZE, 3), self._levels[name], np.uint8)
     for frame, labels in zip(video["frames"], video["labels"], strict=True):
       frame[:] = grey
       labels[labels != 1] = 0
       frame[labels == 1] = (255, 0, 0)
-    video["frames"][:, 15:18, 20:28] = (255, 0, 0)  # nobody's
+    video["frames"][:, 15:18, 20:28] = (255, 0, 0)  # of no object
     return video | {"background": lambda t: grey}
 
 
@@ -109,10 +109,10 @@ def _evaluator(monkeypatch, folder, system, source):
 
 @pytest.fixture
 def evaluator(monkeypatch, tmp_path):
-  return _evaluator(monkeypatch, tmp_path, _Repeats(), _Two())
+  return _evaluator(monkeypatch, tmp_path, _RepeatFirst(), _TwoObjects())
 
 
-def test_every_object_is_scored_by_itself(evaluator, tmp_path):
+def test_objects_are_scored_separately(evaluator, tmp_path):
   heads, errors = evaluator.run(
     game.Nets({}), folder=tmp_path, limit=0, write=True
   )
@@ -127,15 +127,15 @@ def test_every_object_is_scored_by_itself(evaluator, tmp_path):
   assert set(np.unique(written)) == {0, 1, 2}
 
 
-def test_heads_that_need_no_mask_find_the_object(monkeypatch, tmp_path):
-  source = _Known(dark=40)
-  evaluator = _evaluator(monkeypatch, tmp_path, _Draws(), source)
+def test_unguided_heads_find_the_object(monkeypatch, tmp_path):
+  source = _KnownBackgrounds(dark=40)
+  evaluator = _evaluator(monkeypatch, tmp_path, _BlackBackground(), source)
   heads, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=True)
   assert [(h.name, h.learned) for h in heads][-2:] == [
     ("head", True), ("head_unsup", True),
   ]  # fmt: skip
   found = heads[-1].scores["dark"]
-  # The square, though nobody's red patch is an object of the head's, too.
+  # The head also proposes the red patch that is no object.
   np.testing.assert_allclose(found[1]["J"], 1.0)
   assert found[1]["frames"] == heads[0].scores["dark"][1]["frames"]
   for t in (0, 5):
@@ -145,43 +145,43 @@ def test_heads_that_need_no_mask_find_the_object(monkeypatch, tmp_path):
   assert (tmp_path / "overlays" / "dark.webp").is_file()
 
 
-def test_backgrounds_stand_beside_the_true_ones(monkeypatch, tmp_path, capsys):
-  source = _Known(dark=40, bright=100)
-  evaluator = _evaluator(monkeypatch, tmp_path, _Draws(), source)
+def test_backgrounds_are_compared_with_true_ones(monkeypatch, tmp_path, capsys):
+  source = _KnownBackgrounds(dark=40, bright=100)
+  evaluator = _evaluator(monkeypatch, tmp_path, _BlackBackground(), source)
   result = evaluator.assess(
     game.Nets({}), folder=tmp_path, whole=True, write=True
   )
-  named = {k: v for k, v in result.scalars.items() if "background" in k}
-  assert named == {
-    "background/generator_mae": 70.0,  # black is 40 and 100 off
+  errors = {k: v for k, v in result.scalars.items() if "background" in k}
+  assert errors == {
+    "background/generator_mae": 70.0,  # errors of black: 40 and 100
     "background/rows_mae": 0.0,
     "background/first_rows_mae": 0.0,
   }
   assert result.scalars["head_unsup/J_mean"] == 1.0
-  kept = json.loads((tmp_path / "plates.json").read_text())
-  assert kept["generator"] == {"dark": 40.0, "bright": 100.0}
+  saved = json.loads((tmp_path / "plates.json").read_text())
+  assert saved["generator"] == {"dark": 40.0, "bright": 100.0}
   assert sorted(p.name for p in (tmp_path / "plates").iterdir()) == [
     "bright.png", "dark.png",
   ]  # fmt: skip
   capsys.readouterr()
   result.show("title")
-  said = capsys.readouterr().out
-  assert said.index("head_unsup") < said.index("first_rows")
+  printed = capsys.readouterr().out
+  assert printed.index("head_unsup") < printed.index("first_rows")
 
 
 def test_processes_share_the_videos(monkeypatch, tmp_path):
-  """Two threads in the role of two processes; either ends with all numbers."""
-  source = _Known(a=40, b=100, c=10)
-  make = lambda: _evaluator(monkeypatch, tmp_path, _Draws(), source)
-  evaluators, here = [make(), make()], threading.local()
-  together = threading.Barrier(2, timeout=60)
-  monkeypatch.setattr(jax, "process_index", lambda: here.index)
+  """Two threads simulate two processes; both return all scores."""
+  source = _KnownBackgrounds(a=40, b=100, c=10)
+  make = lambda: _evaluator(monkeypatch, tmp_path, _BlackBackground(), source)
+  evaluators, local = [make(), make()], threading.local()
+  barrier = threading.Barrier(2, timeout=60)
+  monkeypatch.setattr(jax, "process_index", lambda: local.index)
   monkeypatch.setattr(jax, "process_count", lambda: 2)
-  monkeypatch.setattr(videos.mesh_lib, "barrier", lambda name: together.wait())
+  monkeypatch.setattr(videos.mesh_lib, "barrier", lambda name: barrier.wait())
   results = {}
 
   def run(index):
-    here.index = index
+    local.index = index
     results[index] = evaluators[index].run(
       _NETS, folder=tmp_path, limit=0, write=False
     )
@@ -201,15 +201,15 @@ def test_processes_share_the_videos(monkeypatch, tmp_path):
   assert not list(tmp_path.glob(".scores*"))
 
 
-def test_samples_need_no_layers(evaluator):
+def test_samples_work_without_layers(evaluator):
   evaluator.prepare_samples()
   (sheet,) = evaluator.samples(_NETS).values()
   assert sheet.dtype == np.uint8 and sheet.ndim == 3
 
 
-def test_the_largest_soft_mask_wins():
+def test_labels_are_those_of_the_largest_soft_mask():
   soft = np.zeros((2, 3, 2), np.float32)
-  soft[0, 0] = 0.3, 0.3  # background keeps .4
+  soft[0, 0] = 0.3, 0.3  # background has .4
   soft[0, 1] = 0.2, 0.6
   soft[1, 2] = 0.55, 0.0
   labels = videos._to_labels(soft, (2, 3))

@@ -1,4 +1,4 @@
-"""Backward warp with a real flow and its image pair."""
+"""Warps equal stored ones; the warp error of a real flow and image pair."""
 
 import json
 
@@ -8,6 +8,11 @@ import numpy as np
 from foregan_jax.data import flow
 from foregan_jax.layers import warp
 from foregan_jax.media import images
+from tests.golden import cases
+
+
+def test_warps_equal_the_golden_ones():
+  cases.check("warp")
 
 
 def test_warp_error_equals_the_golden_error(shared_data):

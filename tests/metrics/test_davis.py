@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from foregan_jax.metrics import davis
+from tests.golden import masks
 
 H, W = 480, 854
 
@@ -57,6 +58,16 @@ def test_scores_equal_the_official_toolkit(shared_data, method, sequence):
     np.testing.assert_allclose(
       davis.statistics(values), golden[name], rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("size", masks.SIZES)
+def test_scores_equal_the_golden_ones(size):
+  h, w = size
+  expected = json.loads(masks.PATH.read_text())[f"{h}x{w}"]
+  for got, stored in zip(masks.scores(size), expected, strict=True):
+    assert got.keys() == stored.keys()
+    for name, values in stored.items():
+      np.testing.assert_allclose(got[name], values, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The propagator's player: what its gradient goes through, and learning."""
+"""The propagator's player: gradients, number of frames, training."""
 
 import functools
 
@@ -17,15 +17,15 @@ SIZE = (32, 32)
 
 
 def _discs(count=8, frames=4, seed=0):
-  """Bright discs that move over noise."""
+  """Return clips of bright discs that move over noise."""
   rng = np.random.default_rng(seed)
   y, x = np.mgrid[: SIZE[0], : SIZE[1]]
   video = rng.uniform(-1.0, 0.0, (count, frames, *SIZE, 3))
   mask = np.zeros((count, frames, *SIZE, 1))
   for i in range(count):
-    at, way = rng.uniform(10, 22, 2), rng.uniform(-2, 2, 2)
+    start, velocity = rng.uniform(10, 22, 2), rng.uniform(-2, 2, 2)
     for t in range(frames):
-      cx, cy = at + t * way
+      cx, cy = start + t * velocity
       mask[i, t, ..., 0] = (x - cx) ** 2 + (y - cy) ** 2 < 36
   video = np.where(mask > 0, 0.8 + 0.1 * video, video)
   video, mask = (jnp.asarray(a, jnp.float32) for a in (video, mask))
@@ -54,7 +54,7 @@ def _player(clip, **fields):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _run(fields, clip, step, params):
-  """Returns the loss, its gradient and the metrics."""
+  """Return the loss, its gradient and the metrics."""
   player = _player(clip, **dict(fields))
 
   def loss(params):
@@ -65,14 +65,15 @@ def _run(fields, clip, step, params):
   return value, grads["prop"], made.metrics
 
 
-def _made(clip, step=0, **fields):
+def _loss(clip, step=0, **fields):
+  """Return loss, gradient and metrics for some fields of the player."""
   return _run(tuple(fields.items()), clip, jnp.int32(step), _params())
 
 
 @pytest.mark.parametrize("truncate", [0, 1])
 def test_gradient_flows_through_the_masks(truncate):
   clip = _discs(2, frames=3)
-  # Only the last frame has a weight; frame 1 affects it by its mask alone.
+  # Only the last frame has a weight; frame 1 affects it only by its mask.
   clip = clip.replace(weight=jnp.zeros_like(clip.weight).at[:, -1].set(1.0))
 
   def loss(video):
@@ -80,7 +81,7 @@ def test_gradient_flows_through_the_masks(truncate):
     batch = {"step": jnp.int32(0)}
     return player.loss(game.Nets(_params()), batch, jax.random.key(0))[0]
 
-  _params()  # cached here, outside of the trace
+  _params()  # fill the cache outside of the trace
   grad = jax.jit(jax.grad(loss))(clip.video)
   assert jnp.any(grad[:, 2] != 0)
   assert bool(jnp.any(grad[:, 1] != 0)) == (truncate == 0)
@@ -88,7 +89,7 @@ def test_gradient_flows_through_the_masks(truncate):
 
 def test_unlabelled_pixels_give_no_gradient():
   clip = _discs(2, frames=3)
-  _, grads, _ = _made(clip.replace(weight=0 * clip.weight))
+  _, grads, _ = _loss(clip.replace(weight=0 * clip.weight))
   assert all(not jnp.any(g) for g in jax.tree.leaves(grads))
 
 
@@ -108,34 +109,37 @@ def test_number_of_frames_grows_with_the_step():
 
 
 @pytest.mark.parametrize("fields", [{"unroll": True}, {"remat": True}])
-def test_unroll_and_remat_change_nothing(fields):
+def test_unroll_and_remat_keep_loss_and_gradient(fields):
   clip = _discs(2, frames=3)
-  _, want, _ = _made(clip)
-  _, got, _ = _made(clip, **fields)
+  _, want, _ = _loss(clip)
+  _, got, _ = _loss(clip, **fields)
   for a, b in zip(jax.tree.leaves(want), jax.tree.leaves(got), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_it_learns_to_propagate_discs():
+def test_training_propagates_discs():
   clip = _discs(frames=2)
   player, params = _player(clip, aux_weight=0.2), _params()
   tx = optax.adam(3e-3)
 
-  # Optimised compilation, unlike in other tests: this test computes much.
+  # Full compiler optimisation, unlike in other tests, because this test runs
+  # many steps.
   @functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 3}
   )
-  def step(params, opt, at):
-    loss = lambda p: player.loss(game.Nets(p), {"step": at}, jax.random.key(0))
+  def step(params, opt, index):
+    loss = lambda p: player.loss(
+      game.Nets(p), {"step": index}, jax.random.key(0)
+    )
     (_, made), grads = jax.value_and_grad(loss, has_aux=True)(params)
     updates, opt = tx.update(grads, opt)
     return optax.apply_updates(params, updates), opt, made.metrics
 
   opt = tx.init(params)
-  for at in range(100):
-    params, opt, metrics = step(params, opt, at)
+  for index in range(100):
+    params, opt, metrics = step(params, opt, index)
   assert metrics["iou_last"] > 0.9
 
 
-def test_it_is_a_player():
+def test_propagator_satisfies_the_player_protocol():
   assert isinstance(_player(_discs(1)), game.Player)

@@ -1,4 +1,4 @@
-"""A video of noise, and a tracker that moves masks by a pixel per frame."""
+"""A video of noise, and trackers that shift masks by a pixel per frame."""
 
 import types
 
@@ -13,15 +13,17 @@ from foregan_jax.predictors import propagate
 
 NUM_FRAMES = 12
 SIZE = (24, 33)
-_TRUST = 0.9
+_DECAY = 0.9  # of the confidence, per step
 
 
-class Conveyor:
-  """Moves every object a pixel to the right, a little less sure each time.
+class ShiftTracker:
+  """A tracker that shifts every object to the right by a pixel per step.
+
+  The probabilities fall with each step.
 
   Attributes:
-    steps: how many frames were looked at.
-    fails_at: the step at which it breaks down; 0 for never.
+    steps: number of calls of `step`.
+    fails_at: number of the step that raises an error; 0 for none.
   """
 
   def __init__(self, fails_at=0):
@@ -29,12 +31,12 @@ class Conveyor:
     self.fails_at = fails_at
 
   def begin(self, frame, labels):
-    # The frame counts, so that mixed up frames are noticed.
+    # The result depends on the frame, so that a wrong frame is detected.
     return {
       "labels": labels.copy(),
       "objects": [np.ones(4, bool)] * int(labels.max()),
-      "sure": jnp.bfloat16(1.0),
-      "seen": jnp.float32(frame.mean()),
+      "confidence": jnp.bfloat16(1.0),
+      "frame_sum": jnp.float32(frame.mean()),
     }
 
   def add(self, state, frame, labels):
@@ -47,37 +49,39 @@ class Conveyor:
     self.steps += 1
     if self.steps == self.fails_at:
       raise RuntimeError("out of memory")
-    seen = state["seen"].at[...].add(frame.mean() / 7)
-    sure = state["sure"] * jnp.bfloat16(_TRUST)
+    frame_sum = state["frame_sum"].at[...].add(frame.mean() / 7)
+    confidence = state["confidence"] * jnp.bfloat16(_DECAY)
     labels = np.roll(state["labels"], 1, axis=1)
     rows = np.arange(len(state["objects"]) + 1)[:, None, None] == labels
-    trust = 0.6 + 0.4 * float(sure) * float(jnp.cos(seen)) ** 2
-    soft = np.where(rows, trust, (1 - trust) / max(1, len(rows) - 1))
-    state = state | {"labels": labels, "sure": sure, "seen": seen}
+    top = 0.6 + 0.4 * float(confidence) * float(jnp.cos(frame_sum)) ** 2
+    soft = np.where(rows, top, (1 - top) / max(1, len(rows) - 1))
+    state = state | {
+      "labels": labels, "confidence": confidence, "frame_sum": frame_sum,
+    }  # fmt: skip
     return state, soft.astype(np.float32)
 
 
-class Painter(Conveyor):
-  """A conveyor that also knows what is behind the objects."""
+class ShiftBackgroundTracker(ShiftTracker):
+  """A shifting tracker that also returns a background."""
 
   def background(self, state):
     place = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17, 1)
-    # The state counts, so that mixed up frames are noticed.
-    moved = np.uint8(np.argmax(state["labels"]) % 50)
-    return np.repeat(place, 3, axis=2) + moved
+    # The result depends on the state, so that a wrong frame is detected.
+    offset = np.uint8(np.argmax(state["labels"]) % 50)
+    return np.repeat(place, 3, axis=2) + offset
 
 
-class Asleep:
-  """A tracker that must not be needed."""
+class UnusedTracker:
+  """A tracker that fails when it is called."""
 
   def begin(self, frame, labels):
-    raise AssertionError("begin was called")
+    raise AssertionError("the tracker was called")
 
   add = step = begin
 
 
 def draw(objects):
-  """Draws squares of eight pixels at (y, x)."""
+  """Return labels with squares of eight pixels at (y, x), by object."""
   labels = np.zeros(SIZE, np.uint8)
   for k, (y, x) in objects.items():
     labels[y : y + 8, x : x + 8] = k
@@ -85,46 +89,46 @@ def draw(objects):
 
 
 @pytest.fixture
-def conveyor():
-  """The class of a tracker."""
-  return Conveyor
+def shift_tracker():
+  """Return the class of a tracker."""
+  return ShiftTracker
 
 
 @pytest.fixture
-def painter():
-  """The class of a tracker that draws layers."""
-  return Painter
+def background_tracker():
+  """Return the class of a tracker with a background."""
+  return ShiftBackgroundTracker
 
 
 @pytest.fixture
-def asleep():
-  """A tracker that must not be needed."""
-  return Asleep()
+def unused_tracker():
+  """Return a tracker that fails when it is called."""
+  return UnusedTracker()
 
 
 @pytest.fixture
 def world(tmp_path):
-  """A video of noise, what to make masks with, and a place for results."""
-  video, made = tmp_path / "video", tmp_path / "made"
+  """Return a video of noise, and functions to write masks and results."""
+  video, masks_in = tmp_path / "video", tmp_path / "given"
   rng = np.random.default_rng(0)
   video.mkdir()
-  made.mkdir()
+  masks_in.mkdir()
   for i in range(NUM_FRAMES):
     frame = rng.integers(0, 256, (*SIZE, 3), np.uint8)
     cv2.imwrite(str(video / f"f{i}.png"), frame)
 
   def mask(name, labels):
-    pictures.save_labels(made / name, labels)
-    return made / name
+    pictures.save_labels(masks_in / name, labels)
+    return masks_in / name
 
   def write(tracker, masks, out="out", **changes):
-    settings = {"description": "a conveyor", "every": 4} | changes
+    settings = {"description": "a tracker", "every": 4} | changes
     footage = footage_lib.Footage(video)
     return propagate.write(
       tracker, footage=footage, masks=masks, out=tmp_path / out, **settings
     )
 
-  def found(out=tmp_path / "out"):
+  def read_masks(out=tmp_path / "out"):
     paths = [out / "masks" / f"f{i}.png" for i in range(NUM_FRAMES)]
     return [images.read_labels(p) if p.exists() else None for p in paths]
 
@@ -134,12 +138,12 @@ def world(tmp_path):
 
   return types.SimpleNamespace(
     NUM_FRAMES=NUM_FRAMES, SIZE=SIZE, root=tmp_path, video=video,
-    out=tmp_path / "out", draw=draw, mask=mask, write=write, found=found,
-    contents=contents,
+    out=tmp_path / "out", draw=draw, mask=mask, write=write,
+    read_masks=read_masks, contents=contents,
   )  # fmt: skip
 
 
 @pytest.fixture
-def one(world):
-  """The mask of object 3, on frame 0."""
+def first_mask(world):
+  """Return the mask of object 3 on frame 0."""
   return {0: world.mask("first.png", draw({3: (4, 5)}))}

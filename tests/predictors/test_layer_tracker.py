@@ -1,4 +1,4 @@
-"""LayerTracker with an untrained foregan system."""
+"""`LayerTracker` with an untrained system."""
 
 import importlib
 import types
@@ -19,7 +19,7 @@ SIZE = (50, 70)
 
 @pytest.fixture(scope="module")
 def foregan():
-  """The system at its smoke size, with fresh parameters."""
+  """Return the system at its smoke size, with fresh parameters."""
   config = importlib.import_module("configs.davis").get_config("smoke")
   system = systems.build(config)
   nets = game.Nets(*jax.jit(system.init)(jax.random.key(0)))
@@ -34,12 +34,12 @@ def foregan():
 
 
 @pytest.fixture(scope="module")
-def follow(foregan):
+def tracker(foregan):
   return foregan.tracker("generator")
 
 
 def _frames(count, size=SIZE):
-  """Smooth noise that drifts, so that there is a flow to estimate."""
+  """Return smooth noise that drifts, so that the flow is not zero."""
   rng = np.random.default_rng(0)
   noise = rng.integers(0, 256, (size[0], size[1] + 40, 3), np.uint8)
   noise = cv2.GaussianBlur(noise, (0, 0), 3)
@@ -53,13 +53,12 @@ def _labels(size=SIZE):
   return labels
 
 
-def test_it_is_a_painter(follow):
-  assert isinstance(follow, propagate.Tracker)
-  assert follow.draws
+def test_tracker_satisfies_the_protocol(tracker):
+  assert isinstance(tracker, propagate.Tracker)
+  assert tracker.generates_background
 
 
-def test_every_head_gives_masks_of_the_videos_size(foregan):
-  """As the system does by itself when it is given the whole clip."""
+def test_masks_of_every_head_equal_those_of_the_whole_clip(foregan):
   frames = _frames(4)
   small = np.stack([images.resize_image(f, foregan.size) for f in frames])
   mask = images.resize_mask(_labels(), foregan.size)
@@ -81,23 +80,23 @@ def test_every_head_gives_masks_of_the_videos_size(foregan):
       state, soft = tracker.step(state, frame)
       assert soft.shape == (2, *SIZE) and soft.dtype == np.float32
       np.testing.assert_allclose(soft.sum(0), 1.0, atol=1e-6)
-      wanted = cv2.resize(
+      expected = cv2.resize(
         np.asarray(heads[head][0, t]), SIZE[::-1], interpolation=1
       )
-      np.testing.assert_allclose(soft[1], wanted, atol=2e-4, err_msg=head)
+      np.testing.assert_allclose(soft[1], expected, atol=2e-4, err_msg=head)
       behind = (np.asarray(layers.plate[0, t]) + 1) * 127.5
       np.testing.assert_allclose(tracker.background(state), behind, atol=0.6)
 
 
-def test_one_program_for_all_frames(follow):
+def test_all_frames_share_one_program(tracker):
   frames = _frames(4)
-  state = follow.begin(frames[0], _labels())
+  state = tracker.begin(frames[0], _labels())
   for frame in frames[1:]:
-    state, _ = follow.step(state, frame)
-  assert follow._advance._cache_size() == 1
+    state, _ = tracker.step(state, frame)
+  assert tracker._advance._cache_size() == 1
 
 
-def test_flow_is_the_one_of_training(tmp_path, foregan):
+def test_flow_equals_that_of_training(tmp_path, foregan):
   h, w = foregan.size
   for i, frame in enumerate(_frames(3, (h, w))):
     for below in ("JPEGImages", "Annotations"):
@@ -119,42 +118,42 @@ def test_flow_is_the_one_of_training(tmp_path, foregan):
   np.testing.assert_array_equal(found, sample["flow_fwd"][0])
 
 
-def test_first_background_is_the_frame_with_its_hole_filled(follow, foregan):
+def test_first_background_is_the_frame_with_a_filled_hole(tracker, foregan):
   (frame,) = _frames(1, foregan.size)
   labels = _labels(foregan.size)
-  state = follow.begin(frame, labels)
-  behind = follow.background(state)
+  state = tracker.begin(frame, labels)
+  behind = tracker.background(state)
   np.testing.assert_array_equal(behind[labels == 0], frame[labels == 0])
-  # Rows are filled with the colour three columns beside the object.
+  # Rows are filled with the colour three columns left of the object.
   left = np.broadcast_to(frame[10:30, 17:18], (20, 12, 3))
   np.testing.assert_array_equal(behind[10:30, 20:32], left)
 
 
-def test_void_is_background(follow):
+def test_void_is_background(tracker):
   (frame,) = _frames(1)
   void = _labels()
   void[40:] = images.VOID
-  one, two = (follow.begin(frame, x) for x in (_labels(), void))
+  one, two = (tracker.begin(frame, x) for x in (_labels(), void))
   jax.tree.map(np.testing.assert_array_equal, one, two)
 
 
-def test_unsupported_masks_are_refused(follow):
+def test_unsupported_masks_are_refused(tracker):
   frame = np.zeros((1000, 1500, 3), np.uint8)
   labels = np.zeros((1000, 1500), np.uint8)
   with pytest.raises(ValueError, match="objects 1 to 0, expected object 1"):
-    follow.begin(frame, labels)
+    tracker.begin(frame, labels)
   labels[3, 3] = 1
   with pytest.raises(ValueError, match="has 1 pixels and vanishes.*48x32"):
-    follow.begin(frame, labels)
+    tracker.begin(frame, labels)
   with pytest.raises(ValueError, match="objects 1 to 2"):
-    follow.begin(frame, labels * 2)
-  state = follow.begin(frame[:50, :70], _labels())
+    tracker.begin(frame, labels * 2)
+  state = tracker.begin(frame[:50, :70], _labels())
   with pytest.raises(ValueError, match="from one mask"):
-    follow.add(state, frame[:50, :70], _labels())
+    tracker.add(state, frame[:50, :70], _labels())
 
 
-class _Flat:
-  """A system with a head, and without layers."""
+class _NoLayers:
+  """A system with one head and no layers."""
 
   def begin(self, nets, frame, mask):
     return {"mask": mask / 255}
@@ -163,7 +162,7 @@ class _Flat:
     return carry, {"repeat": carry["mask"][:, None]}, None
 
 
-class _Growing(_Flat):
+class _GrowingCarry(_NoLayers):
   """A system whose carry grows with every frame."""
 
   def advance(self, nets, carry, frames, flow):
@@ -173,9 +172,9 @@ class _Growing(_Flat):
 
 def test_system_without_layers():
   tracker = layer_tracker.LayerTracker(
-    _Flat(), game.Nets({}), head="repeat", size=SIZE
+    _NoLayers(), game.Nets({}), head="repeat", size=SIZE
   )
-  assert not tracker.draws
+  assert not tracker.generates_background
   frames = _frames(2)
   state = tracker.begin(frames[0], _labels())
   first = tracker.background(state)
@@ -185,15 +184,17 @@ def test_system_without_layers():
 
 
 def test_weights_per_frame_are_refused():
-  layer_tracker.LayerTracker(_Flat(), game.Nets({}), head="repeat", size=SIZE)
+  layer_tracker.LayerTracker(
+    _NoLayers(), game.Nets({}), head="repeat", size=SIZE
+  )
   with pytest.raises(ValueError, match="separate weights for each frame"):
     layer_tracker.LayerTracker(
-      _Growing(), game.Nets({}), head="repeat", size=SIZE
+      _GrowingCarry(), game.Nets({}), head="repeat", size=SIZE
     )
 
 
-class _Unlucky:
-  """A tracker that breaks down at some step."""
+class _FailingTracker:
+  """A tracker that raises an error at a step."""
 
   def __init__(self, tracker, fails_at):
     self._tracker, self._left = tracker, fails_at
@@ -208,16 +209,16 @@ class _Unlucky:
 
 
 @pytest.mark.parametrize("fails_at", [5, 10])  # forward, backward
-def test_going_on_gives_the_same_bytes(world, foregan, fails_at):
-  """With all that the system carries; the average asks for most of it."""
+def test_continued_call_writes_the_same_bytes(world, foregan, fails_at):
+  """The head `average` needs most of the state."""
   for i, frame in enumerate(_frames(world.NUM_FRAMES, world.SIZE)):
     cv2.imwrite(str(world.video / f"f{i}.png"), frame)
   masks = {4: world.mask("4.png", world.draw({3: (4, 5)}))}
   settings = {"layers": results.LAYERS, "every": 1}
   world.write(foregan.tracker("average"), masks, out="whole", **settings)
   with pytest.raises(RuntimeError, match="out of memory"):
-    unlucky = _Unlucky(foregan.tracker("average"), fails_at)
-    world.write(unlucky, masks, **settings)
+    failing = _FailingTracker(foregan.tracker("average"), fails_at)
+    world.write(failing, masks, **settings)
   world.write(foregan.tracker("average"), masks, **settings)
   whole = world.contents(world.root / "whole")
   assert world.contents() == whole

@@ -1,4 +1,4 @@
-"""Foregrounds and backgrounds of a video; whose files may be replaced."""
+"""Foregrounds and backgrounds of a video; replaced and kept files."""
 
 import json
 
@@ -20,18 +20,18 @@ def _box():
 
 
 @pytest.mark.parametrize("small", [(60, 90), (30, 45), (12, 18)])
-def test_plate_is_the_video_beyond_a_fading_margin(small):
+def test_plate_is_the_frame_outside_of_a_fading_margin(small):
   white = np.full((*small, 3), 255, np.uint8)
   plate = plates.compose(_BLACK, _box(), white)[..., 0]
   assert (plate[_box()] == 255).all()
   scale = 60 / small[0]
-  # The nearest pixel's centre of the object is at row 29.
+  # The last row of the object is 29.
   column = plate[30:, 45].astype(int)
   margin = max(2, int(1.5 * scale))
   assert (column[:margin] == 255).all()
   assert (np.diff(column) <= 0).all() and 0 < column[margin] < 255
   assert (column[2 * margin + 1 :] == 0).all()
-  # The seam is as wide around a corner as it is beside an edge.
+  # The margin is as wide at a corner as at an edge.
   corner = plate[[30 + margin, 29 + margin], [50 + margin, 49 + margin]]
   assert corner[0] < 255 and corner[0] <= corner[1]
 
@@ -42,18 +42,18 @@ def test_plate_without_objects_is_the_frame():
   np.testing.assert_array_equal(plate, frame)
 
 
-def _read(world, what, index, out=None):
-  path = (out or world.out) / what / f"f{index}.png"
+def _read(world, layer, index, out=None):
+  path = (out or world.out) / layer / f"f{index}.png"
   with Image.open(path) as picture:
     return picture.mode, np.asarray(picture)
 
 
-def test_every_frame_is_taken_apart(world, one, painter):
+def test_every_frame_gets_both_layers(world, first_mask, background_tracker):
   (world.video / "f4.png").write_bytes(b"broken")
-  tracker = painter()
+  tracker = background_tracker()
   state = tracker.begin(np.zeros(1), world.draw({1: (4, 5)}))
-  world.write(tracker, one, layers=_BOTH)
-  for index, labels in enumerate(world.found()):
+  world.write(tracker, first_mask, layers=_BOTH)
+  for index, labels in enumerate(world.read_masks()):
     if labels is None:
       for what in _BOTH:
         assert not (world.out / what / f"f{index}.png").exists()
@@ -66,36 +66,38 @@ def test_every_frame_is_taken_apart(world, one, painter):
     np.testing.assert_array_equal(alpha > 127, labels > 0)
     mode, plate = _read(world, "background", index)
     assert mode == "RGB"
-    # This frame's background, not that of another one.
+    # The background is that of the same frame.
     state["labels"] = labels
     behind = images.resize_image(tracker.background(state), world.SIZE)
     inside = labels > 0
     np.testing.assert_array_equal(plate[inside], behind[inside])
-    # The object ends in row 11; there are two pixels to one of the network's.
+    # The object ends in row 11; a pixel of the network is two of the video's.
     np.testing.assert_array_equal(plate[17:], frame[17:])
     if not index:
-      assert set(np.unique(alpha)) == {0, 255}  # it is given
-  assert 127 < alpha.max() < 255  # the last one is found
+      assert set(np.unique(alpha)) == {0, 255}  # a given mask
+  assert 127 < alpha.max() < 255  # the last mask is predicted
 
 
-def test_alpha_is_all_objects(world, painter):
+def test_alpha_covers_all_objects(world, background_tracker):
   given = world.draw({7: (2, 3), 200: (12, 10)})
   masks = {0: world.mask("first.png", given)}
-  world.write(painter(), masks, layers=("foreground",))
+  world.write(background_tracker(), masks, layers=("foreground",))
   assert not (world.out / "background").exists()
   _, cut = _read(world, "foreground", 0)
   np.testing.assert_array_equal(cut[..., 3] == 255, given > 0)
 
 
 @pytest.mark.parametrize("fails_at", [1, 3, 5, 8, 10])
-def test_going_on_gives_the_same_layers(world, fails_at, painter):
+def test_continued_call_writes_the_same_layers(
+  world, fails_at, background_tracker
+):
   (world.video / "f6.png").write_bytes(b"broken")
   masks = {3: world.mask("3.png", world.draw({9: (2, 3)}))}
   settings = {"layers": _BOTH, "every": 3}
-  world.write(painter(), masks, out="whole", **settings)
+  world.write(background_tracker(), masks, out="whole", **settings)
   with pytest.raises(RuntimeError, match="out of memory"):
-    world.write(painter(fails_at), masks, **settings)
-  rest = painter()
+    world.write(background_tracker(fails_at), masks, **settings)
+  rest = background_tracker()
   world.write(rest, masks, **settings)
   assert rest.steps < 10 or fails_at < 3
   whole = world.contents(world.root / "whole")
@@ -103,41 +105,43 @@ def test_going_on_gives_the_same_layers(world, fails_at, painter):
   assert sum(name.startswith("background/") for name in whole) == 11
 
 
-@pytest.mark.parametrize("what", [*_BOTH, "masks", "torn", "unwanted"])
-def test_missing_or_stale_layers_start_afresh(world, one, what, painter):
+@pytest.mark.parametrize("what", [*_BOTH, "masks", "truncated", "disabled"])
+def test_missing_or_stale_layers_start_a_new_propagation(
+  world, first_mask, what, background_tracker
+):
   settings = {"layers": _BOTH}
-  world.write(painter(), one, **settings)
+  world.write(background_tracker(), first_mask, **settings)
   stale = [world.out / layer / "of_a_longer_video.png" for layer in _BOTH]
   for path in stale:
     path.write_bytes(b"stale")
-  if what == "torn":
-    path = world.out / propagate.POINT
+  if what == "truncated":
+    path = world.out / propagate.SNAPSHOT_NAME
     path.write_bytes(path.read_bytes()[:-40])
-  elif what == "unwanted":
+  elif what == "disabled":
     settings = {"layers": ("foreground",)}
   else:
     (world.out / what / "f5.png").unlink()
-  tracker = painter()
-  world.write(tracker, one, **settings)
+  tracker = background_tracker()
+  world.write(tracker, first_mask, **settings)
   assert tracker.steps == world.NUM_FRAMES - 1
   assert not any(path.exists() for path in stale)
-  world.write(painter(), one, out="anew", **settings)
-  assert world.contents() == world.contents(world.root / "anew")
-  world.write(asleep := painter(), one, **settings)
-  assert asleep.steps == 0
+  world.write(background_tracker(), first_mask, out="new", **settings)
+  assert world.contents() == world.contents(world.root / "new")
+  world.write(again := background_tracker(), first_mask, **settings)
+  assert again.steps == 0
 
 
-def test_unfinished_layers_are_removed(world, one, painter):
-  world.write(painter(), one, layers=_BOTH)
+def test_unfinished_layers_are_removed(world, first_mask, background_tracker):
+  world.write(background_tracker(), first_mask, layers=_BOTH)
   before = world.contents()
   for layer in _BOTH:
     (world.out / layer / ".f0.png.12.34").write_bytes(b"half")
-  world.write(painter(), one, layers=_BOTH)
+  world.write(background_tracker(), first_mask, layers=_BOTH)
   assert world.contents() == before
 
 
-def _forget_what_was_written(path):
-  """Makes a point as it was before there were layers."""
+def _remove_written_names(path):
+  """Rewrite a snapshot in the format of versions without layers."""
   with np.load(path) as arrays:
     saved = dict(arrays)
   meta = json.loads(str(saved["meta"]))
@@ -146,38 +150,42 @@ def _forget_what_was_written(path):
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_layers_of_others_are_not_replaced(world, one, old, painter):
-  """A call that wrote masks alone has no right to these folders."""
-  world.write(painter(), one)
+def test_foreign_layer_folders_are_not_replaced(
+  world, first_mask, old, background_tracker
+):
+  """A call that wrote only masks does not own the folders of layers."""
+  world.write(background_tracker(), first_mask)
   if old:
-    _forget_what_was_written(world.out / propagate.POINT)
-    world.write(asleep := painter(), one)
-    assert asleep.steps == 0  # and it is finished all the same
-  theirs = world.out / "foreground" / "holiday.png"
-  pictures.save_png(theirs, _BLACK)
-  with pytest.raises(ValueError, match="foreground is there already.*--out"):
-    world.write(painter(), one, layers=_BOTH)
-  world.write(painter(), one, description="another conveyor")
-  assert theirs.exists()
+    _remove_written_names(world.out / propagate.SNAPSHOT_NAME)
+    world.write(again := background_tracker(), first_mask)
+    assert again.steps == 0  # the old snapshot is still valid
+  foreign = world.out / "foreground" / "holiday.png"
+  pictures.save_png(foreign, _BLACK)
+  with pytest.raises(ValueError, match="foreground exists already.*--out"):
+    world.write(background_tracker(), first_mask, layers=_BOTH)
+  world.write(background_tracker(), first_mask, description="another tracker")
+  assert foreign.exists()
   assert (world.out / "masks" / "f3.png").exists()
 
 
-def test_inputs_may_lie_beside_layers_that_are_not_wanted(world, painter):
+def test_inputs_may_lie_in_folders_of_disabled_layers(
+  world, background_tracker
+):
   labels = world.draw({1: (4, 5)})
   mask = {0: world.out / "foreground" / "first.png"}
   pictures.save_labels(mask[0], labels)
   with pytest.raises(ValueError, match="first.png lies where results"):
-    world.write(painter(), mask, layers=_BOTH)
-  world.write(painter(), mask)
+    world.write(background_tracker(), mask, layers=_BOTH)
+  world.write(background_tracker(), mask)
   assert mask[0].exists()
 
 
-def test_inputs_among_layers_of_an_earlier_call_are_refused(
-  world, one, painter
+def test_inputs_in_layers_of_an_earlier_call_are_refused(
+  world, first_mask, background_tracker
 ):
-  world.write(painter(), one, layers=_BOTH)
+  world.write(background_tracker(), first_mask, layers=_BOTH)
   path = world.out / "foreground" / "first.png"
   pictures.save_labels(path, world.draw({1: (4, 5)}))
   with pytest.raises(ValueError, match="first.png lies where results"):
-    world.write(painter(), {0: path})
+    world.write(background_tracker(), {0: path})
   assert path.exists()

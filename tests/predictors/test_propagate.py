@@ -1,4 +1,4 @@
-"""Masks carried through videos, by a tracker that moves them by a pixel."""
+"""Propagation through videos, with a tracker that shifts masks by a pixel."""
 
 import csv
 
@@ -20,47 +20,47 @@ def _table(out):
     return list(csv.DictReader(file))
 
 
-def test_stand_in_is_a_tracker(conveyor):
-  assert isinstance(conveyor(), propagate.Tracker)
+def test_shift_tracker_satisfies_the_protocol(shift_tracker):
+  assert isinstance(shift_tracker(), propagate.Tracker)
 
 
-def test_every_frame_gets_a_mask_with_the_given_ids(world, conveyor):
+def test_every_frame_gets_a_mask_with_the_given_ids(world, shift_tracker):
   given = world.draw({7: (2, 3), 200: (12, 10)})
   void = given.copy()
   void[20:, 20:] = images.VOID
-  problems = world.write(conveyor(), {0: world.mask("first.png", void)})
+  problems = world.write(shift_tracker(), {0: world.mask("first.png", void)})
   assert problems == []
-  for t, found in enumerate(world.found()):
+  for t, found in enumerate(world.read_masks()):
     np.testing.assert_array_equal(found, _roll(given, t), f"frame {t}")
   with Image.open(world.out / "masks" / "f5.png") as mask:
     assert (mask.mode, mask.size) == ("P", world.SIZE[::-1])
     assert mask.getpalette()[21:24] == pictures.PALETTE[7].tolist()
 
 
-def test_grey_mask_is_object_one(world, conveyor):
-  path = world.root / "made" / "grey.png"
+def test_grey_mask_is_object_one(world, shift_tracker):
+  path = world.root / "given" / "grey.png"
   labels = world.draw({1: (4, 5)})
   cv2.imwrite(str(path), labels * 255)
-  world.write(conveyor(), {0: path})
-  np.testing.assert_array_equal(world.found()[3], _roll(labels, 3))
+  world.write(shift_tracker(), {0: path})
+  np.testing.assert_array_equal(world.read_masks()[3], _roll(labels, 3))
 
 
-def test_mask_of_a_later_frame_goes_both_ways(world, conveyor):
+def test_mask_of_a_later_frame_is_propagated_both_ways(world, shift_tracker):
   given = world.draw({3: (4, 15)})
-  world.write(conveyor(), {5: world.mask("5.png", given)})
-  # From the mask, the conveyor moves by a pixel per frame either way.
-  for t, found in enumerate(world.found()):
+  world.write(shift_tracker(), {5: world.mask("5.png", given)})
+  # The tracker shifts by a pixel per frame in both passes.
+  for t, found in enumerate(world.read_masks()):
     np.testing.assert_array_equal(found, _roll(given, abs(t - 5)))
   assert [int(row["frame"]) for row in _table(world.out)] == list(range(12))
 
 
-def test_later_masks_add_and_correct(world, conveyor):
+def test_later_masks_add_and_correct_objects(world, shift_tracker):
   first = world.draw({9: (2, 3), 4: (12, 3)})
-  # On frame 5, 9 is somewhere else than found, 6 is new, 4 is not shown.
+  # On frame 5, object 9 is corrected, 6 is new, 4 is not given.
   later = world.draw({9: (2, 20), 6: (14, 20)})
   masks = {0: world.mask("0.png", first), 5: world.mask("5.png", later)}
-  world.write(conveyor(), masks)
-  found = world.found()
+  world.write(shift_tracker(), masks)
+  found = world.read_masks()
   np.testing.assert_array_equal(found[4], _roll(first, 4))
   four = _roll(np.where(first == 4, first, 0), 5)
   expected = np.where(later > 0, later, four)
@@ -68,35 +68,37 @@ def test_later_masks_add_and_correct(world, conveyor):
     np.testing.assert_array_equal(found[t], _roll(expected, t - 5), f"{t}")
 
 
-def test_broken_frame_is_left_out_and_named(world, one, conveyor, asleep):
+def test_broken_frames_are_skipped_and_named(
+  world, first_mask, shift_tracker, unused_tracker
+):
   (world.video / "f4.png").write_bytes(b"broken")
   cv2.imwrite(str(world.video / "f8.png"), np.zeros((9, 9, 3), np.uint8))
-  problems = world.write(conveyor(), one)
+  problems = world.write(shift_tracker(), first_mask)
   assert len(problems) == 2
   assert problems[0].startswith(f"{world.video}/f4.png: cannot be decoded")
   assert problems[1].startswith(f"{world.video}/f8.png: size is 9x9")
-  found = world.found()
+  found = world.read_masks()
   assert [t for t, x in enumerate(found) if x is None] == [4, 8]
   labels = world.draw({3: (4, 5)})
-  # The state stood still meanwhile.
+  # The state skips the broken frames.
   np.testing.assert_array_equal(found[5], _roll(labels, 4))
   np.testing.assert_array_equal(found[11], _roll(labels, 9))
   assert len(_table(world.out)) == world.NUM_FRAMES - 2
-  # It is said again, though nothing is left to do.
-  assert world.write(asleep, one) == problems
+  # A finished call reports them again.
+  assert world.write(unused_tracker, first_mask) == problems
 
 
-def test_masks_that_cannot_be_used_are_one_sentence(world, one, asleep):
+def test_unusable_masks_raise_one_sentence(world, first_mask, unused_tracker):
   good = world.draw({1: (4, 5)})
   soft = np.linspace(0, 255, good.size).reshape(world.SIZE).astype(np.uint8)
   soft[8:] = 255
-  grey = world.root / "made" / "grey.png"
+  grey = world.root / "given" / "grey.png"
   cv2.imwrite(str(grey), soft)
-  colour = world.root / "made" / "colour.png"
+  colour = world.root / "given" / "colour.png"
   cv2.imwrite(str(colour), np.zeros((*world.SIZE, 3), np.uint8))
   void = np.full(world.SIZE, images.VOID, np.uint8)
-  first = one[0]
-  for masks, said in (
+  first = first_mask[0]
+  for masks, message in (
     ({}, "there is no mask"),
     ({0: world.root / "gone.png"}, "gone.png: mask is missing"),
     ({0: world.mask("e.png", 0 * good)}, "e.png: mask is empty"),
@@ -107,10 +109,10 @@ def test_masks_that_cannot_be_used_are_one_sentence(world, one, asleep):
     ({12: first}, "is for frame 12, but .*video has frames 0 to 11"),
     ({-1: first}, "is for frame -1, but"),
   ):
-    with pytest.raises(ValueError, match=said):
-      world.write(asleep, masks)
+    with pytest.raises(ValueError, match=message):
+      world.write(unused_tracker, masks)
   (world.video / "f4.png").write_bytes(b"broken")
   for masks in ({4: first}, {0: first, 4: first}):
     with pytest.raises(images.DataError, match="f4.png.*mask of another frame"):
-      world.write(asleep, masks)
+      world.write(unused_tracker, masks)
   assert not world.out.exists()

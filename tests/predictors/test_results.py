@@ -1,4 +1,4 @@
-"""Masks and table, and whose files may be replaced."""
+"""The table of confidences, and files that must not be replaced."""
 
 import csv
 
@@ -15,11 +15,11 @@ def _table(out):
     return list(csv.DictReader(file))
 
 
-def test_table_says_how_sure_the_masks_are(world, conveyor):
+def test_table_has_confidence_and_area_of_each_object(world, shift_tracker):
   first = world.draw({7: (2, 3)})
   later = world.draw({2: (12, 4)})
   masks = {0: world.mask("0.png", first), 6: world.mask("6.png", later)}
-  world.write(conveyor(), masks)
+  world.write(shift_tracker(), masks)
   rows = _table(world.out)
   assert [row["frame"] for row in rows] == [
     str(i) for i in range(world.NUM_FRAMES)
@@ -36,45 +36,47 @@ def test_table_says_how_sure_the_masks_are(world, conveyor):
   }  # fmt: skip
   assert 0.6 < float(fifth["confidence_7"]) < 1
   assert fifth["confidence"] == fifth["confidence_7"]
-  # Given to one half, found to the other.
+  # One of two equal objects is given, the other one is predicted.
   assert (sixth["confidence_2"], sixth["area_2"]) == ("1.0000", area)
   mean = (1 + float(sixth["confidence_7"])) / 2
   assert float(sixth["confidence"]) == pytest.approx(mean, abs=1e-4)
   assert float(seventh["confidence_2"]) < 1
 
 
-def test_frame_without_objects_has_no_confidence(world, one, conveyor):
-  class Forgetful(conveyor):
+def test_frame_without_objects_has_no_confidence(
+  world, first_mask, shift_tracker
+):
+  class EmptyMasks(shift_tracker):
     def step(self, state, frame):
       state, soft = super().step(state, frame)
       soft[0], soft[1:] = 1, 0
       return state, soft
 
-  world.write(Forgetful(), one)
-  assert not world.found()[1].any()
+  world.write(EmptyMasks(), first_mask)
+  assert not world.read_masks()[1].any()
   row = _table(world.out)[1]
   assert (row["confidence"], row["confidence_3"]) == ("", "")
   assert row["area_3"] == "0.000000"
 
 
-def test_files_of_others_are_not_replaced(world, one, asleep):
-  drawn = world.out / "masks" / "f0.png"
-  pictures.save_labels(drawn, world.draw({1: (4, 5)}))
-  before = drawn.read_bytes()
-  with pytest.raises(ValueError, match="masks is there already.*another --out"):
-    world.write(asleep, one)
+def test_foreign_files_are_not_replaced(world, first_mask, unused_tracker):
+  foreign = world.out / "masks" / "f0.png"
+  pictures.save_labels(foreign, world.draw({1: (4, 5)}))
+  before = foreign.read_bytes()
+  with pytest.raises(ValueError, match="masks exists already.*another --out"):
+    world.write(unused_tracker, first_mask)
   with pytest.raises(ValueError, match="f0.png lies where results"):
-    world.write(asleep, {0: drawn})
+    world.write(unused_tracker, {0: foreign})
   with pytest.raises(ValueError, match="out/masks lies where results"):
     pictures.save_png(
-      drawn.with_name("f1.png"), np.zeros((24, 33, 3), np.uint8)
+      foreign.with_name("f1.png"), np.zeros((24, 33, 3), np.uint8)
     )
     propagate.write(
-      asleep,
-      footage=footage_lib.Footage(drawn.parent),
-      masks=one,
+      unused_tracker,
+      footage=footage_lib.Footage(foreign.parent),
+      masks=first_mask,
       out=world.out,
       description="",
     )
-  assert drawn.read_bytes() == before
-  assert not (world.out / propagate.POINT).exists()
+  assert foreign.read_bytes() == before
+  assert not (world.out / propagate.SNAPSHOT_NAME).exists()

@@ -1,4 +1,4 @@
-"""A point that is saved is loaded: every dtype, every shape, or nothing."""
+"""Saving and loading of snapshots."""
 
 import os
 
@@ -21,37 +21,40 @@ _LEAVES = [
 @pytest.fixture
 def path(tmp_path):
   path = tmp_path / "resume.npz"
-  point = resume.Point(7, 99, {4: "f4.png: broken", 2: "é"}, list(_LEAVES))
-  resume.File(path, "inputs").save(point)
+  snapshot = resume.Snapshot(
+    7, 99, {4: "f4.png: broken", 2: "é"}, list(_LEAVES)
+  )
+  resume.SnapshotFile(path, "inputs").save(snapshot)
   return path
 
 
-def test_round_trip(path):
-  point = resume.File(path, "inputs").load()
-  assert (point.done, point.table_bytes) == (7, 99)
-  assert point.lost == {4: "f4.png: broken", 2: "é"}
-  for found, wanted in zip(point.leaves, _LEAVES, strict=True):
-    assert found.dtype == wanted.dtype
-    np.testing.assert_array_equal(found, wanted)
+def test_snapshot_is_loaded_as_saved(path):
+  snapshot = resume.SnapshotFile(path, "inputs").load()
+  assert (snapshot.done, snapshot.table_bytes) == (7, 99)
+  assert snapshot.unreadable == {4: "f4.png: broken", 2: "é"}
+  for found, expected in zip(snapshot.leaves, _LEAVES, strict=True):
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
   assert os.listdir(path.parent) == [path.name]
 
 
-def test_other_inputs_and_broken_files_are_no_point(path):
-  assert resume.File(path, "other").load() is None
+def test_other_inputs_and_broken_files_load_none(path):
+  assert resume.SnapshotFile(path, "other").load() is None
   content = path.read_bytes()
   for broken in (b"", b"junk", content[:50], content[:-30]):
     path.write_bytes(broken)
-    assert resume.File(path, "inputs").load() is None
+    assert resume.SnapshotFile(path, "inputs").load() is None
   np.savez(path, leaf_0=np.zeros(3))
-  assert resume.File(path, "inputs").load() is None
+  assert resume.SnapshotFile(path, "inputs").load() is None
   path.unlink()
-  assert resume.File(path, "inputs").load() is None
+  assert resume.SnapshotFile(path, "inputs").load() is None
 
 
-def test_leaves_find_their_places():
+def test_leaves_are_restored_in_order():
   state = {"b": jnp.zeros(2), "a": (np.zeros(3), np.ones(1))}
-  filled = resume.fill(state, [np.ones(4), np.ones(5), np.ones(6)])
-  assert [x.size for x in filled["a"]] == [4, 5]
-  assert filled["b"].shape == (6,) and isinstance(filled["b"], jnp.ndarray)
+  restored = resume.restore_leaves(state, [np.ones(4), np.ones(5), np.ones(6)])
+  assert [x.size for x in restored["a"]] == [4, 5]
+  assert restored["b"].shape == (6,)
+  assert isinstance(restored["b"], jnp.ndarray)
   with pytest.raises(ValueError, match="2 arrays, the tracker's 3"):
-    resume.fill(state, [np.ones(4), np.ones(5)])
+    resume.restore_leaves(state, [np.ones(4), np.ones(5)])

@@ -30,14 +30,16 @@ class Setup:
   mesh: Any
   step: stepper.Stepper
   batch: dict
-  maker: Any = None
+  make_state: Any = None
 
   def fresh(self, seed=0):
     """Return a new state."""
-    if self.maker is None:
+    if self.make_state is None:
       place = mesh_lib.replicated(self.mesh)
-      self.maker = stepper.make_init(self.config, self.system, self.tx, place)
-    return self.maker(jax.random.fold_in(platform.key(7), seed))
+      self.make_state = stepper.make_init(
+        self.config, self.system, self.tx, place
+      )
+    return self.make_state(jax.random.fold_in(platform.key(7), seed))
 
   def turns(self):
     """Return the distinct turns of the first steps."""
@@ -56,7 +58,7 @@ class Setup:
 
 @pytest.fixture(scope="session")
 def load_config():
-  """Load `configs/<name>.py` with an argument."""
+  """Return a function that loads `configs/<name>.py` with an argument."""
 
   def load(name, arg):
     module = importlib.import_module(f"configs.{name}")
@@ -67,7 +69,7 @@ def load_config():
 
 @pytest.fixture(scope="session", params=sorted(systems.SYSTEMS))
 def setup(request, load_config):
-  """Each system at its smoke size."""
+  """Return each system at its smoke size."""
   config = load_config(CONFIGS[request.param], "smoke")
   system = systems.build(config)
   tx = stepper.make_optimizers(config, system)

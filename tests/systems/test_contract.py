@@ -17,13 +17,13 @@ def _same(a, b):
   return jax.tree.all(jax.tree.map(jnp.array_equal, a, b))
 
 
-def test_init_follows_from_the_key(setup):
+def test_init_depends_only_on_the_key(setup):
   assert _same(setup.fresh(0), setup.fresh(0))
   one, two = setup.fresh(0).params, setup.fresh(1).params
   assert not any(_same(one[net], two[net]) for net in one)
 
 
-def test_every_net_is_saved_in_one_item_and_trained_by_a_player(setup):
+def test_every_net_has_one_item_and_a_player(setup):
   system = setup.system
   saved = [n for nets in system.checkpoint_items.values() for n in nets]
   assert sorted(saved) == sorted(system.nets)
@@ -31,52 +31,53 @@ def test_every_net_is_saved_in_one_item_and_trained_by_a_player(setup):
   assert {n for p in system.players for n in p.trains} == set(saved)
 
 
-def test_a_turn_changes_only_the_nets_of_its_players(setup):
+def test_turn_changes_only_the_nets_of_its_players(setup):
   state = setup.fresh()
   for turn in setup.turns():
-    moved, metrics = setup.run(turn, state)
-    assert jax.tree.structure(moved) == jax.tree.structure(state)
+    updated, metrics = setup.run(turn, state)
+    assert jax.tree.structure(updated) == jax.tree.structure(state)
     spec = lambda s: jax.tree.map(lambda x: (x.shape, x.dtype), s)
-    assert spec(moved) == spec(state)
-    assert moved.step == 1
-    mine = {n for p in setup.system.players if p.name in turn for n in p.trains}
+    assert spec(updated) == spec(state)
+    assert updated.step == 1
+    players = [p for p in setup.system.players if p.name in turn]
+    trained = {net for player in players for net in player.trains}
     for net in state.params:
-      same = _same(state.params[net], moved.params[net])
-      assert same == (net not in mine), (turn, net)
+      same = _same(state.params[net], updated.params[net])
+      assert same == (net not in trained), (turn, net)
     for name, value in metrics.items():
       assert value.dtype == jnp.float32 and value.shape == (), name
       assert np.isfinite(value), name
     assert {name.split("/")[0] for name in metrics} == set(turn)
 
 
-def test_every_parameter_learns_something(setup):
+def test_every_parameter_changes(setup):
   before = after = setup.fresh()
   # Two rounds: a zero-initialised layer blocks gradients in the first one.
   for turn in 2 * setup.turns():
     after, _ = setup.run(turn, after)
   same = jax.tree.map(jnp.array_equal, before.params, after.params)
-  stuck = [
+  unchanged = [
     jax.tree_util.keystr(path, simple=True, separator="/")
-    for path, still in jax.tree_util.tree_leaves_with_path(same)
-    if still
+    for path, equal in jax.tree_util.tree_leaves_with_path(same)
+    if equal
   ]
-  assert set(stuck) <= set(_CANCELS.get(setup.system.name, ()))
+  assert set(unchanged) <= set(_CANCELS.get(setup.system.name, ()))
 
 
-def test_one_program_per_distinct_turn(setup):
+def test_each_distinct_turn_has_one_program(setup):
   state = setup.fresh()
   for step in range(6):
     state, _ = setup.run(setup.system.turn(step), state)
   assert set(setup.step.programs) <= set(setup.turns())
 
 
-def test_items_put_together_are_the_state(setup):
+def test_joined_items_equal_the_state(setup):
   state, other = setup.fresh(0), setup.fresh(1)
   whole = items.join(other, items.split(setup.system, state))
   assert _same(whole, state)
 
 
-def test_one_item_alone_restores_its_nets_only(setup):
+def test_single_item_restores_only_its_nets(setup):
   state, other = setup.fresh(0), setup.fresh(1)
   saved = items.split(setup.system, state)
   for item, nets in setup.system.checkpoint_items.items():
@@ -86,11 +87,11 @@ def test_one_item_alone_restores_its_nets_only(setup):
       assert _same(mixed.params[net], source.params[net]), (item, net)
 
 
-def test_predictions_have_the_advertised_heads(setup):
+def test_predictions_have_all_heads(setup):
   state = setup.fresh()
   nets = game.evaluation_nets(state)
-  made = jax.jit(setup.system.predict)(nets, setup.batch)
+  masks = jax.jit(setup.system.predict)(nets, setup.batch)
   for head in setup.system.heads:
-    mask = np.asarray(made[head])
+    mask = np.asarray(masks[head])
     assert np.isfinite(mask).all(), head
     assert mask.min() >= 0.0 and mask.max() <= 1.0, head

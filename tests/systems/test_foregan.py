@@ -16,7 +16,7 @@ from foregan_jax.systems.foregan import system as foregan
 
 @pytest.fixture(scope="module")
 def small():
-  """The smallest system with all players: config, system, nets, a batch."""
+  """Return config, system, nets and a batch at the smoke size."""
   davis = importlib.import_module("configs.davis")
   config = davis.get_config("smoke")
   config.schedule.agree_start, config.schedule.agree_ramp = 10, 20
@@ -30,13 +30,13 @@ def small():
 
 
 def test_turns_follow_the_schedule():
-  moves = foregan.MoveEvery(3, start=4)
-  assert [s for s in range(14) if moves(s)] == [6, 9, 12]
+  schedule = foregan.MoveEvery(3, start=4)
+  assert [s for s in range(14) if schedule(s)] == [6, 9, 12]
   assert not any(map(foregan.MoveEvery(0), range(5)))
   assert all(map(foregan.MoveEvery(1), range(5)))
 
 
-def test_players_move_in_their_order(small):
+def test_turns_list_the_players_in_their_order(small):
   config, system, *_ = small
   config = config.copy_and_resolve_references()
   config.turn.propagator_start = 4
@@ -48,7 +48,7 @@ def test_players_move_in_their_order(small):
 
 
 def test_agree_loss_starts_after_its_warm_up(small):
-  """The two predicted masks are the generator's, or those a frame earlier."""
+  """The predicted masks are the generator's, of the same or the last frame."""
   _, system, nets, batch = small
   generator = system.players[0]
   key = jax.random.key(0)
@@ -71,7 +71,7 @@ def test_agree_loss_starts_after_its_warm_up(small):
   (whole, all_made), _, _ = at(99)
   agree = float(made.metrics["agree"])
   assert float(all_made.metrics["agree"]) == pytest.approx(2 * agree, rel=1e-4)
-  # By hand: trust is the overlap of the two masks, which are equal and hard.
+  # The weight of a frame is the overlap of the two masks, here equal and hard.
   hard = np.asarray(mask > mask.mean(), np.float32)[:, 1:]
   area = hard.sum((2, 3, 4), keepdims=True)
   gap = np.abs(np.asarray(mask)[:, 1:] - hard) * area / (area + 1)

@@ -1,4 +1,4 @@
-"""Where the flagship's propagator gets its labelled clips from."""
+"""Labelled clips for the propagator of foregan."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ _RED, _GREEN, _BLUE = np.eye(3) * 2.0 - 1.0
 
 
 def _plain(recipe):
-  """Returns a recipe whose colours stay as they are."""
+  """Return a recipe that does not change colours."""
   still = {name: 0.0 for name in recipe["optics"]["still"]}
   optics = recipe["optics"] | {
     "still": still, "frame": still, "grey": 0.0, "drift": 0.0, "blur": 0.0,
@@ -25,14 +25,14 @@ def _plain(recipe):
 
 
 def _batch(samples=4, frames=5):
-  """Red squares on green; the generator has put a blue wall behind them."""
+  """Return red squares on green, with a generated blue background."""
   mask = np.zeros((samples, *SIZE, 1), np.float32)
   mask[:, 12:22, 18:30] = 1.0
   first = np.where(mask > 0, _RED, _GREEN)
-  moved = np.stack([np.roll(mask, 2 * t, axis=2) for t in range(frames)], 1)
-  composed = np.where(moved > 0, _RED, _BLUE)
-  wall = np.broadcast_to(_BLUE, composed.shape)
-  clip = rollout.Layers(composed, composed, wall, moved)
+  masks = np.stack([np.roll(mask, 2 * t, axis=2) for t in range(frames)], 1)
+  composed = np.where(masks > 0, _RED, _BLUE)
+  background = np.broadcast_to(_BLUE, composed.shape)
+  clip = rollout.Layers(composed, composed, background, masks)
   as_floats = lambda x: jnp.asarray(x, jnp.float32)
   return {
     "video": jnp.asarray((first[:, None] + 1) * 127.5, jnp.uint8),
@@ -46,36 +46,38 @@ def _is(colour, video):
   return np.abs(np.asarray(video) - colour).max(-1, keepdims=True) < 0.1
 
 
-def test_cut_outs_show_the_object_before_generated_backgrounds():
+def test_cut_outs_combine_object_and_generated_background():
   recipe = _plain(pseudo_video.PRESETS["video"])
   recipe["staging"] = recipe["staging"] | {
     "cut_out": 1.0, "reentry": 0.0, "occluder": 0.0,
   }  # fmt: skip
-  made = foregan_clips.CutOuts(settings.build(pseudo_video.Synthesis, recipe))
-  clip = jax.jit(made)(jax.random.key(0), _batch())
+  cut_outs = foregan_clips.CutOuts(
+    settings.build(pseudo_video.Synthesis, recipe)
+  )
+  clip = jax.jit(cut_outs)(jax.random.key(0), _batch())
   inside, outside = clip.mask > 0.999, clip.mask < 0.001
   assert inside.any((1, 2, 3, 4)).all()
   np.testing.assert_array_equal(_is(_RED, clip.video)[inside], True)
   np.testing.assert_array_equal(_is(_BLUE, clip.video)[outside], True)
-  # Nothing is left of the place where the object really was.
+  # The true background does not occur.
   assert not _is(_GREEN, clip.video).any()
   assert (clip.weight == 1.0).all()
 
 
-def test_rollouts_are_labelled_by_the_generators_masks():
+def test_rollouts_are_labelled_with_generated_masks():
   film = settings.build(filming.Filming, _plain(filming.RECOMMENDED))
   clip = jax.jit(foregan_clips.Rollouts(film))(jax.random.key(1), _batch())
   known = clip.weight > 0
-  sure = known & ((clip.mask > 0.999) | (clip.mask < 0.001))
+  certain = known & ((clip.mask > 0.999) | (clip.mask < 0.001))
   np.testing.assert_array_equal(
-    _is(_RED, clip.video)[sure], np.asarray(clip.mask > 0.5)[sure]
+    _is(_RED, clip.video)[certain], np.asarray(clip.mask > 0.5)[certain]
   )
-  # The object moves to the right, or to the left in a mirror.
+  # The object moves to the right, or to the left in a mirrored clip.
   columns = np.asarray(clip.mask).sum((2, 4))
   centre = (columns * np.arange(SIZE[1])).sum(2) / columns.sum(2)
   moves = np.diff(centre, axis=1)
   assert (np.sign(moves[:, 0]) == np.sign(moves[:, 1])).all()
-  # Frames are left out: some steps are longer than from frame to frame.
+  # Clips skip frames, so some steps are longer than one frame's.
   assert np.abs(moves).max() > 3.0
 
 
@@ -90,7 +92,7 @@ def _kind(value):
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_mixture_keeps_to_its_weights(times):
+def test_mixture_has_the_shares_of_its_weights(times):
   kinds = ((_kind(0.0), 0.5), (_kind(1.0), 0.25), (_kind(2.0), 0.25))
   mixture = foregan_clips.Mixture(kinds, times)
   batch = _batch(4)
@@ -106,12 +108,12 @@ def test_mixture_keeps_to_its_weights(times):
   assert len(orders) > 1
 
 
-def test_a_kind_of_its_own_is_taken_whole():
+def test_mixture_of_one_kind_has_only_this_kind():
   mixture = foregan_clips.Mixture(((_kind(1.0), 0.3),), 1)
   assert (mixture(jax.random.key(0), _batch(2)).video == 1.0).all()
 
 
-def test_instances_come_from_their_stream():
+def test_instances_use_their_own_stream():
   recipe = _plain(pseudo_video.PRESETS["student"])
   synthesis = settings.build(pseudo_video.Synthesis, recipe)
   batch = _batch(2)

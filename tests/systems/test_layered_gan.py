@@ -1,4 +1,4 @@
-"""layered_gan: properties that hold before any training."""
+"""layered_gan: properties of the untrained system."""
 
 import jax
 import jax.numpy as jnp
@@ -36,14 +36,14 @@ def test_background_does_not_depend_on_the_private_code(system, nets):
   )
 
 
-def test_codes_are_uniform_and_fit_their_superclass(system):
+def test_codes_are_uniform_and_match_their_superclass(system):
   codes = system.layers.draw(platform.key(2), 600)
   np.testing.assert_array_equal(codes.superclass, codes.private // 2)
   counts = np.bincount(codes.private, minlength=6)
   assert counts.min() > 60
 
 
-def test_without_perturbation_fakes_are_the_composition():
+def test_fakes_without_perturbation_equal_the_composite():
   config = config_lib.get_config("smoke")
   config.perturbation = "none"
   system = systems.build(config)
@@ -56,7 +56,7 @@ def test_without_perturbation_fakes_are_the_composition():
   )
 
 
-def test_rounds_follow_from_the_step():
+def test_rounds_depend_on_the_step():
   turn = layered_gan.Rounds(gan=2, seg=1)
   gan, seg = ("generator", "critic"), ("segmenter",)
   assert [turn(i) for i in range(6)] == [gan, gan, seg, gan, gan, seg]

@@ -1,8 +1,8 @@
-"""Signs of degenerate layers (spec: what is healthy stays silent)."""
+"""Diagnosis of degenerate layers from metrics."""
 
 import pytest
 
-from foregan_jax.systems.layered_gan import diagnosis as health
+from foregan_jax.systems.layered_gan import diagnosis
 
 HEALTHY = {
   "generator/mask_mean": 0.3,
@@ -17,9 +17,9 @@ HEALTHY = {
 }
 
 
-def test_healthy_layers_give_no_alarm():
-  assert health.diagnose(HEALTHY, groups=8) == {}
-  assert health.diagnose({"segmenter/bce": 0.1}, groups=8) == {}
+def test_healthy_layers_raise_no_alarm():
+  assert diagnosis.diagnose(HEALTHY, groups=8) == {}
+  assert diagnosis.diagnose({"segmenter/bce": 0.1}, groups=8) == {}
 
 
 @pytest.mark.parametrize(
@@ -32,17 +32,17 @@ def test_healthy_layers_give_no_alarm():
     ("grey masks", "binary", {"binary": 0.35}),
   ],
 )
-def test_each_collapse_has_its_name_and_remedy(kind, remedy, changes):
+def test_each_collapse_has_a_name_and_a_remedy(kind, remedy, changes):
   metrics = HEALTHY | {f"generator/{k}": v for k, v in changes.items()}
-  found = health.diagnose(metrics, groups=8)
+  found = diagnosis.diagnose(metrics, groups=8)
   assert list(found) == [kind]
   assert remedy in found[kind]
 
 
-def test_what_the_critic_says():
-  found = health.diagnose(HEALTHY | {"critic/background": 0.5}, groups=8)
+def test_critic_metrics_reveal_leaks_and_mute_masks():
+  found = diagnosis.diagnose(HEALTHY | {"critic/background": 0.5}, groups=8)
   assert list(found) == ["leak"]
-  found = health.diagnose(
+  found = diagnosis.diagnose(
     HEALTHY | {"critic/mask_code_accuracy": 0.2}, groups=8
   )
   assert list(found) == ["mute masks"]

@@ -15,7 +15,7 @@ from tests.runtime import torch_files
 
 @pytest.fixture(scope="module", params=["rgmp_voc", "rgmp_davis"])
 def stage(request, load_config):
-  """Each stage with nets and a batch."""
+  """Return config, system, nets and a batch of each stage."""
   config = load_config(request.param, "smoke")
   system = systems.build(config)
   rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_both_stages_share_their_parameters(load_config):
   assert shapes[0] == shapes[1]
 
 
-def test_a_batch_becomes_clips_of_the_object(stage):
+def test_batches_become_clips_of_an_object(stage):
   config, system, _, batch = stage
   clip = jax.jit(system.clips)(jax.random.key(0), batch)
   size = (config.batch_size, config.data.clip_len, *config.clips.size)
@@ -47,7 +47,7 @@ def test_a_batch_becomes_clips_of_the_object(stage):
 
 
 @pytest.mark.parametrize("objects", [1, 3])
-def test_videos_of_several_objects(stage, objects):
+def test_soft_masks_of_several_objects_are_exclusive(stage, objects):
   config, system, nets, _ = stage
   rng = np.random.default_rng(1)
   size = (config.data.height, config.data.width)
@@ -63,7 +63,7 @@ def test_videos_of_several_objects(stage, objects):
   assert (soft.sum(-1) <= 1 + 1e-5).all() and (soft >= 0).all()
 
 
-def test_a_run_starts_from_a_weight_file(stage, tmp_path):
+def test_run_starts_from_a_weight_file(stage, tmp_path):
   config, system, nets, _ = stage
   assert isinstance(system, tasks.LoadsWeights)
   arrays = {}
@@ -86,18 +86,18 @@ def test_a_run_starts_from_a_weight_file(stage, tmp_path):
 
 
 @pytest.mark.parametrize(
-  "name, value, words",
+  "name, value, message",
   [("clips.size", (33, 32), "multiples of 32"), ("data.clip_len", 1, "2 or"),
    ("tracker.scales", (), "at least one")],
 )  # fmt: skip
-def test_a_config_that_fits_nothing_is_refused(name, value, words, load_config):
+def test_bad_configs_are_refused(name, value, message, load_config):
   config = load_config("rgmp_voc", "smoke")
   config.update_from_flattened_dict({name: value})
-  with pytest.raises(ValueError, match=words):
+  with pytest.raises(ValueError, match=message):
     systems.build(config)
 
 
-def test_student_is_a_picture_and_its_mirror(load_config):
+def test_student_clips_are_a_picture_and_its_mirror(load_config):
   config = load_config("rgmp_voc", "smoke,preset=student")
   system = systems.build(config)
   rng = np.random.default_rng(0)
