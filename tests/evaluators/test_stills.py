@@ -59,9 +59,8 @@ def test_validation_pictures_alone_can_be_scored(system, tmp_path):
   _write(root, "one")
   result = _assess(system, root, tmp_path)
   assert "segmenter/iou" in result.scalars
-  assert (
-    "border_colour/iou" not in result.scalars
-  )  # no training masks for the threshold
+  # There are no training masks to choose a threshold on.
+  assert "border_colour/iou" not in result.scalars
   assert "codes/nmi_max" not in result.scalars  # a single class
 
 
