@@ -4,7 +4,7 @@ Each method trains several networks against each other or for each other. A
 *player* is a loss and the names of the networks that this loss may change. A
 *system* is a set of networks, an ordered tuple of players, and a rule that
 says which players move in a *turn*. `update` is the only function that
-changes parameters.
+trains parameters.
 
 Batch: `dict[str, array]`, leading axis = batch. `update` adds
 `batch["step"]`, the number of completed steps, for scheduled terms, and the
@@ -23,16 +23,17 @@ from jax import flatten_util
 
 Tree = Any
 Batch = Mapping[str, Any]
-# The average starts at the random initial weights. The cap (1 + n) / (10 + n)
-# on the decay makes it forget them within the first updates.
+# The average starts at the initial weights. The cap (1 + n) / (10 + n) on the
+# decay, with n completed steps, makes it forget them early in a run.
 _EMA_WARMUP = 10.0
 
 
 class State(struct.PyTreeNode):
-  """Everything that a run changes: one tree of arrays, no functions, no keys.
+  """Everything that a run changes: one tree of arrays, without functions.
 
-  Keys are derived as `fold_in(fold_in(base, step), player)`, so a resumed run
-  draws the same numbers as an uninterrupted one. `frozen` is the exception:
+  It has no PRNG keys. They are derived as
+  `fold_in(fold_in(base, step), player)`, so a resumed run draws the same
+  numbers as an uninterrupted one. `frozen` is the exception:
   it never changes and no checkpoint contains it.
   """
 
@@ -242,7 +243,7 @@ def update(
 
   The gradient of a player's loss is taken with respect to the nets it trains
   and nothing else, so every other net is frozen by construction. A player that
-  is not in the turn runs its forward pass alone if a later player needs it.
+  is not in the turn runs its forward pass alone if a later player is in it.
 
   Args:
     system: the method (static).

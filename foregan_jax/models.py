@@ -89,11 +89,11 @@ class VideoModel:
 
   Attributes:
     tracker: what the model does with each frame.
-    description: what was loaded; two descriptions differ if results can.
+    description: what was loaded; equal descriptions mean equal results.
   """
 
   def __init__(self, tracker: Tracker, description: str):
-    """Wrap a tracker; use `load`."""
+    """Wrap a tracker. Do not call this; call `load`."""
     self.tracker = tracker
     self.description = description
 

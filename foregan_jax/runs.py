@@ -129,7 +129,9 @@ def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
 
 
 def claim(workdir: pathlib.Path, config) -> None:
-  """Write the config into a new workdir; refuse one of another config.
+  """Check that the config fits the run in `workdir`, then write it.
+
+  Keys in `base_config.MAY_CHANGE` may differ.
 
   Raises:
     ValueError: naming the keys that differ, or if the workdir holds a run of
@@ -137,7 +139,7 @@ def claim(workdir: pathlib.Path, config) -> None:
   """
   path = workdir / settings.FILE
   new = settings.to_json(config)
-  # Overwriting is safe until a checkpoint exists.
+  # Without a checkpoint any config fits: nothing was trained yet.
   if path.exists() and checkpoints.any_step(workdir / "checkpoints"):
     old = settings.load(path)
     base_config.check(old, path)

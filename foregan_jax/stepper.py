@@ -41,15 +41,15 @@ class Stepper:
     self.compile_seconds[turn] = time.perf_counter() - start
 
   def __call__(self, turn: tuple[str, ...], state, batch, key):
-    """Run one turn; the state that is passed in is donated."""
+    """Run one turn after its `compile`; the state passed in is donated."""
     return self.programs[turn](state, batch, key)
 
 
 def make_optimizers(config, system) -> game.Optimizers:
   """Return one optimiser per player.
 
-  A learning rate decay without `decay_steps` ends with the run, counted in the
-  player's own updates.
+  Without `decay_steps`, a learning rate decay lasts for all updates that the
+  player makes in the run.
   """
   tx = {}
   for player in system.players:

@@ -23,7 +23,8 @@ class VideoSystem(game.System, Protocol):
   """A system that segments videos from their first mask.
 
   Attributes:
-    heads: names of the ways to get masks; the first one names the metric.
+    heads: names of the ways to get masks; the score of the first one chooses
+      the best checkpoint.
     default_head: the head whose masks a user gets without asking.
     unguided: heads that need no first mask; `segment` runs them.
     tracking: `objects` if `tracker` (a `nets.tracker.Tracker`) segments any
@@ -73,7 +74,8 @@ class StillSystem(game.System, Protocol):
   """A system that segments single pictures and draws new ones.
 
   Attributes:
-    heads: names of the ways to get masks; the first one names the metric.
+    heads: names of the ways to get masks; the score of the first one chooses
+      the best checkpoint.
   """
 
   heads: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The only training loop; read it top to bottom in the order of execution."""
+"""The only training loop, in the order of execution."""
 
 import pathlib
 

@@ -31,8 +31,8 @@ class Critic:
   generator's offer of the same turn.
 
   Attributes:
-    real_fg: `first` (unchanged) or `augmented` (sec. 2.6); real masks are
-      always augmented.
+    real_fg: real foregrounds are the masked frame 0 (`first`), or augmented
+      (`augmented`, sec. 2.6); real masks are always augmented.
     gp_reduce: whether the penalty takes the gradient of the `sum` (source) or
       of the `mean` over the critic's output map.
   """

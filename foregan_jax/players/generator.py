@@ -165,7 +165,7 @@ class Generator:
     )
 
   def _adversarial(self, nets, made, first_mask, key) -> dict[str, Any]:
-    """Return the scores of the frozen critics; skip terms of weight 0."""
+    """Return the adversarial terms; skip terms of weight 0."""
     terms = {}
     fold = lambda x: x.reshape(-1, *x.shape[2:])
     score = lambda x, head: self.df.apply(nets["df"], x, head)
@@ -245,7 +245,7 @@ def _warp_term(mask: jax.Array, flow: jax.Array) -> jax.Array:
 
 
 def _mask_statistics(clip: rollout.Layers) -> dict[str, jax.Array]:
-  """Return signs of degenerate masks (all foreground, none, haze)."""
+  """Return indicators of degenerate masks (all foreground, none, grey)."""
   mask = clip.mask[:, 1:]
   first = jnp.maximum((clip.mask[:, :1] > 0.5).mean((2, 3, 4)), 1e-6)
   return {

@@ -34,7 +34,7 @@ class Augment:
     scale: smallest and largest size factor of the object.
     shift: maximum shift of the object, as fractions of (height, width).
     recompose: fraction of pictures whose object is moved and composed with
-      the background of another sample (WACV 2022, eq. 3).
+      the background of the previous sample of the batch (WACV 2022, eq. 3).
   """
 
   colour: tuple[float, float, float, float]
@@ -102,7 +102,8 @@ class Segmenter:
       key_place, layers, degrees=a.degrees, scale=a.scale, shift=a.shift,
       share=1.0,
     )  # fmt: skip
-    # The background of the next sample in the batch.
+    # The background of the previous sample in the batch; in a batch of one, of
+    # the same sample.
     other = fold(jnp.roll(clip.bg, 1, axis=0))
     new_frame = composite.alpha(moved[..., :3], other, moved[..., 3:])
     which = jax.random.bernoulli(key_which, a.recompose, (frame.shape[0],))

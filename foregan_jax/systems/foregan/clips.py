@@ -2,8 +2,8 @@
 
 Three kinds, mixed by weights. Only the third needs annotations other than the
 first masks of the videos:
-- `rollouts`: the generator's composed frames with its masks, an offer without
-  extra cost;
+- `rollouts`: the generator's composed frames with its masks, already computed
+  as the offer `clip`;
 - `cut_outs`: objects cut out of the real first frames by their masks, moved
   over backgrounds of the generator, which contain no object;
 - `instances`: stills with instance masks, made into clips as RGMP does.
