@@ -233,5 +233,10 @@ def _make_parser() -> argparse.ArgumentParser:
   return parser
 
 
-if __name__ == "__main__":
+def main() -> None:
+  """Run the verb that the command line names."""
   cli.run_parser(_make_parser(), lambda args: args.run(args))
+
+
+if __name__ == "__main__":
+  main()

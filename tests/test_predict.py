@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from configs import layered_gan
-from foregan_jax import train
+from foregan_jax import predict, train
 from foregan_jax.data import check, stills
+from tests import commands
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,7 @@ def run(tmp_path_factory):
 
 
 def _predict(*arguments):
-  return subprocess.run(
-    [sys.executable, "-m", "foregan_jax.predict", *map(str, arguments)],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return commands.run(predict.main, *arguments)
 
 
 def test_cut_outs_have_the_size_of_their_pictures(run, tmp_path):
@@ -40,8 +36,12 @@ def test_cut_outs_have_the_size_of_their_pictures(run, tmp_path):
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), rng.integers(0, 255, (*size, 3), np.uint8))
   (folder / "broken.jpg").write_bytes(b"\xff\xd8 nothing")
-  done = _predict(
-    "cutout", f"--workdir={run}", f"--images={folder}", f"--out={out}"
+  command = (
+    f"{sys.executable} -m foregan_jax.predict cutout --workdir={run} "
+    f"--images={folder} --out={out}"
+  )
+  done = subprocess.run(
+    command.split(), capture_output=True, text=True, check=False
   )
   assert done.returncode == 1
   assert f"{folder}/broken.jpg: picture is truncated" in done.stderr

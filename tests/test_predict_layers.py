@@ -2,8 +2,6 @@
 
 import importlib
 import re
-import subprocess
-import sys
 
 import cv2
 import jax
@@ -11,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax import items, runs, stepper, systems
+from foregan_jax import items, predict, runs, stepper, systems
 from foregan_jax.media import images, pictures
 from foregan_jax.runtime import checkpoints, platform, settings
 from foregan_jax.runtime import mesh as mesh_lib
+from tests import commands
 
 _SIZE = (50, 70)
 
@@ -56,18 +55,7 @@ def world(tmp_path_factory):
 
 
 def _predict(*arguments):
-  return subprocess.run(
-    [
-      sys.executable,
-      "-m",
-      "foregan_jax.predict",
-      "track",
-      *map(str, arguments),
-    ],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return commands.run(predict.main, "track", *arguments)
 
 
 def _contents(out):

@@ -1,38 +1,44 @@
 """The command line of `predict track`, with a stand-in for the run."""
 
+import pathlib
 import re
-import subprocess
-import sys
+import types
 
 import cv2
 import numpy as np
 import pytest
 
+from foregan_jax import game, predict, runs
 from foregan_jax.media import images, pictures
-
-_SIZE = (16, 20)
-# A run whose tracker repeats the mask.
-_STAND_IN = """
-import pathlib, runpy, sys, types
-import numpy as np
-from foregan_jax import game, runs
+from foregan_jax.nets import propagator
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
+from tests import commands
 
-class Repeat:
-  generates_background = False
+_SIZE = (16, 20)
+
+
+class _Repeat(mask_tracker.MaskTracker):
+  """A tracker that repeats the masks."""
+
   def __init__(self, tracker, params, side):
     assert (params, side) == ("of prop", 64)
     assert tracker.scales == (0.5, 1.0)
+
   def begin(self, frame, labels):
     return labels
+
   def add(self, state, frame, labels):
     return np.where(labels > 0, labels, state)
+
   def step(self, state, frame):
     rows = np.arange(state.max() + 1)[:, None, None] == state
     return state, rows.astype(np.float32)
 
-class Run:
+
+class _Run:
+  """A run that segments videos, or pictures, by the name of its workdir."""
+
   def __init__(self, workdir):
     self.workdir = pathlib.Path(workdir)
     self.config = types.SimpleNamespace(
@@ -41,33 +47,31 @@ class Run:
     )
     self.system = types.SimpleNamespace(
       name="stand_in", task="stills", heads=("segmenter",),
-      predict=lambda *_: 0,
-      sample=lambda *_: None,
-    )
+      predict=lambda *_: 0, sample=lambda *_: None,
+    )  # fmt: skip
     if self.workdir.name == "repeat":
       self.system = types.SimpleNamespace(
         task="videos", tracking="objects", heads=("propagator",),
-        default_head="propagator", tracker=tracker_lib.Tracker(None),
-      )
+        default_head="propagator",
+        tracker=tracker_lib.Tracker(propagator.Propagator()),
+      )  # fmt: skip
+
   def one_step(self, which):
     return 7
+
   def nets(self, step):
     params = {"prop": "of prop"} if self.workdir.name == "repeat" else {}
     return game.Nets(params)
 
-runs.Run = Run
-mask_tracker.MaskTracker = Repeat
-runpy.run_module("foregan_jax.predict", run_name="__main__", alter_sys=True)
-"""
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch):
+  monkeypatch.setattr(runs, "Run", _Run)
+  monkeypatch.setattr(mask_tracker, "MaskTracker", _Repeat)
 
 
 def _predict(*arguments):
-  return subprocess.run(
-    [sys.executable, "-c", _STAND_IN, "track", *map(str, arguments)],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  return commands.run(predict.main, "track", *arguments)
 
 
 def _mask(path, place):

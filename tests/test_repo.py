@@ -164,20 +164,19 @@ def test_every_variant_builds(variant):
   system = systems.build(config)
   generator, *others = system.players
   batch = {**system.batch_spec(config.batch_size), "step": jnp.int32(0)}
+  state = _state(config, system)
 
-  def losses(batch, key):
-    params, variables = system.init(key)
-    nets = game.Nets(params, variables)
+  def losses(nets, batch, key):
     one, made = generator.loss(nets, batch, key)
     batch |= made.offers
     more = [player.loss(nets, batch, key)[0] for player in others]
-    return params, [one, *more]
+    return [one, *more]
 
-  params, values = jax.eval_shape(losses, batch, platform.key(0))
-  assert set(params) == set(system.nets) >= {"gf", "gb", "df", "db"}
+  nets = game.Nets(state.params, state.variables)
+  values = jax.eval_shape(losses, nets, batch, platform.key(0))
+  assert set(state.params) == set(system.nets) >= {"gf", "gb", "df", "db"}
   assert all(value.shape == () for value in values)
   # Averages exist for the nets of the variant only.
-  state = _state(config, system)
   assert set(state.ema) == set(system.nets) & set(config.ema_nets)
   assert set(state.opt) == {player.name for player in system.players}
 

@@ -175,7 +175,7 @@ def test_frozen_norms_have_no_gradient(small, key):
       apply(frame, mask, apply(frame, mask, method="encode_reference"))[0]
     ).sum()
 
-  grads = traverse_util.flatten_dict(jax.grad(loss)(params))
+  grads = traverse_util.flatten_dict(jax.jit(jax.grad(loss))(params))
   for place, grad in grads.items():
     frozen = any(part.startswith(("bn", "proj_bn")) for part in place)
     unused = place[1] in ("pred3", "pred4", "pred5")  # by this loss

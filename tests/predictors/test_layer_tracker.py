@@ -1,5 +1,6 @@
 """`LayerTracker` with an untrained system."""
 
+import functools
 import importlib
 import types
 
@@ -25,6 +26,7 @@ def foregan():
   nets = game.Nets(*jax.jit(system.init)(jax.random.key(0)))
   size = (config.data.height, config.data.width)
 
+  @functools.cache  # a tracker has no state except its compiled programs
   def tracker(head):
     return layer_tracker.LayerTracker(system, nets, head=head, size=size)
 

@@ -122,6 +122,6 @@ def test_instances_use_their_own_stream():
     "labels": (batch["ref_mask"] > 0).astype(jnp.uint8),
   }
   key = jax.random.key(0)
-  got = foregan_clips.Instances(synthesis)(key, {"instances": stills})
-  want = synthesis(key, stills["image"], stills["labels"])
+  got = jax.jit(foregan_clips.Instances(synthesis))(key, {"instances": stills})
+  want = jax.jit(synthesis.__call__)(key, stills["image"], stills["labels"])
   np.testing.assert_array_equal(got.video, want.video)
