@@ -7,10 +7,11 @@ the same layout. Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
 import pathlib
+from collections.abc import Iterator
 
 from absl import flags
 
-from foregan_jax import evaluators, runs, tasks
+from foregan_jax import evaluators, game, runs, tasks
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.runtime import cli, distributed
@@ -48,15 +49,23 @@ def evaluate(
   sources.prepare(run.config, run.workdir)
   evaluator = evaluators.build(run.system, run.config, run.workdir)
   benchmark = sources.benchmark(run.config)
-  for number in run.steps(step):
+  for number, nets in _load(run, step):
     result = evaluator.assess(
-      run.nets(number),
+      nets,
       folder=result_lib.folder(run.workdir, benchmark, number),
       whole=True,
       write=run.config.eval.write_pictures,
     )
     if distributed.is_first_process():
       show(run.workdir, run.config, number, result)
+
+
+def _load(run: runs.Run, step: str) -> Iterator[tuple[int, game.Nets]]:
+  if step == "all":
+    for number in run.steps(step):
+      yield number, run.nets(number)
+  else:
+    yield run.load(step)
 
 
 def show(workdir: pathlib.Path, config, step: int, result) -> None:

@@ -201,7 +201,7 @@ def load(
   run = runs.Run(path)
   system = run.system
   if system.task == tasks.STILLS:
-    nets = run.nets(run.one_step(step))
+    _, nets = run.load(step)
     return StillModel(system, nets, run.config.data.still_size)
   head = _check_head(run.workdir, head, system.heads) or system.default_head
   if system.tracking == tasks.LAYERS and scales:
@@ -209,8 +209,7 @@ def load(
       f"--scales={','.join(map(str, scales))}: {run.workdir} has a run of "
       f"{run.config.system}, which segments frames at one size"
     )
-  number = run.one_step(step)
-  nets = run.nets(number)
+  number, nets = run.load(step)
   size = run.config.data.height, run.config.data.width
   if system.tracking == tasks.LAYERS:
     tracker = layer_tracker.LayerTracker(system, nets, head=head, size=size)

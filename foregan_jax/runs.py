@@ -17,8 +17,8 @@ from absl import logging
 from foregan_jax import game, items, systems, tasks
 from foregan_jax.runtime import (
   base_config,
-  checkpoints,
   distributed,
+  restore,
   settings,
 )
 from foregan_jax.runtime import mesh as mesh_lib
@@ -58,18 +58,23 @@ class Run:
     """
     return _pick_steps(self._directory, which, self.system)
 
-  def one_step(self, which: str) -> int:
-    """Return the one checkpoint named by `best`, `latest` or a number.
+  def load(self, which: str) -> tuple[int, game.Nets]:
+    """Return the step and the nets of one checkpoint.
+
+    Args:
+      which: `best`, a number, or `latest`: the newest one that is whole.
 
     Raises:
-      ValueError: if there is none or more than one.
+      ValueError: if there is none or more than one, or see `nets`.
     """
     steps = self.steps(which)
     if len(steps) != 1:
       raise ValueError(
         f"step {which!r} names {len(steps)} checkpoints, not one"
       )
-    return steps[0]
+    if which == "latest":
+      return restore.load_newest(self._directory, self.nets)
+    return steps[0], self.nets(steps[0])
 
   def nets(self, step: int) -> game.Nets:
     """Return the nets for evaluation, on the host.
@@ -86,7 +91,7 @@ class Run:
         part: tree[part] for part in ("params", "variables", "ema")
         if part in tree
       }  # fmt: skip
-    loaded = checkpoints.load_items(
+    loaded = restore.load_items(
       self._directory, step, targets, ignore=("step", "opt", "memory")
     )
     params, variables = {}, {}
@@ -120,7 +125,7 @@ class Run:
 
 
 def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
-  return checkpoints.pick_steps(
+  return restore.pick_steps(
     directory,
     which,
     best=system.best.name,
@@ -128,8 +133,8 @@ def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
   )
 
 
-def claim(workdir: pathlib.Path, config) -> None:
-  """Check that the config fits the run in `workdir`, then write it.
+def check(workdir: pathlib.Path, config) -> None:
+  """Check that the config fits the run in `workdir`.
 
   Keys in `base_config.MAY_CHANGE` may differ.
 
@@ -140,7 +145,7 @@ def claim(workdir: pathlib.Path, config) -> None:
   path = workdir / settings.FILE
   new = settings.to_json(config)
   # Without a checkpoint any config fits: nothing was trained yet.
-  if path.exists() and checkpoints.any_step(workdir / "checkpoints"):
+  if path.exists() and restore.any_step(workdir / "checkpoints"):
     old = settings.load(path)
     base_config.check(old, path)
     changes = settings.same_config(
@@ -151,10 +156,36 @@ def claim(workdir: pathlib.Path, config) -> None:
         f"{workdir} holds a run of another config; give another --workdir, or "
         f"undo: {'; '.join(changes)}"
       )
+
+
+def claim(workdir: pathlib.Path, config) -> None:
+  """Write the config of a run that `check` has accepted."""
   mesh_lib.barrier("the workdir fits")
   if distributed.is_first_process():
     workdir.mkdir(parents=True, exist_ok=True)
-    _write_json(path, new)
+    _write_json(workdir / settings.FILE, settings.to_json(config))
+
+
+def load_state(
+  directory: pathlib.Path, step: int, system, state: game.State
+) -> tuple[game.State, dict]:
+  """Read a whole checkpoint of the same run.
+
+  Args:
+    directory: the checkpoints' folder.
+    step: number of the checkpoint.
+    system: of the run.
+    state: has the shapes and shardings, and the frozen nets.
+
+  Returns:
+    The state, and that of the input pipeline.
+
+  Raises:
+    ValueError: if the checkpoint does not fit, or is damaged.
+  """
+  trees = restore.load_items(directory, step, items.split(system, state))
+  data = restore.load_json(directory, step, "data")
+  return items.join(state, trees), data
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
@@ -257,7 +288,7 @@ def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
     for item, tree in items.split(system, state).items()
     if item in c.checkpoint_items
   }
-  loaded = checkpoints.load_items(
+  loaded = restore.load_items(
     directory, step, targets, ignore=("step", "opt", "ema", "memory")
   )
   logging.info(

@@ -1,5 +1,6 @@
 """The only training loop, in the order of execution."""
 
+import contextlib
 import pathlib
 
 import jax
@@ -15,8 +16,10 @@ from foregan_jax.runtime import (
   checkpoints,
   distributed,
   interrupts,
+  locks,
   platform,
   progress,
+  restore,
   settings,
   writers,
 )
@@ -48,10 +51,19 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   # -- The system: nets, players, optimisers.
   system = systems.build(config)
   tx = stepper_lib.make_optimizers(config, system)
-  spec = system.batch_spec(config.batch_size)
-  runs.claim(workdir, config)
+
+  # -- The workdir: of this run, and of no other process.
+  runs.check(workdir, config)
+  with locks.hold(workdir) if first else contextlib.nullcontext():
+    runs.claim(workdir, config)
+    _train(config, workdir, mesh, system, tx)
+
+
+def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
+  first = distributed.is_first_process()
 
   # -- Data: the host only decodes.
+  spec = system.batch_spec(config.batch_size)
   if first:
     sources.prepare(config, workdir)
   mesh_lib.barrier("data is prepared")
@@ -77,25 +89,28 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
   state = state.replace(frozen=mesh_lib.replicate(mesh, frozen))
 
   # -- Resume: 1. this workdir, 2. `init_from`, 3. initial weights.
+  folder = workdir / "checkpoints"
+  start, restored = restore.load_newest(
+    folder, lambda step: runs.load_state(folder, step, system, state)
+  ) or (0, None)
+  if start > config.num_steps:
+    raise ValueError(
+      f"{workdir} is at step {start} already; num_steps is {config.num_steps}."
+    )
+  if restored:
+    restore.set_aside(folder, after=start)
+    state, data_state = restored
+    batches.set_state(data_state)
+    logging.info("resumed at step %d of %s", start, workdir)
+  else:
+    state = runs.start_from(config.init_from, system, state)
   saver = checkpoints.Checkpoints(
-    workdir / "checkpoints",
+    folder,
     tuple(system.checkpoint_items),
     keep=config.keep_checkpoints,
     best=system.best.name,
     higher_is_better=system.best.higher_is_better,
   )
-  start = saver.latest_step() or 0
-  if start > config.num_steps:
-    raise ValueError(
-      f"{workdir} is at step {start} already; num_steps is {config.num_steps}."
-    )
-  if start:
-    trees, data_state, _ = saver.restore(start, items.split(system, state))
-    state = items.join(state, trees)
-    batches.set_state(data_state)
-    logging.info("resumed at step %d of %s", start, workdir)
-  else:
-    state = runs.start_from(config.init_from, system, state)
   writer = writers.create(workdir, resume_step=start + 1 if start else 0)
   if first and not start:
     writer.write_hparams(settings.to_json(config))

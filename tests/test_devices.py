@@ -14,8 +14,8 @@ import pytest
 from configs import davis
 from foregan_jax import game, items, stepper, systems, train
 from foregan_jax.data import fake
-from foregan_jax.runtime import checkpoints, platform
 from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.runtime import platform, restore
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The last biases of Wasserstein critics cancel: their gradient is rounding.
@@ -57,11 +57,9 @@ def _weights(workdir):
     for item, tree in items.split(system, state).items()
   }
   folder = workdir / "checkpoints"
-  trees = checkpoints.load_items(
-    folder, 3, wanted, ignore=("step", "opt", "ema")
-  )
+  trees = restore.load_items(folder, 3, wanted, ignore=("step", "opt", "ema"))
   params = {k: v for tree in trees.values() for k, v in tree["params"].items()}
-  return params, checkpoints.load_json(folder, 3, "data")
+  return params, restore.load_json(folder, 3, "data")
 
 
 def _start(config, system, tx, mesh):

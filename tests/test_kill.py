@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from foregan_jax.runtime import checkpoints
+from foregan_jax.runtime import restore
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _KILLS = int(os.environ.get("FOREGAN_KILLS", "2"))
@@ -67,7 +67,7 @@ def test_killed_runs_continue(tmp_path):
     # Every folder with a number is a complete checkpoint.
     steps = _steps(workdir)
     for step in steps:
-      data = checkpoints.load_json(workdir / "checkpoints", step, "data")
+      data = restore.load_json(workdir / "checkpoints", step, "data")
       assert data == {"next_index": step}
     assert max(steps) > before
     before = max(steps)

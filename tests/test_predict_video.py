@@ -56,12 +56,9 @@ class _Run:
         tracker=tracker_lib.Tracker(propagator.Propagator()),
       )  # fmt: skip
 
-  def one_step(self, which):
-    return 7
-
-  def nets(self, step):
+  def load(self, which):
     params = {"prop": "of prop"} if self.workdir.name == "repeat" else {}
-    return game.Nets(params)
+    return 7, game.Nets(params)
 
 
 @pytest.fixture(autouse=True)

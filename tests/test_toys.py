@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from foregan_jax import game, items, runs, systems
-from foregan_jax.runtime import base_config, checkpoints, settings
+from foregan_jax.runtime import base_config, checkpoints, restore, settings
 from tests import toys
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -55,8 +55,9 @@ def test_resume_with_memory_is_bitwise(toy, tmp_path):
     tmp_path / "checkpoints", ("gan",), keep=1, best=None
   ) as saver:
     saver.save(3, items.split(toy, state), {}, {})
-    fresh = loop.init()
-    trees, _, _ = saver.restore(3, items.split(toy, fresh))
+  fresh = loop.init()
+  targets = items.split(toy, fresh)
+  trees = restore.load_items(tmp_path / "checkpoints", 3, targets)
   assert set(trees["gan"]) == {
     "step", "params", "variables", "opt", "ema", "memory",
   }  # fmt: skip

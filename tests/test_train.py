@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from configs import davis
 from foregan_jax import game, items, stepper, systems, train
-from foregan_jax.runtime import checkpoints, pending, platform
+from foregan_jax.runtime import pending, platform, restore
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -39,8 +40,8 @@ def _saved(workdir, step, variant=_SMALLER):
     platform.key(0),
   )
   folder = workdir / "checkpoints"
-  trees = checkpoints.load_items(folder, step, items.split(system, state))
-  return trees, checkpoints.load_json(folder, step, "data")
+  trees = restore.load_items(folder, step, items.split(system, state))
+  return trees, restore.load_json(folder, step, "data")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +55,11 @@ def uninterrupted(tmp_path_factory):
 def _assert_resume_is_bitwise(uninterrupted, workdir, variant):
   train.train_and_evaluate(_config(variant, num_steps=3), workdir)
   train.train_and_evaluate(_config(variant, num_steps=6), workdir)
-  one, one_data = _saved(uninterrupted, 6, variant)
-  two, two_data = _saved(workdir, 6, variant)
+  _assert_same(_saved(uninterrupted, 6, variant), _saved(workdir, 6, variant))
+
+
+def _assert_same(first, second):
+  (one, one_data), (two, two_data) = first, second
   for (path, a), (_, b) in zip(
     jax.tree_util.tree_leaves_with_path(one),
     jax.tree_util.tree_leaves_with_path(two),
@@ -77,6 +81,19 @@ def test_resume_of_all_players_is_bitwise(tmp_path):
   _assert_resume_is_bitwise(
     tmp_path / "uninterrupted", tmp_path / "two", "full"
   )
+
+
+@pytest.mark.slow
+def test_damaged_checkpoint_is_replaced_by_the_one_before(
+  uninterrupted, tmp_path, caplog
+):
+  workdir = tmp_path / "run"
+  shutil.copytree(uninterrupted, workdir)
+  shutil.rmtree(workdir / "checkpoints" / "6" / "gan")
+  train.train_and_evaluate(_config(num_steps=6), workdir)
+  assert "using checkpoint 3, the newest whole one" in caplog.text
+  assert (workdir / "damaged" / "6" / "segmenter").is_dir()
+  _assert_same(_saved(uninterrupted, 6), _saved(workdir, 6))
 
 
 def test_run_writes_all_files_of_the_readme(uninterrupted):

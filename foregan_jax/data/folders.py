@@ -10,7 +10,7 @@ import os
 import pathlib
 import zlib
 
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 FRAMES = "JPEGImages"
 MASKS = "Annotations"
@@ -92,6 +92,8 @@ def find_list(
   Raises:
     DataError: if there is no such list.
   """
+  for name in (year, split):
+    paths.check_name(name, root / LISTS)
   places = [root / LISTS / year / f"{split}.txt"]
   if year == "2016":  # The 2016 release names the folder by resolution.
     places.append(root / LISTS / resolution / f"{split}.txt")
@@ -112,7 +114,8 @@ def read_list(path: pathlib.Path) -> list[str]:
   A line is a name, or as in 2016 `/JPEGImages/480p/bear/00000.jpg ...`.
 
   Raises:
-    DataError: if the list is missing or empty.
+    DataError: if the list is missing or empty, or has a name that leaves the
+      folder of the sequences.
   """
   names = {}
   for line in images.read_bytes(path).decode().splitlines():
@@ -120,7 +123,8 @@ def read_list(path: pathlib.Path) -> list[str]:
     if not fields:
       continue
     parts = [part for part in fields[0].split("/") if part]
-    names[parts[-2] if len(parts) > 1 else parts[0]] = None
+    name = parts[-2] if len(parts) > 1 else parts[0] if parts else ""
+    names[paths.check_name(name, path)] = None
   if not names:
     raise images.DataError(path, "list is empty, expected sequence names")
   return list(names)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from foregan_jax.data import folders
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 _VOC_MASKS = "SegmentationObject"
 _VOC_LISTS = pathlib.Path("ImageSets", "Segmentation")
@@ -75,7 +75,7 @@ def _scan_voc(
   root: pathlib.Path, split: str, prefix: str
 ) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
   """Map the names in a list to the paths of picture and mask."""
-  path = root / _VOC_LISTS / f"{split}.txt"
+  path = paths.below(root / _VOC_LISTS, f"{split}.txt")
   names = images.read_bytes(path).decode().split()
   pictures, masks = (
     {

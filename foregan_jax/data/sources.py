@@ -9,6 +9,7 @@ import jax
 from foregan_jax.data import clips, davis, fake, instances, stills, streams
 from foregan_jax.demo import dataset as demo_dataset
 from foregan_jax.demo import render
+from foregan_jax.media import paths
 
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
 _FLOW = "auto"  # .flo files where a video has them, else estimated
@@ -84,8 +85,14 @@ def evaluation(config, workdir: pathlib.Path, split: str = ""):
 
 
 def benchmark(config) -> str:
-  """Return the name of the evaluation data, for the folder of results."""
+  """Return the name of the evaluation data, for the folder of results.
+
+  Raises:
+    DataError: if the config's split or year is no name of a folder.
+  """
   d = config.data
+  paths.check_name(d.eval_split, "data.eval_split")
+  paths.check_name(d.year, "data.year")
   if d.kind == "demo":
     folder, _ = _DEMO[d.samples]
     return f"{folder.removesuffix('_data')}-{d.eval_split}"

@@ -19,7 +19,7 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,18 +66,18 @@ class Folder:
       )
     self._layout = layouts[0]
     folder = self._root / self._layout.pictures
-    paths = [
-      p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES
-    ]
-    found = {str(p.relative_to(folder).with_suffix("")): p for p in paths}
+    found = {
+      str(p.relative_to(folder).with_suffix("")): p
+      for p in folder.rglob("*")
+      if p.suffix.lower() in images.SUFFIXES
+    }
     self.names = self._listed(split, found)
     if not self.names:
       raise images.DataError(self._root, f"split {split!r} holds no picture")
     self.paths = [found[name] for name in self.names]
 
   def _listed(self, split: str, found: dict) -> tuple[str, ...]:
-    lists = self._root / self._layout.lists
-    path = lists / f"{split}.txt"
+    path = paths.below(self._root / self._layout.lists, f"{split}.txt")
     if path.is_file():
       names = path.read_text().split()
     elif (self._root / "train_test_split.txt").is_file():

@@ -18,7 +18,7 @@ from foregan_jax.data import sources
 from foregan_jax.evaluators import realism
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images as images_lib
-from foregan_jax.media import pictures
+from foregan_jax.media import paths, pictures
 from foregan_jax.metrics import clusters, simple_masks, stills
 from foregan_jax.runtime import distributed, platform
 
@@ -198,7 +198,8 @@ def _write(folder, names, images, truth, predicted) -> None:
     names, images, truth, predicted, strict=True
   ):
     labels = mask.astype(np.uint8)
-    pictures.save_labels(folder / "masks" / f"{name}.png", labels)
+    place = paths.below(folder / "masks", f"{name}.png")
+    pictures.save_labels(place, labels)
     row = [
       image,
       *(pictures.overlay(image, m.astype(np.uint8)) for m in (true, labels)),

@@ -29,6 +29,8 @@ _JPEG_QUALITY = 95
 _WEBP_QUALITY = 85
 # Effort from 0 to 6; above 4 it is slow and hardly smaller.
 _WEBP_METHOD = 4
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE = 0.4
 # Smaller letters are not legible; text that is still too long is cut.
@@ -267,6 +269,17 @@ def animate(
       method=_WEBP_METHOD,
     ),
   )
+
+
+def is_whole_png(path: pathlib.Path) -> bool:
+  """Return whether a file exists and begins and ends as a PNG does."""
+  try:
+    with open(path, "rb") as file:
+      start = file.read(len(_PNG_START))
+      file.seek(-len(_PNG_END), os.SEEK_END)
+      return start == _PNG_START and file.read() == _PNG_END
+  except OSError:  # missing, or shorter than the end
+    return False
 
 
 def write_atomically(path: pathlib.Path, save: Callable[[Any], None]) -> None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import rich.progress
 
-from foregan_jax.media import images, pictures
+from foregan_jax.media import images, paths, pictures
 
 _STEPS = 4  # the longer side is a multiple of a quarter of the shorter one
 _THRESHOLD = 0.5
@@ -50,7 +50,7 @@ def write(
 ) -> list[str]:
   """Write a mask and a cut-out with alpha for every picture in a folder.
 
-  Existing results are kept, so an interrupted run can be repeated. Broken
+  Whole results are kept, so an interrupted run can be repeated. Broken
   pictures are skipped and named at the end.
 
   Args:
@@ -63,17 +63,18 @@ def write(
 
   Raises:
     DataError: if there is no picture.
+    ValueError: if results would be written through a symbolic link.
   """
-  paths = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES]
+  found = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES]
   # Exclude results of an earlier call.
   results = out.resolve()
-  paths = sorted(p for p in paths if results not in p.resolve().parents)
-  if not paths:
+  found = sorted(p for p in found if results not in p.resolve().parents)
+  if not found:
     raise images.DataError(
       folder, f"folder has no picture ({', '.join(images.SUFFIXES)})"
     )
   problems, rows, names = [], [], set()
-  for path in rich.progress.track(paths, "cutting out"):
+  for path in rich.progress.track(found, "cutting out"):
     name = path.relative_to(folder).with_suffix("")
     if name in names:
       problems.append(f"{path}: another picture has the name {name}, too")
@@ -82,7 +83,10 @@ def write(
     # Not with_suffix: names may contain dots.
     mask_path = out / "masks" / f"{name}.png"
     cutout_path = out / "cutouts" / f"{name}.png"
-    if mask_path.exists() and cutout_path.exists():
+    written = mask_path, cutout_path
+    for place in written:
+      paths.refuse_link(out, place)
+    if all(map(pictures.is_whole_png, written)):
       continue
     try:
       image = images.read_image(path)

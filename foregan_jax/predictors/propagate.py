@@ -93,19 +93,17 @@ def write(
   Raises:
     DataError: if a mask is broken, has another size or no object, or its frame
       cannot be read.
-    ValueError: if the frame of a mask does not exist, or `out` contains inputs
-      or files that no earlier call wrote.
+    ValueError: if the frame of a mask does not exist, or `out` contains
+      inputs, links, files that no earlier call wrote, or a broken snapshot.
   """
   given, ids = _read_masks(footage, masks)
   inputs = _fingerprint(footage, masks, description, layers)
   file = resume.SnapshotFile(out / SNAPSHOT_NAME, inputs)
-  earlier = file.read_written(
-    unlisted=results_lib.NAMES_WITHOUT_LAYERS, unreadable=results_lib.NAMES
-  )
+  earlier = file.read_written(unlisted=results_lib.NAMES_WITHOUT_LAYERS)
   results = results_lib.Results(
     out, names=footage.names, ids=ids, layers=layers, earlier=earlier
   )
-  results.check_inputs([footage.path, *masks.values()])
+  results.check_places([footage.path, *masks.values()])
   snapshot = file.load()
   if not (snapshot and _can_resume(snapshot, results, given, footage)):
     results.check_free()

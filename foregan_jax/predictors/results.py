@@ -17,7 +17,8 @@
 
 `<frame>` is the name of a frame: the stem of its picture, or its number in a
 video file (00000, 00001, ...). `foreground/` and `background/` are optional. A
-frame that cannot be read has no picture and no row.
+frame that cannot be read has no picture and no row. A hidden file marks the
+folders as those of this program; folders without it are never removed.
 
 Columns of `confidence.csv`, in order of the frames:
 
@@ -36,13 +37,12 @@ import csv
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from foregan_jax.media import overlays, pictures
+from foregan_jax.media import overlays, paths, pictures
 from foregan_jax.predictors import plates
 
 MASKS = "masks"
@@ -53,6 +53,7 @@ TABLE = "confidence.csv"
 # All possible results, and those that every call writes.
 NAMES = (MASKS, *LAYERS, TABLE, overlays.VIDEO_NAME, overlays.ANIMATION_NAME)
 NAMES_WITHOUT_LAYERS = tuple(name for name in NAMES if name not in LAYERS)
+_MARK = ".foregan_jax"
 # The name that `pictures` gives to a file until it is complete.
 _UNFINISHED = re.compile(r"\..+\.\d+\.\d+")
 
@@ -99,17 +100,20 @@ class Results:
     self._names = names
     self._ids = list(ids)
 
-  def check_inputs(self, paths: Iterable[pathlib.Path]) -> None:
-    """Refuse to overwrite inputs.
+  def check_places(self, inputs: Iterable[pathlib.Path]) -> None:
+    """Refuse to overwrite inputs, and to write through symbolic links.
 
     Raises:
-      ValueError: if an input lies where results will be written.
+      ValueError: if an input is, or lies below, a file or folder that will be
+        written, or one of these is a symbolic link.
     """
-    folders = [p.resolve() for p in self._select_folders(self.replaced)]
-    written = folders + [p.resolve() for p in self._overlays]
-    for path in paths:
+    places = [self._out / name for name in self.replaced]
+    for place in places:
+      paths.refuse_link(self._out, place)
+    full_places = {place.resolve() for place in places}
+    for path in inputs:
       full = path.resolve()
-      if full in written or full.parent in folders:
+      if full_places & {full, *full.parents}:
         raise ValueError(
           f"{path} lies where results will be written; give another --out"
         )
@@ -118,7 +122,7 @@ class Results:
     """Refuse to overwrite files that no earlier call wrote.
 
     Raises:
-      ValueError: if there are such files.
+      ValueError: if there are such files, also in folders of earlier calls.
     """
     for name in self.written:
       path = self._out / name
@@ -127,16 +131,22 @@ class Results:
           f"{path} exists already, and no earlier call wrote it; give another "
           "--out"
         )
+    for folder in self._select_folders(self.replaced):
+      if folder.exists():
+        _check_own(folder)
 
   def clear(self) -> None:
     """Remove the results of an earlier call and start a table."""
     for folder in self._select_folders(self.replaced):
       if folder.exists():
-        shutil.rmtree(folder)
+        for path in _check_own(folder):
+          path.unlink()
+        folder.rmdir()
     for path in self._overlays:
       path.unlink(missing_ok=True)
     for folder in self._folders:
       folder.mkdir(parents=True)
+      (folder / _MARK).touch()
     columns = [f"{k}_{i}" for i in self._ids for k in ("confidence", "area")]
     _write_rows(self.table, "w", [["frame", "name", "confidence", *columns]])
 
@@ -148,7 +158,7 @@ class Results:
           path.unlink(missing_ok=True)
 
   def are_complete(self, indices: Iterable[int], table_bytes: int) -> bool:
-    """Return whether the pictures of these frames and their rows exist.
+    """Return whether these frames have whole pictures, and their rows exist.
 
     Args:
       indices: of the frames.
@@ -158,7 +168,7 @@ class Results:
       self.table.exists()
       and self.table.stat().st_size >= table_bytes
       and all(
-        self._path(folder, index).exists()
+        pictures.is_whole_png(self._path(folder, index))
         for index in indices
         for folder in self._folders
       )
@@ -226,6 +236,30 @@ class Results:
   def _path(self, folder: pathlib.Path, index: int) -> pathlib.Path:
     # Not with_suffix, because names may contain dots.
     return folder / f"{self._names[index]}.png"
+
+
+def _check_own(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Return the files in a folder of results.
+
+  Raises:
+    ValueError: if this program did not make the folder, or it has other
+      entries than pictures of results.
+  """
+  if not (folder / _MARK).is_file():
+    raise ValueError(
+      f"{folder} would be replaced, but has no file {_MARK}, so another "
+      "program made it; move it, or give another --out"
+    )
+  found = sorted(folder.iterdir())
+  for path in found:
+    own = path.suffix == ".png" or path.name == _MARK
+    own = own or _UNFINISHED.fullmatch(path.name)
+    if path.is_symlink() or not path.is_file() or not own:
+      raise ValueError(
+        f"{path} would be removed, but is not a picture of results; move it, "
+        "or give another --out"
+      )
+  return found
 
 
 def _mean(total: float, count: int) -> str:

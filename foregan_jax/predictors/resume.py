@@ -93,25 +93,28 @@ class SnapshotFile:
       meta.get("written", ()),
     )
 
-  def read_written(
-    self, *, unlisted: Sequence[str], unreadable: Sequence[str]
-  ) -> Sequence[str]:
+  def read_written(self, *, unlisted: Sequence[str]) -> Sequence[str]:
     """Return the names that earlier calls wrote, with these or other inputs.
 
     Args:
       unlisted: result if the file has an old format without this list.
-      unreadable: result if the file cannot be read.
 
     Returns:
       Names of files and folders; none if there is no file.
+
+    Raises:
+      ValueError: if the file cannot be read.
     """
     if not self._path.exists():
       return ()
     try:
       with np.load(self._path) as arrays:
         return json.loads(str(arrays["meta"])).get("written", unlisted)
-    except _UNREADABLE:
-      return unreadable
+    except _UNREADABLE as error:
+      raise ValueError(
+        f"{self._path} is damaged, so nothing says which files beside it are "
+        "results of an earlier call; remove it and them, or give another --out"
+      ) from error
 
 
 def restore_leaves(state: Any, leaves: list[np.ndarray]) -> Any:

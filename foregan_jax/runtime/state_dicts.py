@@ -9,11 +9,13 @@ pickles) and `.safetensors`.
 
 import collections
 import io
+import itertools
 import json
 import math
 import os
 import pathlib
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Mapping
 from typing import Any
@@ -38,6 +40,9 @@ _STORAGES = {
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 _PARALLEL = "module."  # the prefix that nn.DataParallel adds to every name
 _MAX_NAMES = 5  # of each kind, in an error text
+# Tied weights share a storage, so the tensors may need more bytes than the
+# file. A file of one kilobyte must not fill the memory.
+_MAX_GROWTH = 8
 
 
 class _RefusedError(ValueError):
@@ -79,12 +84,13 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   path = pathlib.Path(path)
   try:
     content = path.read_bytes()
+    limit = _MAX_GROWTH * len(content)
     if path.suffix == ".safetensors":
       tensors = _read_safetensors(content)
     elif content.startswith(b"PK\x03\x04"):
-      tensors = _read_zip(content)
+      tensors = _read_zip(content, limit)
     else:
-      tensors = _read_legacy(content)
+      tensors = _read_legacy(content, limit)
     _require(len(tensors) > 0, "holds no tensors, expected at least one")
   except _RefusedError as error:
     raise ValueError(f"weight file {path} {error}.") from error
@@ -149,7 +155,20 @@ class _Unpickler(pickle.Unpickler):
 
   def __init__(self, stream: io.BytesIO):
     super().__init__(stream, encoding="utf-8")  # Python 2 wrote bytes.
+    self._stream = stream
     self.storages: set[_Storage] = set()
+
+  def load(self) -> Any:
+    # Python allocates as many memo entries as the largest index in the file.
+    start, count, largest = self._stream.tell(), 0, 0
+    for opcode, value, _ in pickletools.genops(self._stream):
+      count += 1
+      if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
+        largest = max(largest, value)
+    found = f"has memo index {largest} in a pickle of {count} operations"
+    _require(largest <= count, f"{found}, which PyTorch does not write")
+    self._stream.seek(start)
+    return super().load()
 
   def find_class(self, module: str, name: str) -> Any:
     # A pickle can set attributes of the objects returned here, and on shared
@@ -188,7 +207,7 @@ class _Unpickler(pickle.Unpickler):
     return _Tensor(storage, offset, shape, strides)
 
 
-def _read_zip(content: bytes) -> dict[str, np.ndarray]:
+def _read_zip(content: bytes, limit: int) -> dict[str, np.ndarray]:
   with zipfile.ZipFile(io.BytesIO(content)) as archive:
     for entry in archive.infolist():
       stored = entry.compress_type == zipfile.ZIP_STORED
@@ -209,10 +228,10 @@ def _read_zip(content: bytes) -> dict[str, np.ndarray]:
       storage: _decode(storage, archive.read(f"{top}data/{storage.key}"))
       for storage in unpickler.storages
     }
-  return {name: _extract(name, x, values) for name, x in tensors.items()}
+  return _extract_all(tensors, values, limit)
 
 
-def _read_legacy(content: bytes) -> dict[str, np.ndarray]:
+def _read_legacy(content: bytes, limit: int) -> dict[str, np.ndarray]:
   stream = io.BytesIO(content)
   known = content.startswith(pickle.PROTO)
   known = known and all(_Unpickler(stream).load() == n for n in _LEGACY_HEAD)
@@ -233,23 +252,30 @@ def _read_legacy(content: bytes) -> dict[str, np.ndarray]:
     _require(count == storage.count, f"{found}, expected {storage.count}")
     size = count * np.dtype(_DTYPES[storage.dtype]).itemsize
     values[storage] = _decode(storage, stream.read(size))
-  return {name: _extract(name, x, values) for name, x in tensors.items()}
+  return _extract_all(tensors, values, limit)
 
 
 def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
   start = 8 + int.from_bytes(content[:8], "little")
   size = len(content)
   _require(start <= size, f"has {size} bytes, its header needs {start}")
-  tensors = {}
-  for name, entry in json.loads(content[8:start]).items():
-    if name == "__metadata__":
-      continue
+  entries = json.loads(content[8:start])
+  entries.pop("__metadata__", None)
+  places = []
+  for name, entry in entries.items():
     dtype, shape = entry["dtype"], entry["shape"]
     first, stop = entry["data_offsets"]
     _require(dtype in _DTYPES, f"has dtype {dtype}, expected {[*_DTYPES]}")
     inside = _are_counts(first, stop, *shape) and stop <= size - start
     found = f"has {name!r} of shape {shape} at bytes {first} to {stop}"
     _require(inside, f"{found}, expected within 0 to {size - start}")
+    places.append((first, stop, name))
+  neighbours = itertools.pairwise(sorted(places))
+  for (_, end, one), (first, _, other) in neighbours:
+    _require(end <= first, f"has {one!r} and {other!r} at the same bytes")
+  tensors = {}
+  for first, stop, name in places:
+    dtype, shape = entries[name]["dtype"], entries[name]["shape"]
     raw = content[start + first : start + stop]
     values = _decode(_Storage(dtype, name, math.prod(shape)), raw)
     tensors[name] = values.reshape(shape).copy()
@@ -271,6 +297,19 @@ def _tensors_in(tree: Any) -> dict[str, _Tensor]:
   return dict(tree)
 
 
+def _extract_all(
+  tensors: Mapping[str, _Tensor], values: Mapping, limit: int
+) -> dict[str, np.ndarray]:
+  """Return copies of all tensors; refuse more than `limit` bytes."""
+  extracted, left = {}, limit
+  for name, tensor in tensors.items():
+    extracted[name] = _extract(name, tensor, values)
+    left -= extracted[name].nbytes
+    found = f"needs more than {limit} bytes of memory for its tensors"
+    _require(left >= 0, f"{found}, {_MAX_GROWTH} times its size")
+  return extracted
+
+
 def _extract(name: str, tensor: _Tensor, values: Mapping) -> np.ndarray:
   """Return a copy of the elements that the tensor views in its storage."""
   storage, start, shape, strides = tensor
@@ -283,6 +322,8 @@ def _extract(name: str, tensor: _Tensor, values: Mapping) -> np.ndarray:
   last = start + sum((size - 1) * stride for size, stride in sizes)
   found = f"has {name!r} with last element {last}"
   _require(last < flat.size, f"{found}, expected below {flat.size}")
+  found = f"has {name!r} of shape {shape} in a storage of {flat.size} values"
+  _require(math.prod(shape) <= flat.size, found)
   # An axis of size 1 may have any stride, even one of more than 64 bits.
   steps = [stride * flat.itemsize * (size > 1) for size, stride in sizes]
   # Unlike as_strided, np.ndarray checks the bounds again.

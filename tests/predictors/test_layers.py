@@ -102,10 +102,11 @@ def test_continued_call_writes_the_same_layers(
   assert rest.steps < 10 or fails_at < 3
   whole = world.contents(world.root / "whole")
   assert world.contents() == whole
-  assert sum(name.startswith("background/") for name in whole) == 11
+  found = [name for name in whole if name.startswith("background/f")]
+  assert len(found) == 11
 
 
-@pytest.mark.parametrize("what", [*_BOTH, "masks", "truncated", "disabled"])
+@pytest.mark.parametrize("what", [*_BOTH, "masks", "disabled"])
 def test_missing_or_stale_layers_start_a_new_propagation(
   world, first_mask, what, background_tracker
 ):
@@ -114,10 +115,7 @@ def test_missing_or_stale_layers_start_a_new_propagation(
   stale = [world.out / layer / "of_a_longer_video.png" for layer in _BOTH]
   for path in stale:
     path.write_bytes(b"stale")
-  if what == "truncated":
-    path = world.out / propagate.SNAPSHOT_NAME
-    path.write_bytes(path.read_bytes()[:-40])
-  elif what == "disabled":
+  if what == "disabled":
     settings = {"layers": ("foreground",)}
   else:
     (world.out / what / "f5.png").unlink()

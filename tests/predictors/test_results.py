@@ -67,6 +67,11 @@ def test_foreign_files_are_not_replaced(world, first_mask, unused_tracker):
     world.write(unused_tracker, first_mask)
   with pytest.raises(ValueError, match="f0.png lies where results"):
     world.write(unused_tracker, {0: foreign})
+  # Also deeper below.
+  deep = world.out / "masks" / "a" / "m.png"
+  pictures.save_labels(deep, world.draw({1: (4, 5)}))
+  with pytest.raises(ValueError, match="m.png lies where results"):
+    world.write(unused_tracker, {0: deep})
   with pytest.raises(ValueError, match="out/masks lies where results"):
     pictures.save_png(
       foreign.with_name("f1.png"), np.zeros((24, 33, 3), np.uint8)
@@ -80,3 +85,67 @@ def test_foreign_files_are_not_replaced(world, first_mask, unused_tracker):
     )
   assert foreign.read_bytes() == before
   assert not (world.out / propagate.SNAPSHOT_NAME).exists()
+
+
+@pytest.fixture
+def finished(world, first_mask, shift_tracker):
+  """Return the bytes of all results of a call."""
+  world.write(shift_tracker(), first_mask)
+  return world.contents()
+
+
+def test_damaged_snapshot_is_no_licence_to_delete(
+  world, first_mask, finished, unused_tracker
+):
+  (world.out / propagate.SNAPSHOT_NAME).write_bytes(b"junk")
+  with pytest.raises(ValueError, match="resume.npz is damaged.*another --out"):
+    world.write(unused_tracker, first_mask)
+  left = world.contents()
+  assert left.pop("resume.npz") == b"junk"
+  assert left == {k: v for k, v in finished.items() if k != "resume.npz"}
+
+
+@pytest.mark.parametrize("entry", ["notes.txt", "deeper/f0.png"])
+def test_folder_with_other_files_is_not_replaced(
+  world, first_mask, finished, unused_tracker, entry
+):
+  foreign = world.out / "masks" / entry
+  foreign.parent.mkdir(exist_ok=True)
+  foreign.write_bytes(b"mine")
+  with pytest.raises(ValueError, match="would be removed, but is not"):
+    world.write(unused_tracker, first_mask, description="another")
+  assert world.contents() == finished | {f"masks/{entry}": b"mine"}
+
+
+def test_folder_that_replaced_ours_is_not_removed(
+  world, first_mask, finished, unused_tracker
+):
+  """The snapshot names `masks`, but the user has put another one there."""
+  (world.out / "masks").rename(world.root / "moved")
+  pictures.save_labels(world.out / "masks" / "f0.png", world.draw({1: (4, 5)}))
+  mine = (world.out / "masks" / "f0.png").read_bytes()
+  with pytest.raises(ValueError, match="has no file .foregan_jax"):
+    world.write(unused_tracker, first_mask, description="another")
+  assert (world.out / "masks" / "f0.png").read_bytes() == mine
+
+
+@pytest.mark.parametrize("name", ["masks", "confidence.csv", "overlay.webp"])
+def test_nothing_is_written_through_a_link(
+  world, first_mask, unused_tracker, name
+):
+  target = world.root / "precious"
+  target.mkdir() if name == "masks" else target.write_bytes(b"mine")
+  world.out.mkdir()
+  (world.out / name).symlink_to(target)
+  with pytest.raises(ValueError, match=f"{name} is a symbolic link"):
+    world.write(unused_tracker, first_mask)
+  assert list(world.out.iterdir()) == [world.out / name]
+
+
+def test_truncated_mask_is_made_again(
+  world, first_mask, finished, shift_tracker
+):
+  path = world.out / "masks" / "f5.png"
+  path.write_bytes(path.read_bytes()[:-20])
+  world.write(shift_tracker(), first_mask)
+  assert world.contents() == finished

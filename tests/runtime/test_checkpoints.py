@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from foregan_jax.runtime import checkpoints
+from foregan_jax.runtime import checkpoints, restore
 from foregan_jax.runtime import mesh as mesh_lib
 
 CONFIG = {"size": [4, 8], "name": "test"}
@@ -51,9 +51,9 @@ def saved(tmp_path_factory):
 
 
 def test_restores_everything_it_saved(saved):
-  with _open(saved) as store:
-    target = jax.eval_shape(lambda: _tree(0))
-    trees, data, config = store.restore(3, {"gan": target, "segmenter": target})
+  target = jax.eval_shape(lambda: _tree(0))
+  trees = restore.load_items(saved, 3, {"gan": target, "segmenter": target})
+  data, config = (restore.load_json(saved, 3, k) for k in ("data", "config"))
   assert _equal(trees["gan"], _tree(3))
   assert _equal(trees["segmenter"], _tree(-3))
   assert data == {"next_index": 30}
@@ -61,28 +61,28 @@ def test_restores_everything_it_saved(saved):
 
 
 def test_reads_one_item_alone(saved):
-  trees = checkpoints.load_items(saved, 3, {"segmenter": _tree(0)})
+  trees = restore.load_items(saved, 3, {"segmenter": _tree(0)})
   assert list(trees) == ["segmenter"]
   assert _equal(trees["segmenter"], _tree(-3))
 
 
 def test_reads_params_without_optimizer_state(saved):
   target = {"params": _tree(0)["params"]}
-  trees = checkpoints.load_items(saved, 3, {"gan": target}, ignore=("opt",))
+  trees = restore.load_items(saved, 3, {"gan": target}, ignore=("opt",))
   assert _equal(trees["gan"], {"params": _tree(3)["params"]})
 
 
 def test_surplus_is_refused_unless_named(saved):
   target = {"params": _tree(0)["params"]}
   with pytest.raises(ValueError, match=r"\+ opt/1/0/count \(\) int32"):
-    checkpoints.load_items(saved, 3, {"gan": target})
+    restore.load_items(saved, 3, {"gan": target})
 
 
 def test_mismatch_lists_every_leaf(saved):
   target = _tree(0, width=5)
   target["params"]["head"] = {"bias": jnp.zeros(2)}
   with pytest.raises(ValueError) as error:
-    checkpoints.load_items(saved, 3, {"gan": target})
+    restore.load_items(saved, 3, {"gan": target})
   text = str(error.value)
   assert "- params/head/bias (2,) float32" in text
   assert "~ params/conv/kernel (8, 4) float32, wanted (8, 5) float32" in text
@@ -91,7 +91,7 @@ def test_mismatch_lists_every_leaf(saved):
 
 def test_renamed_net_is_missing_and_surplus(saved):
   with pytest.raises(ValueError) as error:
-    checkpoints.load_items(saved, 3, {"gan": _tree(0, net="dense")})
+    restore.load_items(saved, 3, {"gan": _tree(0, net="dense")})
   assert "- params/dense/kernel" in str(error.value)
   assert "+ params/conv/kernel" in str(error.value)
 
@@ -99,14 +99,14 @@ def test_renamed_net_is_missing_and_surplus(saved):
 def test_other_dtype_is_refused(saved):
   target = jax.tree.map(lambda x: x.astype(jnp.bfloat16), _tree(0))
   with pytest.raises(ValueError, match="float32, wanted .* bfloat16"):
-    checkpoints.load_items(saved, 3, {"gan": target})
+    restore.load_items(saved, 3, {"gan": target})
 
 
 def test_missing_step_and_item_are_named(saved):
   with pytest.raises(ValueError, match="no checkpoint of step 4 .*are 3"):
-    checkpoints.load_items(saved, 4, {"gan": _tree(0)})
+    restore.load_items(saved, 4, {"gan": _tree(0)})
   with pytest.raises(ValueError, match="no item 'critic'.*gan.*segmenter"):
-    checkpoints.load_items(saved, 3, {"critic": _tree(0)})
+    restore.load_items(saved, 3, {"critic": _tree(0)})
 
 
 def test_keeps_latest_and_best(tmp_path):
@@ -116,14 +116,14 @@ def test_keeps_latest_and_best(tmp_path):
     assert store.all_steps() == [1, 3, 4]
     assert store.best_step() == 1
     assert store.latest_step() == 4
-  assert checkpoints.pick_steps(tmp_path, "all", best="J") == [1, 3, 4]
-  assert checkpoints.pick_steps(tmp_path, "best", best="J") == [1]
-  assert checkpoints.pick_steps(tmp_path, "latest", best=None) == [4]
-  assert checkpoints.pick_steps(tmp_path, "3", best="J") == [3]
+  assert restore.pick_steps(tmp_path, "all", best="J") == [1, 3, 4]
+  assert restore.pick_steps(tmp_path, "best", best="J") == [1]
+  assert restore.pick_steps(tmp_path, "latest", best=None) == [4]
+  assert restore.pick_steps(tmp_path, "3", best="J") == [3]
   with pytest.raises(ValueError, match="no checkpoint of step 2"):
-    checkpoints.pick_steps(tmp_path, "2", best="J")
+    restore.pick_steps(tmp_path, "2", best="J")
   with pytest.raises(ValueError, match="must be all, best, latest or"):
-    checkpoints.pick_steps(tmp_path, "newest", best="J")
+    restore.pick_steps(tmp_path, "newest", best="J")
 
 
 def test_checkpoint_without_metrics_is_kept_as_latest_only(tmp_path):
@@ -142,7 +142,7 @@ def test_lowest_metric_can_be_the_best(tmp_path):
       _save(store, step, metrics={"fid": score})
     assert store.all_steps() == [1, 2]
     assert store.best_step() == 1
-  assert checkpoints.pick_steps(tmp_path, "best", **best) == [1]
+  assert restore.pick_steps(tmp_path, "best", **best) == [1]
 
 
 def test_no_best_without_metrics(tmp_path):
@@ -150,12 +150,12 @@ def test_no_best_without_metrics(tmp_path):
     _save(store, 1)
     assert store.best_step() is None
   with pytest.raises(ValueError, match="has the metric 'J'"):
-    checkpoints.pick_steps(tmp_path, "best", best="J")
+    restore.pick_steps(tmp_path, "best", best="J")
 
 
 def test_no_checkpoint_at_all_is_a_sentence(tmp_path):
   with pytest.raises(ValueError, match="there is no checkpoint in"):
-    checkpoints.pick_steps(tmp_path / "absent", "all", best="J")
+    restore.pick_steps(tmp_path / "absent", "all", best="J")
   assert not (tmp_path / "absent").exists()
 
 
@@ -174,7 +174,7 @@ def test_relative_directory(tmp_path, monkeypatch):
   with _open("runs/checkpoints") as store:
     _save(store, 1)
   assert (tmp_path / "runs/checkpoints/1/gan").is_dir()
-  trees = checkpoints.load_items("runs/checkpoints", 1, {"gan": _tree(0)})
+  trees = restore.load_items("runs/checkpoints", 1, {"gan": _tree(0)})
   assert _equal(trees["gan"], _tree(1))
 
 
@@ -183,7 +183,8 @@ def test_donation_right_after_save_is_safe(tmp_path):
   with _open(tmp_path) as store:
     store.save(1, {"gan": tree, "segmenter": tree}, {}, {})
     jax.jit(lambda t: jax.tree.map(lambda x: x + 1, t), donate_argnums=0)(tree)
-    trees, _, _ = store.restore(1, {"gan": jax.eval_shape(lambda: _tree(0))})
+  target = jax.eval_shape(lambda: _tree(0))
+  trees = restore.load_items(tmp_path, 1, {"gan": target})
   assert _equal(trees["gan"], _tree(7))
 
 
@@ -201,7 +202,7 @@ def test_resharding(tmp_path, before, after):
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
     place(after),
   )
-  tree = checkpoints.load_items(tmp_path, 1, {"gan": target})["gan"]
+  tree = restore.load_items(tmp_path, 1, {"gan": target})["gan"]
   assert _equal(tree, _tree(5))
   kernel = tree["params"]["conv"]["kernel"]
   assert kernel.sharding == target["params"]["conv"]["kernel"].sharding
@@ -210,7 +211,7 @@ def test_resharding(tmp_path, before, after):
 
 def test_target_without_sharding_comes_back_replicated(saved):
   target = jax.eval_shape(lambda: _tree(0))
-  tree = checkpoints.load_items(saved, 3, {"gan": target})["gan"]
+  tree = restore.load_items(saved, 3, {"gan": target})["gan"]
   kernel = tree["params"]["conv"]["kernel"]
   assert kernel.sharding.is_fully_replicated
   assert len(kernel.sharding.device_set) == jax.device_count()
@@ -222,12 +223,12 @@ def test_leftover_of_a_killed_save_is_ignored(tmp_path):
   leftover = tmp_path / "2.orbax-checkpoint-tmp"
   (leftover / "gan").mkdir(parents=True)
   (leftover / "gan" / "_METADATA").write_text("{")
-  assert checkpoints.pick_steps(tmp_path, "all", best=None) == [1]
+  assert restore.pick_steps(tmp_path, "all", best=None) == [1]
   with _open(tmp_path, async_=False) as store:
     assert store.latest_step() == 1
     _save(store, 2, value=8)
     assert store.all_steps() == [1, 2]
-  trees = checkpoints.load_items(tmp_path, 2, {"gan": _tree(0)})
+  trees = restore.load_items(tmp_path, 2, {"gan": _tree(0)})
   assert _equal(trees["gan"], _tree(8))
 
 
@@ -251,7 +252,7 @@ def test_kill_during_a_save_leaves_the_step_before(tmp_path):
     capture_output=True,
   )
   assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-  assert checkpoints.pick_steps(tmp_path, "latest", best=None) == [1]
+  assert restore.pick_steps(tmp_path, "latest", best=None) == [1]
   target = {"gan": {"x": jnp.zeros(4)}}
-  tree = checkpoints.load_items(tmp_path, 1, target)["gan"]
+  tree = restore.load_items(tmp_path, 1, target)["gan"]
   assert _equal(tree, {"x": jnp.ones(4)})

@@ -10,7 +10,7 @@ from absl.testing import flagsaver
 
 # Defines the flag --config, which these tests set.
 from foregan_jax import main
-from foregan_jax.runtime import checkpoints, cli
+from foregan_jax.runtime import cli, restore
 
 CONFIG = """
 import ml_collections
@@ -104,7 +104,7 @@ def test_bug_in_a_config_keeps_its_traceback(command):
 
 
 def test_value_error_of_the_package_is_one_sentence(command, tmp_path):
-  program = lambda: checkpoints.pick_steps(tmp_path, "best", best=None)
+  program = lambda: restore.pick_steps(tmp_path, "best", best=None)
   status, err = command("--config=good.py", program=program)
   assert status == cli.USER_ERROR
   assert err == f"error: there is no checkpoint in {tmp_path}.\n"
@@ -119,7 +119,7 @@ def test_missing_file_is_one_sentence(command):
 
 
 def test_debug_keeps_every_traceback(command, tmp_path):
-  program = lambda: checkpoints.pick_steps(tmp_path, "best", best=None)
+  program = lambda: restore.pick_steps(tmp_path, "best", best=None)
   with pytest.raises(ValueError, match="no checkpoint"):
     command("--config=good.py", "--debug", program=program)
 

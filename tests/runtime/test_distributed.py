@@ -9,7 +9,7 @@ import sys
 import jax
 import pytest
 
-from foregan_jax.runtime import distributed
+from foregan_jax.runtime import distributed, restore
 
 SLURM = {
   "SLURM_JOB_ID": "7",
@@ -118,7 +118,7 @@ _PROCESS = """
 import json, os, signal, sys, time
 import jax, jax.numpy as jnp, numpy as np
 from jax.experimental import multihost_utils
-from foregan_jax.runtime import checkpoints, distributed, interrupts
+from foregan_jax.runtime import checkpoints, restore, distributed, interrupts
 from foregan_jax.runtime import mesh as mesh_lib
 
 distributed.initialize()
@@ -135,8 +135,9 @@ mean = jax.jit(lambda b: jnp.mean(b["x"] ** 2), out_shardings=replicated)(batch)
 tree = {"w": jax.device_put(np.arange(4.0), replicated), "x": batch["x"]}
 with checkpoints.Checkpoints(sys.argv[1], ("gan",), keep=1, best="J") as store:
   store.save(1, {"gan": tree}, {"next_index": 8}, {"a": 1}, {"J": 0.5})
-  target = jax.tree.map(jnp.zeros_like, tree)
-  restored, data, _ = store.restore(1, {"gan": target})
+target = jax.tree.map(jnp.zeros_like, tree)
+restored = restore.load_items(sys.argv[1], 1, {"gan": target})
+data = restore.load_json(sys.argv[1], 1, "data")
 identity = jax.jit(lambda m: m + 0, out_shardings=replicated)
 step = 0
 with interrupts.Interrupts() as signals:
@@ -211,13 +212,11 @@ def test_two_processes_stop_at_the_same_step(two_processes):
 def test_one_process_loads_the_checkpoint_of_two(two_processes):
   import jax.numpy as jnp
 
-  from foregan_jax.runtime import checkpoints
-
   directory, reports = two_processes
   assert reports[0]["restored"] == list(range(8))
   assert reports[0]["data"] == {"next_index": 8}
-  assert checkpoints.pick_steps(directory, "best", best="J") == [1]
+  assert restore.pick_steps(directory, "best", best="J") == [1]
   target = {"gan": {"w": jnp.zeros(4), "x": jnp.zeros((8, 1))}}
-  tree = checkpoints.load_items(directory, 1, target)["gan"]
+  tree = restore.load_items(directory, 1, target)["gan"]
   assert tree["x"][:, 0].tolist() == list(range(8))
   assert tree["w"].tolist() == [0, 1, 2, 3]

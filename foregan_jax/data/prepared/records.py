@@ -16,7 +16,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import UInt8
 
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 _INFO = "dataset_info.json"  # TFDS writes it into every prepared folder
 
@@ -88,6 +88,9 @@ class Records:
       if isinstance(feature, tfds.features.Image)
     }
     self.entries = index[split]
+    for entry in self.entries:
+      name = entry["name"] if isinstance(entry, dict) else entry
+      paths.check_name(name, self.root)
     self._source = builder.as_data_source(split, decoders=encoded)
 
   def record(self, index: int) -> dict[str, Any]:

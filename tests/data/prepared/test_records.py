@@ -74,3 +74,14 @@ def test_records_of_another_builder_are_refused(prepared):
     clips.open_reader(prepared, year="2017", split="train", resolution="")
   with pytest.raises(images.DataError, match="holds instances, expected sti"):
     stills.open_reader(prepared, "train")
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/etc/x", ".."])
+def test_names_that_leave_the_folder_are_refused(prepared, name):
+  """Results are written under the names of records."""
+  (path,) = prepared.glob("metadata.json")
+  content = path.read_text()
+  assert '"ant"' in content or r"\"ant\"" in content
+  path.write_text(content.replace("ant", name, 1))
+  with pytest.raises(images.DataError, match="is not the name of a file"):
+    _open(prepared)
