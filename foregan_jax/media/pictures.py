@@ -335,7 +335,8 @@ def _text_strip(text: str, width: int) -> np.ndarray:
   scale = _FONT_SCALE
   natural = _text_size(text, scale)[0]
   if natural > room:
-    scale = max(_MIN_FONT_SCALE, scale * room / natural)
+    # One pixel less, because widths are rounded.
+    scale = max(_MIN_FONT_SCALE, scale * (room - 1) / natural)
   while text and _text_size(text, scale)[0] > room:
     text = text[:-1]
   height = _text_size("Ag", _FONT_SCALE)[1] + 2 * _TEXT_MARGIN

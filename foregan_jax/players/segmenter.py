@@ -34,7 +34,8 @@ class Augment:
     scale: smallest and largest size factor of the object.
     shift: maximum shift of the object, as fractions of (height, width).
     recompose: fraction of pictures whose object is moved and composed with
-      the background of the previous sample of the batch (WACV 2022, eq. 3).
+      the background of the previous sample of the batch (WACV 2022, eq. 3); in
+      a batch of one, with its own background in a mirror.
   """
 
   colour: tuple[float, float, float, float]
@@ -102,10 +103,9 @@ class Segmenter:
       key_place, layers, degrees=a.degrees, scale=a.scale, shift=a.shift,
       share=1.0,
     )  # fmt: skip
-    # The background of the previous sample in the batch; in a batch of one, of
-    # the same sample.
-    other = fold(jnp.roll(clip.bg, 1, axis=0))
-    new_frame = composite.alpha(moved[..., :3], other, moved[..., 3:])
+    alone = clip.bg.shape[0] == 1
+    other = clip.bg[..., ::-1, :] if alone else jnp.roll(clip.bg, 1, axis=0)
+    new_frame = composite.alpha(moved[..., :3], fold(other), moved[..., 3:])
     which = jax.random.bernoulli(key_which, a.recompose, (frame.shape[0],))
     pick = lambda new, old: jnp.where(which[:, None, None, None], new, old)
     return pick(new_frame, frame), pick(moved[..., 3:], mask)
