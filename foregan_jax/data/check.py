@@ -128,7 +128,7 @@ def _check_sequence(
   for path in files.list_files(folder):
     if path.suffix.lower() not in images.SUFFIXES:
       continue
-    if not path.stem.isdigit():
+    if not path.stem.isdecimal():
       yield Problem(path, "frame's name is not a number")
     elif path.stem in frames:
       yield Problem(path, f"{frames[path.stem].name} is the same frame")
@@ -183,7 +183,7 @@ def _check_masks(
   if len(numbers) > 1:
     # Masks may exist for every fifth frame only: use their smallest spacing.
     yield from files.missing_numbers(
-      [path for stem, path in masks.items() if stem.isdigit()],
+      [path for stem, path in masks.items() if stem.isdecimal()],
       "mask",
       step=min(b - a for a, b in itertools.pairwise(numbers)),
       last=max(map(int, frames)),
@@ -200,7 +200,7 @@ def _check_flows(
   frame_size: tuple[int, int] | None,
 ) -> Iterator[Problem]:
   """Check .flo files: one per transition, equal sizes, finite values."""
-  flows = {int(p.stem): p for p in folder.glob("*.flo") if p.stem.isdigit()}
+  flows = {int(p.stem): p for p in folder.glob("*.flo") if p.stem.isdecimal()}
   if not flows:
     return
   numbers = sorted(map(int, frames))

@@ -1,5 +1,6 @@
 """Checks of single files; they yield problems instead of raising."""
 
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ import numpy as np
 
 from foregan_jax.media import images
 
-# Palette masks hold a few ids; more values are grey levels of a soft mask.
-_MAX_IDS = 64
+# More missing files in a row are one problem.
+_MAX_GAP = 20
 
 
 class Problem(NamedTuple):
@@ -47,7 +48,9 @@ def list_files(folder: pathlib.Path) -> list[pathlib.Path]:
 def missing_numbers(
   paths: list[pathlib.Path], kind: str, *, step: int, last: int
 ) -> Iterator[Problem]:
-  """Yield a problem for each gap in a numbered series of files.
+  """Yield a problem for each file that is missing in a numbered series.
+
+  Many missing files in a row are one problem.
 
   Args:
     paths: the files; their stems are numbers.
@@ -55,12 +58,20 @@ def missing_numbers(
     step: difference between neighbouring numbers.
     last: the series ends at this number.
   """
-  numbers = {int(p.stem) for p in paths}
-  for number in range(min(numbers), last + 1, step):
-    if number not in numbers:
-      name = f"{number:0{len(paths[0].stem)}d}{paths[0].suffix}"
+  numbers = {int(p.stem): p for p in paths}
+  name = lambda n: f"{n:0{len(paths[0].stem)}d}{paths[0].suffix}"
+  for before, after in itertools.pairwise(sorted({*numbers, last + step})):
+    stop = min(after, last + 1)
+    count = -(-(stop - before) // step) - 1
+    if count > _MAX_GAP:
       yield Problem(
-        paths[0].with_name(name), f"{kind} is missing, its neighbours exist"
+        numbers[before], f"{count} {kind}s after this one are missing"
+      )
+      continue
+    for number in range(before + step, stop, step):
+      yield Problem(
+        paths[0].with_name(name(number)),
+        f"{kind} is missing, its neighbours exist",
       )
 
 
@@ -103,10 +114,10 @@ def check_mask(
     yield from compare_sizes(path, labels.shape, frame_size, "its frame")
   ids = np.flatnonzero(np.bincount(labels.ravel()))
   ids = ids[(ids > 0) & (ids < images.VOID)]
-  if len(ids) > _MAX_IDS:
+  if len(ids) > images.MAX_IDS:
     yield Problem(
       path,
-      f"mask has {len(ids)} distinct values, expected at most {_MAX_IDS} "
+      f"mask has {len(ids)} distinct values, expected at most {images.MAX_IDS} "
       "object ids (is it a soft mask?)",
     )
   if needs_object and not len(ids):

@@ -144,7 +144,7 @@ def list_frames(folder: pathlib.Path) -> list[pathlib.Path]:
   if not frames:
     raise images.DataError(folder, "sequence holds no frames (.jpg or .png)")
   for path in frames:
-    if not path.stem.isdigit():
+    if not path.stem.isdecimal():
       raise images.DataError(path, "frame's name is not a number")
   numbers = [int(path.stem) for path in frames]
   for before, after, path in zip(
@@ -218,7 +218,9 @@ def find_flo(
   if folder is None:
     return None
   present = {
-    int(path.stem): path for path in folder.glob("*.flo") if path.stem.isdigit()
+    int(path.stem): path
+    for path in folder.glob("*.flo")
+    if path.stem.isdecimal()
   }
   numbers = [int(path.stem) for path in video.frames[:-1]]
   for number in numbers:

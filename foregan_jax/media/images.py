@@ -17,6 +17,8 @@ from PIL import Image
 cv2.setNumThreads(1)
 
 VOID = 255
+# Palette masks hold a few ids; more values are grey levels of a soft mask.
+MAX_IDS = 64
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _PNG_END = b"IEND"

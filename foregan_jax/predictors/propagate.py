@@ -284,7 +284,14 @@ def _find_objects(path: pathlib.Path, labels: np.ndarray) -> list[int]:
       f"most of the mask is void (255), {void} of {void + sum(objects)} pixels;"
       " expected object ids, or 0 and 255 in grey without soft edges",
     )
-  return [i for i, n in enumerate(objects, 1) if n]
+  ids = [i for i, n in enumerate(objects, 1) if n]
+  if len(ids) > images.MAX_IDS:
+    raise images.DataError(
+      path,
+      f"mask has {len(ids)} distinct values, expected at most {images.MAX_IDS} "
+      "object ids; is it soft? Set values above 127 to 255 and the others to 0",
+    )
+  return ids
 
 
 def _read_frame(footage, index: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import jax
+import ml_collections
 from absl import app, flags, logging
 
 from foregan_jax.runtime import settings
@@ -137,14 +138,14 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return _parse_flags(argv)
   try:
     return _parse_flags(argv)
-  except AttributeError as error:
-    message = _explain_field(error, argv)
+  except (flags.Error, OSError, SyntaxError) as error:
+    print(f"error: {_explain(error, argv)}", file=sys.stderr)
+    sys.exit(USER_ERROR)
+  except Exception as error:
+    message = _explain_field(error, argv) or _explain_config(error, argv)
     if message is None:
       raise
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(USER_ERROR)
-  except (flags.Error, OSError, SyntaxError) as error:
-    print(f"error: {_explain(error, argv)}", file=sys.stderr)
     sys.exit(USER_ERROR)
 
 
@@ -154,7 +155,13 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     raise flags.Error(f"unexpected argument {rest[1]!r}")
   if "config" in flags.FLAGS:
     # An error in the config file is only raised when the flag's value is used.
-    getattr(flags.FLAGS["config"].value, "is_locked", None)
+    config = flags.FLAGS["config"].value
+    getattr(config, "is_locked", None)
+    if config is not None and not isinstance(config, ml_collections.ConfigDict):
+      raise flags.Error(
+        f"config file {_config_path(argv)}: get_config returned "
+        f"{type(config).__name__}, but must return a ConfigDict"
+      )
   return rest
 
 
@@ -192,9 +199,13 @@ def _root_cause(error: BaseException) -> BaseException:
   return error
 
 
-def _explain_field(error: AttributeError, argv: Sequence[str]) -> str | None:
+def _explain_field(error: Exception, argv: Sequence[str]) -> str | None:
   """Return a sentence about a flag for an unknown field; None for a bug."""
-  name = str((_root_cause(error).args or ("",))[0])
+  if not isinstance(error, (AttributeError, KeyError)):
+    return None
+  # Of an unknown group, the name is the first line, in quotes.
+  text = str((_root_cause(error).args or ("",))[0])
+  name = text.partition("\n")[0].strip("'")
   pattern = rf"--?(no)?config\.([\w.]+\.)?{re.escape(name)}(?=$|[=.])"
   given = next(filter(None, (re.match(pattern, a) for a in argv)), None)
   if given is None:
@@ -202,6 +213,25 @@ def _explain_field(error: AttributeError, argv: Sequence[str]) -> str | None:
   close = re.search(r'Did you mean "(.+?)"', str(error))
   hint = f" Did you mean {close[1]!r}?" if close else ""
   return f"{given[0]}: the config has no field {name!r}.{hint}"
+
+
+def _explain_config(error: Exception, argv: Sequence[str]) -> str | None:
+  """Return a sentence about an error that the config file raised."""
+  path = _config_path(argv)
+  if "has no attribute 'get_config'" in str(error):
+    return f"config file {path} has no function get_config"
+  frames = traceback.extract_tb(error.__traceback__)
+  lines = [f.lineno for f in frames if os.path.realpath(f.filename) == path]
+  if not lines:
+    return None
+  return f"{path}, line {lines[-1]}: {type(error).__name__}: {error}"
+
+
+def _config_path(argv: Sequence[str]) -> str:
+  """Return the full path of the config file that the flags name."""
+  given = [_find_config(a) for a in argv if re.match(r"--?config(=|$)", a)]
+  path = (given[0].partition("=")[2] if given else "").split(":")[0]
+  return os.path.realpath(path)
 
 
 def _explain_file(error, argv) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax.data import check
+from foregan_jax.data import check, check_files
 from foregan_jax.data import flow as flow_lib
 
 FLOW_SIZE = (128, 224)
@@ -256,3 +256,29 @@ def test_loader_agrees(tiny_root, open_davis):
 @pytest.mark.parametrize("folder", ["DAVIS", "VOCdevkit"])
 def test_real_data_has_no_problem(shared_data, folder):
   assert check.check(shared_data / folder) == []
+
+
+@pytest.mark.parametrize("number", [10**11, 10**30])
+def test_huge_frame_number_is_one_problem(tmp_path, number):
+  """The check must not list every frame in between."""
+  paths = [tmp_path / f"{i}.jpg" for i in (0, 1, number)]
+  (found,) = check_files.missing_numbers(paths, "frame", step=1, last=number)
+  assert found.path == paths[1]
+  assert found.reason == f"{number - 2} frames after this one are missing"
+
+
+def test_masks_of_every_fifth_frame_may_lack_one(tmp_path):
+  paths = [tmp_path / f"{i:05d}.png" for i in (0, 5, 15, 40)]
+  found = check_files.missing_numbers(paths, "mask", step=5, last=27)
+  assert [p.path.name for p in found] == [
+    "00010.png", "00020.png", "00025.png",
+  ]  # fmt: skip
+
+
+def test_frame_named_with_superscripts_is_no_number(tmp_path):
+  """These are digits for `isdigit`, and an error for `int`."""
+  folder = tmp_path / "JPEGImages" / "480p" / "bear"
+  folder.mkdir(parents=True)
+  (folder / "²²².jpg").write_bytes(b"")
+  problems = {p.path.name: p.reason for p in check.check(tmp_path)}
+  assert problems["²²².jpg"] == "frame's name is not a number"

@@ -2,6 +2,7 @@
 
 import csv
 
+import cv2
 import numpy as np
 import pytest
 
@@ -149,3 +150,10 @@ def test_truncated_mask_is_made_again(
   path.write_bytes(path.read_bytes()[:-20])
   world.write(shift_tracker(), first_mask)
   assert world.contents() == finished
+
+
+def test_soft_mask_is_refused_with_a_hint(world, unused_tracker):
+  ramp = np.arange(24 * 33, dtype=np.uint8).reshape(24, 33) % 200
+  cv2.imwrite(str(world.root / "soft.png"), ramp)
+  with pytest.raises(ValueError, match="soft.png: .*199 distinct.*above 127"):
+    world.write(unused_tracker, {0: world.root / "soft.png"})

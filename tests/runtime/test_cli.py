@@ -34,8 +34,13 @@ def command(tmp_path, monkeypatch, capsys):
   pathlib.Path("good.py").write_text(CONFIG)
   pathlib.Path("broken.py").write_text("def get_config(:\n")
   pathlib.Path("bug.py").write_text("def get_config():\n  return {}.wrong\n")
+  pathlib.Path("empty.py").write_text("")
+  pathlib.Path("five.py").write_text("def get_config():\n  return 5\n")
+  pathlib.Path("lost.py").write_text("import nothing_of_this_name\n")
 
   def run(*argv, program=lambda: None):
+    # The module that the config file of another test left.
+    monkeypatch.delitem(sys.modules, "config_config", raising=False)
     monkeypatch.setattr(sys, "argv", ["program", *argv])
     with flagsaver.flagsaver(), pytest.raises(SystemExit) as exit:
       cli.run(program)
@@ -81,6 +86,14 @@ def test_good_flags_reach_the_program(command):
     (["--config=goof.py"], "config file goof.py does not exist in "),
     (["--config=goof.py"], "Did you mean 'good.py'?"),
     (["--config=broken.py"], "broken.py, line 1: invalid syntax."),
+    (["--config=bug.py"], "bug.py, line 2: AttributeError: 'dict' object has"),
+    (["--config=empty.py"], "empty.py has no function get_config"),
+    (["--config=five.py"], "get_config returned int, but must return a Conf"),
+    (["--config=lost.py"], "lost.py, line 1: ModuleNotFoundError: No module"),
+    (
+      ["--config=good.py", "--config.nte.width=3"],
+      "--config.nte: the config has no field",
+    ),
     (["--confg=good.py"], "Did you mean: config"),
     (["--config=good.py", "extra"], "unexpected argument 'extra'"),
     (["--config=good.py", "--mode=evaluate"], "--mode=evaluate"),
@@ -98,9 +111,9 @@ def test_user_error_in_flags_is_one_sentence(command, argv, message):
   assert "Traceback" not in err
 
 
-def test_bug_in_a_config_keeps_its_traceback(command):
+def test_bug_in_a_config_keeps_its_traceback_with_debug(command):
   with pytest.raises(AttributeError, match="wrong"):
-    command("--config=bug.py")
+    command("--config=bug.py", "--debug")
 
 
 def test_value_error_of_the_package_is_one_sentence(command, tmp_path):
