@@ -17,6 +17,7 @@ import zlib
 
 from foregan_jax import models
 from foregan_jax.media import footage as footage_lib
+from foregan_jax.nets import tracker
 from foregan_jax.predictors import (
   cut_outs,
   layer_tracker,
@@ -124,14 +125,23 @@ def _parse_masks(given: list[str]) -> dict[int, pathlib.Path]:
   return masks
 
 
+def _parse_seed(text: str) -> int:
+  seed = int(text)
+  if not 0 <= seed < 2**32:
+    raise argparse.ArgumentTypeError(f"{text} is not between 0 and 2^32 - 1")
+  return seed
+
+
 def _parse_scales(text: str) -> tuple[float, ...]:
   try:
     scales = tuple(map(float, filter(None, text.split(","))))
   except ValueError:
     scales = (0.0,)
-  if any(scale <= 0 for scale in scales):
+  low, high = tracker.SCALES
+  if not all(low <= scale <= high for scale in scales):
     raise ValueError(
-      f"--scales={text}: expected numbers above 0, as in --scales=0.5,0.75,1"
+      f"--scales={text}: expected numbers between {low} and {high}, as in "
+      "--scales=0.5,0.75,1"
     )
   return scales
 
@@ -223,7 +233,9 @@ def _make_parser() -> argparse.ArgumentParser:
     verb.add_argument(
       "--count", type=int, default=count, help=f"pictures (default: {count})"
     )
-    verb.add_argument("--seed", type=int, default=0, help="of the codes")
+    verb.add_argument(
+      "--seed", type=_parse_seed, default=0, help="of the codes (default: 0)"
+    )
   for name in ("cutout", "sample", "dataset"):
     verb = verbs.choices[name]
     verb.add_argument(

@@ -94,6 +94,8 @@ def test_verbs_have_their_own_help():
     ((), "the following arguments are required: VERB"),
     (("sample",), "the following arguments are required: --workdir"),
     (("paint",), "invalid choice: 'paint'"),
+    (("sample", "--workdir=w", "--seed=-1"), "-1 is not between 0 and 2^32"),
+    (("sample", "--workdir=w", f"--seed={2**70}"), "is not between 0 and"),
   ],
 )
 def test_missing_arguments_are_named(arguments, message):

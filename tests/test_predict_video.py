@@ -126,8 +126,11 @@ def test_track_uses_masks_of_two_frames(tmp_path, layers):
     ("--workdir=picture --video={} --mask=c", "use `predict cutout`"),
     (
       "--workdir=repeat --video={} --mask=c --scales=1,0",
-      "--scales=1,0: expected numbers above 0",
+      "--scales=1,0: expected numbers between 0.05 and 8.0",
     ),
+    ("--workdir=repeat --video={} --mask=c --scales=inf", "--scales=inf: exp"),
+    ("--workdir=repeat --video={} --mask=c --scales=1,nan", "--scales=1,nan: "),
+    ("--workdir=repeat --video={} --mask=c --scales=1000", "--scales=1000: "),
     ("--weights=odd.pth --video={} --mask=c --out=d", "weight file odd.pth is"),
     (
       "--workdir=repeat --video={} --mask=c --head=propagater",

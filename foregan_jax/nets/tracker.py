@@ -19,6 +19,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 from foregan_jax.layers import ranges, warp
 from foregan_jax.nets import propagator
 
+# Smallest and largest factor of the size at which frames are segmented.
+SCALES = (0.05, 8.0)
 _EPSILON = 1e-7  # of the published merge; keeps odds finite and above 0
 
 

@@ -6,6 +6,7 @@ traceback. With `--debug`, all errors keep it.
 """
 
 import argparse
+import errno
 import glob
 import logging as python_logging
 import os
@@ -19,7 +20,7 @@ import jax
 import ml_collections
 from absl import app, flags, logging
 
-from foregan_jax.runtime import settings
+from foregan_jax.runtime import pending, settings
 
 USER_ERROR = 2
 # The convention of shells: 128 + SIGINT.
@@ -27,6 +28,8 @@ _INTERRUPTED = 130
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Libraries that log so many INFO lines that ours would be hard to find.
 _VERBOSE_LIBRARIES = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
+# Libraries wrap this text of the system in errors of many kinds.
+_DISK_FULL = os.strerror(errno.ENOSPC)
 # Orbax logs this warning for every checkpoint without an evaluation.
 _HIDDEN_WARNING = "Requested `tracked_metric`; did not provide metrics."
 # Part of the parser's error for a value of the wrong type -> expected value.
@@ -77,14 +80,11 @@ def _run_guarded(main: Callable[[], None]) -> None:
     main()
   except KeyboardInterrupt:
     _exit("interrupted", _INTERRUPTED)
-  except (ValueError, OSError) as error:
+  except Exception as error:
     if _DEBUG.value or not _is_user_error(error):
       _exit_if_distributed()
       raise
     _exit(f"error: {error}", USER_ERROR)
-  except Exception:
-    _exit_if_distributed()
-    raise
 
 
 def _set_up_logging() -> None:
@@ -123,11 +123,16 @@ def _is_shown(record: python_logging.LogRecord) -> bool:
 def _is_user_error(error: Exception) -> bool:
   """Return whether the user caused the error, not a bug of the program.
 
-  User errors are a ValueError that this package raises and an OSError about a
-  file. A ValueError from inside JAX is a bug and keeps its traceback.
+  User errors are a ValueError that this package raises, an OSError about a
+  file, a full disk, and a loss that is not finite. A ValueError from inside JAX
+  is a bug and keeps its traceback.
   """
+  if isinstance(error, pending.NonFiniteError) or _DISK_FULL in str(error):
+    return True
   if isinstance(error, OSError):
     return error.filename is not None
+  if not isinstance(error, ValueError):
+    return False
   *_, (frame, _) = traceback.walk_tb(error.__traceback__)
   path = pathlib.Path(frame.f_code.co_filename).resolve()
   return _PACKAGE in path.parents

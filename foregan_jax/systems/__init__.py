@@ -1,6 +1,7 @@
 """The systems by name. A new system is one more line here."""
 
 from foregan_jax import game, tasks
+from foregan_jax.runtime import limits
 from foregan_jax.systems.foregan import system as foregan
 from foregan_jax.systems.layered_gan import system as layered_gan
 from foregan_jax.systems.rgmp import system as rgmp
@@ -22,4 +23,5 @@ def build(config) -> game.System:
     raise ValueError(
       f"unknown system {config.system!r}; the systems are {sorted(SYSTEMS)}"
     )
+  limits.check_numbers(config)
   return tasks.check(SYSTEMS[config.system](config))

@@ -1,5 +1,7 @@
 """Tests of the command line: one sentence for user errors, not for bugs."""
 
+import errno
+import os
 import pathlib
 import sys
 
@@ -10,7 +12,7 @@ from absl.testing import flagsaver
 
 # Defines the flag --config, which these tests set.
 from foregan_jax import main
-from foregan_jax.runtime import cli, restore
+from foregan_jax.runtime import cli, pending, restore
 
 CONFIG = """
 import ml_collections
@@ -159,3 +161,21 @@ def test_interrupted_run_has_a_nonzero_status(command):
   status, err = command("--config=good.py", program=interrupted)
   assert status != 0
   assert err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+  "error",
+  [
+    pending.NonFiniteError("step 5: 'rec' of player generator is nan"),
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    RuntimeError("INTERNAL: write failed: No space left on device"),
+  ],
+)
+def test_full_disk_and_diverged_training_are_one_sentence(command, error):
+  def program():
+    raise error
+
+  status, err = command("--config=good.py", program=program)
+  assert status == cli.USER_ERROR
+  assert err.startswith("error: ") and len(err.splitlines()) == 1
+  assert str(error) in err

@@ -2,7 +2,7 @@
 
 from foregan_jax.layers import patches
 from foregan_jax.nets import propagator
-from foregan_jax.runtime import settings
+from foregan_jax.runtime import limits, settings
 
 # Kinds of clips for the propagator; see `clips`.
 KINDS = ("rollouts", "cut_outs", "instances")
@@ -26,6 +26,24 @@ _ALLOWED = {
   "db.fakes": ("uniform", "mask", "mixed"),
   "gp_reduce": ("sum", "mean"),
 }
+_NETS = ("gf", "gb", "df", "db", "seg", "prop")
+_LIMITS = {
+  "nets.*": (1, limits.INF),
+  "prop.*": (1, limits.INF),
+  "db.*": (1, limits.INF),
+  "gf.mask_kernel": (1, limits.INF),
+  "gf.mask_slope": (0, limits.INF),
+  "rollout.*": (-1, limits.INF),
+  "state_channels": (0, limits.INF),
+  "w_*": (0, limits.INF),
+  "area_band": (0, limits.INF),
+  "schedule.*": (0, limits.INF),
+  "propagator.*": (0, limits.INF),
+  "augment.recompose": (0, 1),
+  "augment.scale": (0.01, 100),
+  "sos.degree": (1, 10),
+  "sos.*": (0, limits.INF),
+}
 
 
 def check(c) -> None:
@@ -34,6 +52,17 @@ def check(c) -> None:
   Raises:
     ValueError: naming the key, its value and what was expected.
   """
+  limits.check_numbers(c, _LIMITS)
+  limits.check_names("ema_nets", c.ema_nets, _NETS)
+  limits.check_names("df.heads", c.df.heads, ("fg", "mask"))
+  if c.area_band[0] > c.area_band[1]:
+    raise ValueError(
+      f"area_band is {tuple(c.area_band)}, but must be (smallest, largest)."
+    )
+  if c.rollout.flow_clip <= 0:
+    raise ValueError(
+      f"rollout.flow_clip is {c.rollout.flow_clip}, but must be above 0 pixels."
+    )
   for name, allowed in _ALLOWED.items():
     value = c
     for part in name.split("."):

@@ -22,7 +22,7 @@ from foregan_jax.nets import segmenter as segmenter_net
 from foregan_jax.players import image_critic as critic_player
 from foregan_jax.players import image_generator as generator_player
 from foregan_jax.players import segmenter as segmenter_player
-from foregan_jax.runtime import platform, settings
+from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.systems.layered_gan import diagnosis
 
 
@@ -197,8 +197,30 @@ def from_config(c) -> LayeredGan:
   )
 
 
+_NETS = ("gb", "gf", "disc", "estimator", "seg")
+_LIMITS = {
+  "nets.residuals": (0, limits.INF),
+  "nets.*": (1, limits.INF),
+  "codes.*": (1, limits.INF),
+  "w_*": (0, limits.INF),
+  "min_area": (0, 1),
+  "augment.recompose": (0, 1),
+  "augment.scale": (0.01, 100),
+  "turn.*": (0, limits.INF),
+  "schedule.*": (0, limits.INF),
+}
+
+
 def _check(c) -> None:
   """Refuse a config that would fail late or train something unintended."""
+  limits.check_numbers(c, _LIMITS)
+  limits.check_names("ema_nets", c.ema_nets, _NETS)
+  for name in ("area_early", "area_late"):
+    low, high = c.schedule[name]
+    if low > high:
+      raise ValueError(
+        f"schedule.{name} is {(low, high)}, but must be (smallest, largest)."
+      )
   for name, value, allowed in (
     ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
     ("adversarial", c.adversarial, ["hinge", "ns"]),

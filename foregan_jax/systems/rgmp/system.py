@@ -20,7 +20,7 @@ from foregan_jax.nets import propagator as propagator_net
 from foregan_jax.nets import propagator_weights
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.players import propagator as propagator_player
-from foregan_jax.runtime import platform, settings
+from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.synthesis import filming, pseudo_video
 
 # What makes the training clips, by `data.samples`, and the arrays it reads.
@@ -175,8 +175,20 @@ def from_config(c) -> Rgmp:
   )
 
 
+_LIMITS = {
+  "nets.*": (1, limits.INF),
+  "aux_weight": (0, limits.INF),
+  "iou_weight": (0, limits.INF),
+  "recurrence": (0, limits.INF),
+  "truncate": (0, limits.INF),
+  "tracker.scales": tracker_lib.SCALES,
+}
+
+
 def _check(c, stride: int) -> None:
   """Refuse a config that would fail late; warn of one that cannot learn."""
+  limits.check_numbers(c, _LIMITS)
+  limits.check_names("ema_nets", c.ema_nets, ("prop",))
   if c.data.samples not in _CLIPS:
     raise ValueError(
       f"data.samples is {c.data.samples!r}, but rgmp trains on one of "

@@ -1,0 +1,94 @@
+"""Checks of numbers and names in a config, before anything is compiled."""
+
+import fnmatch
+import json
+import math
+from collections.abc import Iterable, Mapping
+
+from foregan_jax.runtime import settings
+
+Number = int | float
+INF = math.inf
+_BELOW_1 = math.nextafter(1.0, 0.0)
+# Of the keys of every config.
+SHARED = {
+  "seed": (0, 2**32 - 1),
+  "batch_size": (1, INF),
+  "num_steps": (0, INF),
+  "log_every": (1, INF),
+  "*_every": (0, INF),
+  "alarm_after": (0, INF),
+  "keep_checkpoints": (1, INF),
+  "ema_decay": (0, _BELOW_1),
+  "data.threads": (0, INF),
+  "data.prefetch": (0, INF),
+  "data.height": (1, INF),
+  "data.width": (1, INF),
+  "data.clip_len": (1, INF),
+  "data.still_size": (1, INF),
+  "data.still_margin": (0, INF),
+  "data.objects": (-1, INF),
+  "data.skips.every": (1, INF),
+  "data.skips.*": (0, INF),
+  "eval.limit": (0, INF),
+  "eval.num_drawn": (1, INF),
+  "optim.*.learning_rate": (0, 10),
+  "optim.*.b1": (0, _BELOW_1),
+  "optim.*.b2": (0, _BELOW_1),
+  "optim.*": (0, INF),
+}
+
+
+def check_numbers(
+  config, limits: Mapping[str, tuple[Number, Number]] = SHARED
+) -> None:
+  """Refuse a number that is outside its limits or not finite.
+
+  Args:
+    config: of a run.
+    limits: (smallest, largest) by dotted key, where `*` stands for any text;
+      the first pattern that fits a key counts. Each number of a tuple is
+      checked, other values and keys are not.
+
+  Raises:
+    ValueError: naming the key, its value and the limits.
+  """
+  for key, text in settings.flatten(settings.to_json(config)).items():
+    value = json.loads(text)
+    found = (limits[p] for p in limits if fnmatch.fnmatchcase(key, p))
+    low, high = next(found, (None, None))
+    if low is None:
+      continue
+    for number in value if isinstance(value, list) else [value]:
+      if isinstance(number, (bool, str)) or number is None:
+        continue
+      if not (math.isfinite(number) and low <= number <= high):
+        raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
+
+
+def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+  """Refuse a name that is not allowed.
+
+  Args:
+    key: of the config, for the error.
+    names: its value.
+    allowed: all names that it may have.
+
+  Raises:
+    ValueError: naming the key, the name and those that are allowed.
+  """
+  known = sorted(allowed)
+  for name in names:
+    if name not in known:
+      raise ValueError(
+        f"{key} has {name!r}, but may only have {', '.join(known)}."
+        f"{settings.suggestion(name, known)}"
+      )
+
+
+def _say(low: Number, high: Number) -> str:
+  if high == INF:
+    return f"a finite number of at least {low}"
+  if high == _BELOW_1:
+    return f"at least {low} and below 1"
+  return f"between {low} and {high}"
