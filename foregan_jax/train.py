@@ -60,6 +60,7 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
 
 
 def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
+  """Train in a workdir that this process holds; see `train_and_evaluate`."""
   first = distributed.is_first_process()
 
   # -- Data: the host only decodes.

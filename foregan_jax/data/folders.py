@@ -123,7 +123,7 @@ def read_list(path: pathlib.Path) -> list[str]:
     if not fields:
       continue
     parts = [part for part in fields[0].split("/") if part]
-    name = parts[-2] if len(parts) > 1 else parts[0] if parts else ""
+    name, *_ = parts[-2:] or [""]  # the folder of the file, or the name alone
     names[paths.check_name(name, path)] = None
   if not names:
     raise images.DataError(path, "list is empty, expected sequence names")

@@ -112,7 +112,7 @@ class SnapshotFile:
         return json.loads(str(arrays["meta"])).get("written", unlisted)
     except _UNREADABLE as error:
       raise ValueError(
-        f"{self._path} is damaged, so nothing says which files beside it are "
+        f"{self._path} is damaged, so it is unknown which files beside it are "
         "results of an earlier call; remove it and them, or give another --out"
       ) from error
 

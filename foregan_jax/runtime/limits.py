@@ -66,6 +66,17 @@ def check_numbers(
         raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
 
 
+def check_order(key: str, bounds: Iterable[Number]) -> None:
+  """Refuse a pair whose first number is larger than its second.
+
+  Raises:
+    ValueError: naming the key and its value.
+  """
+  low, high = bounds
+  if low > high:
+    raise ValueError(f"{key} is {(low, high)}, but must be (smallest, largest)")
+
+
 def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
   """Refuse a name that is not allowed.
 

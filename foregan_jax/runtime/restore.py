@@ -5,8 +5,9 @@ See `checkpoints` for what a checkpoint contains.
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
@@ -19,6 +20,12 @@ from foregan_jax.runtime import mesh as mesh_lib
 CHECKSUMS = "checksums"
 # Orbax stores the metrics of a step as an item and a file of this name.
 METRICS = "metrics"
+# Errors whose cause is not the checkpoint: it must not be moved aside for them.
+_NOT_DAMAGE = (MemoryError, PermissionError, TimeoutError, ConnectionError)
+# The same as codes in the messages of TensorStore and XLA.
+_NOT_DAMAGE_CODES = re.compile(
+  "RESOURCE_EXHAUSTED|PERMISSION_DENIED|UNAVAILABLE|DEADLINE_EXCEEDED"
+)
 # A network of another width differs in every leaf; a few lines are enough.
 _MAX_DIFF_LINES = 30
 
@@ -81,7 +88,7 @@ def load_json(directory: str | os.PathLike, step: int, item: str) -> dict:
   try:
     return handler.restore(path, ocp.args.JsonRestore())
   except Exception as error:  # of Orbax, JSON or the file system
-    raise _damaged(path.parent, item, error) from error
+    _raise_damaged(path.parent, item, error)
 
 
 def load_newest(
@@ -235,11 +242,14 @@ def _item_folder(folder, item: str):
   return path
 
 
-def _damaged(folder, item: str, error: Exception) -> checksums.DamagedError:
+def _raise_damaged(folder, item: str, error: Exception) -> NoReturn:
+  """Raise an error that names the checkpoint, or `error` if that is whole."""
+  if isinstance(error, _NOT_DAMAGE) or _NOT_DAMAGE_CODES.search(str(error)):
+    raise error
   reason = (str(error).strip() or repr(error)).splitlines()[0]
-  return checksums.DamagedError(
+  raise checksums.DamagedError(
     f"item {item!r} of checkpoint {folder} is damaged ({reason[:200]})"
-  )
+  ) from error
 
 
 def _load_item(folder, item: str, target: Any, ignore: tuple[str, ...]) -> Any:
@@ -247,7 +257,7 @@ def _load_item(folder, item: str, target: Any, ignore: tuple[str, ...]) -> Any:
   try:
     saved = ocp.PyTreeCheckpointHandler().metadata(path).tree
   except Exception as error:  # of Orbax, TensorStore, JSON or the file system
-    raise _damaged(folder, item, error) from error
+    _raise_damaged(folder, item, error)
   lines = _diff(_leaves(saved), _leaves(target), ignore)
   if lines:
     more = len(lines) - _MAX_DIFF_LINES
@@ -270,8 +280,8 @@ def _load_item(folder, item: str, target: Any, ignore: tuple[str, ...]) -> Any:
   try:
     with ocp.PyTreeCheckpointer() as checkpointer:
       return checkpointer.restore(path, args=args)
-  except Exception as error:
-    raise _damaged(folder, item, error) from error
+  except Exception as error:  # of Orbax, TensorStore, XLA or the file system
+    _raise_damaged(folder, item, error)
 
 
 def _leaves(tree: Any) -> dict[str, str]:

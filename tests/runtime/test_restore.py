@@ -133,3 +133,24 @@ def test_all_damaged_raises_and_moves_nothing(folder):
   assert sorted(p.name for p in folder.iterdir()) == ["1", "2"]
   empty = folder / "none"
   assert restore.load_newest(empty, lambda step: _load(folder, step)) is None
+
+
+@pytest.mark.parametrize(
+  "error",
+  [
+    MemoryError(),
+    PermissionError(13, "Permission denied"),
+    ValueError("UNAVAILABLE: the bucket does not answer"),
+    RuntimeError("RESOURCE_EXHAUSTED: Out of memory"),
+  ],
+)
+def test_failure_of_the_machine_is_not_damage(folder, monkeypatch, error):
+  """A whole checkpoint must not be moved aside because memory is short."""
+
+  def fail(*_, **__):
+    raise error
+
+  monkeypatch.setattr(restore.ocp.PyTreeCheckpointer, "restore", fail)
+  with pytest.raises(type(error)) as raised:
+    restore.load_newest(folder, lambda step: _load(folder, step))
+  assert not isinstance(raised.value, checksums.DamagedError)

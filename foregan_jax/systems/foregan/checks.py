@@ -55,10 +55,7 @@ def check(c) -> None:
   limits.check_numbers(c, _LIMITS)
   limits.check_names("ema_nets", c.ema_nets, _NETS)
   limits.check_names("df.heads", c.df.heads, ("fg", "mask"))
-  if c.area_band[0] > c.area_band[1]:
-    raise ValueError(
-      f"area_band is {tuple(c.area_band)}, but must be (smallest, largest)."
-    )
+  limits.check_order("area_band", c.area_band)
   if c.rollout.flow_clip <= 0:
     raise ValueError(
       f"rollout.flow_clip is {c.rollout.flow_clip}, but must be above 0 pixels."

@@ -216,11 +216,7 @@ def _check(c) -> None:
   limits.check_numbers(c, _LIMITS)
   limits.check_names("ema_nets", c.ema_nets, _NETS)
   for name in ("area_early", "area_late"):
-    low, high = c.schedule[name]
-    if low > high:
-      raise ValueError(
-        f"schedule.{name} is {(low, high)}, but must be (smallest, largest)."
-      )
+    limits.check_order(f"schedule.{name}", c.schedule[name])
   for name, value, allowed in (
     ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
     ("adversarial", c.adversarial, ["hinge", "ns"]),
