@@ -3,7 +3,8 @@
   python -m foregan_jax.bench --config=configs/davis.py:fake
 
 The data are random. `--alone` also measures each player of the largest turn
-alone; the difference is what sharing one rollout saves.
+alone; the difference is what sharing one rollout saves. `--scores` measures
+the scores J and F instead, beside the official toolkit's steps.
 
 Times are medians. The roofline is a matrix product measured in the same run,
 so ratios to it are comparable on a shared machine.
@@ -25,6 +26,7 @@ from ml_collections import config_flags
 from foregan_jax import game, runs, systems, tasks
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import fake
+from foregan_jax.metrics import speed
 from foregan_jax.runtime import cli, distributed, platform
 from foregan_jax.runtime import mesh as mesh_lib
 
@@ -222,12 +224,24 @@ def _print_sharing(largest, results) -> None:
   )
 
 
+def main() -> None:
+  """Measure what the flags name."""
+  if _SCORES.value:
+    speed.show(speed.measure())
+  elif _CONFIG.value is None:
+    raise ValueError("give --config=FILE, or --scores")
+  else:
+    run(_CONFIG.value, alone=_ALONE.value)
+
+
 if __name__ == "__main__":
   _ALONE = flags.DEFINE_bool(
     "alone", False, "Measure every player of the largest turn alone, too."
   )
+  _SCORES = flags.DEFINE_bool(
+    "scores", False, "Measure the scores J and F, not a config."
+  )
   _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Config file, with its argument.", lock_config=True
   )
-  flags.mark_flag_as_required("config")
-  cli.run(lambda: run(_CONFIG.value, alone=_ALONE.value))
+  cli.run(main)

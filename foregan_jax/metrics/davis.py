@@ -10,7 +10,7 @@ The module needs only numpy and OpenCV. It checks its arguments itself, without
 jaxtyping, because it is also for use outside this package.
 """
 
-import functools
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -84,38 +84,13 @@ def boundary_accuracy(
   _check(pred, truth, void)
   if tolerance < 0:
     raise ValueError(f"tolerance must not be negative, got {tolerance}.")
-  if tolerance < 1:
-    tolerance = np.ceil(tolerance * np.linalg.norm(pred.shape[-2:]))
-  radius = int(tolerance)
+  radius = _radius(tolerance, pred.shape)
   if void is not None:
     pred, truth = pred & ~void, truth & ~void
   if pred.ndim == 2:
-    return _boundary_score(pred, truth, radius)
+    return _score_masks(pred, truth, radius)[1]
   pairs = zip(pred, truth, strict=True)
-  return np.array([_boundary_score(p, t, radius) for p, t in pairs], float)
-
-
-def boundary(mask: np.ndarray) -> np.ndarray:
-  """Return the one pixel wide boundary of a mask.
-
-  A pixel is on the boundary if it differs from its right, lower or lower
-  right neighbour, so the line lies half a pixel up and left of the true
-  edge. The last row has only right neighbours, the last column only lower
-  ones, and the lower right corner none.
-
-  Args:
-    mask: boolean [h, w].
-
-  Returns:
-    uint8 [h, w], 0 or 1.
-  """
-  m = np.ascontiguousarray(mask).view(np.uint8)
-  out = np.zeros_like(m)
-  here = m[:-1, :-1]
-  out[:-1, :-1] = (here ^ m[:-1, 1:]) | (here ^ m[1:, :-1]) | (here ^ m[1:, 1:])
-  out[-1, :-1] = m[-1, :-1] ^ m[-1, 1:]
-  out[:-1, -1] = m[:-1, -1] ^ m[1:, -1]
-  return out
+  return np.array([boundary_accuracy(p, t, tolerance=radius) for p, t in pairs])
 
 
 def statistics(
@@ -177,17 +152,19 @@ def score_sequence(
 
   Raises:
     ValueError: the lengths or sizes differ, a scored frame has no
-      prediction, a predicted label is not in `objects`, or there is no frame
-      to score.
+      prediction, a predicted label is not in `objects`, the labels are not
+      uint8, or there is no frame to score.
   """
   frames = annotated_frames(pred, truth)
-  for t in frames:
-    _check_labels(pred[t], truth[t], objects, t)
+  objects = [int(k) for k in objects]
+  # Reused, because its allocation takes longer than what is done with it.
+  scratch = np.empty_like(truth[frames[0]])
+  scores = np.array(
+    [_score_frame(pred[t], truth[t], t, objects, scratch) for t in frames]
+  )
   return {
-    int(k): score_object(
-      [pred[t] == k for t in frames], [truth[t] == k for t in frames], frames
-    )
-    for k in objects
+    k: {"frames": np.array(frames), "J": scores[:, i, 0], "F": scores[:, i, 1]}
+    for i, k in enumerate(objects)
   }
 
 
@@ -231,29 +208,136 @@ def score_object(
   }
 
 
-def _boundary_score(pred: np.ndarray, truth: np.ndarray, radius: int) -> float:
-  pred, truth = boundary(pred), boundary(truth)
-  num_pred, num_truth = np.count_nonzero(pred), np.count_nonzero(truth)
+def _score_frame(
+  pred: np.ndarray | None,
+  truth: np.ndarray,
+  t: int,
+  objects: list[int],
+  scratch: np.ndarray,
+) -> list[tuple[float, float]]:
+  """Return (J, F) of every object in frame t, from label maps."""
+  if pred is None:
+    raise ValueError(f"frame {t} is scored but has no prediction.")
+  if not pred.shape == truth.shape == scratch.shape or pred.ndim != 2:
+    raise ValueError(
+      f"frame {t}: predicted labels have shape {pred.shape}, but the ground "
+      f"truth has {truth.shape}; all frames must have the same [h, w]."
+    )
+  if not pred.dtype == truth.dtype == np.uint8:
+    raise ValueError(
+      f"frame {t}: labels must be uint8, got {pred.dtype} and {truth.dtype}."
+    )
+  radius = _radius(TOLERANCE, truth.shape)
+  box = _box(np.bitwise_or(pred, truth, out=scratch))
+  pred, truth = pred[box], truth[box]
+  masks = [(pred == k, truth == k) for k in objects]
+  known = sum(np.count_nonzero(p) for p, _ in masks)
+  if known < np.count_nonzero(pred):
+    unexpected = set(np.unique(pred).tolist()) - {0, *objects}
+    raise ValueError(
+      f"frame {t}: the prediction has labels {sorted(unexpected)}, but the "
+      f"objects are {objects}."
+    )
+  if len(masks) == 1:
+    return [_similarities(*masks[0], radius)]
+  return [_score_masks(p, g, radius) for p, g in masks]
+
+
+def _score_masks(
+  pred: np.ndarray, truth: np.ndarray, radius: int
+) -> tuple[float, float]:
+  box = _box(pred | truth)
+  return _similarities(pred[box], truth[box], radius)
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice]:
+  """Return a box with all non-zero pixels and their neighbours.
+
+  Nothing outside of it changes a score, and most masks are small.
+  """
+  x, y, w, h = cv2.boundingRect(mask.view(np.uint8))
+  return slice(max(0, y - 1), y + h + 1), slice(max(0, x - 1), x + w + 1)
+
+
+def _similarities(
+  pred: np.ndarray, truth: np.ndarray, radius: int
+) -> tuple[float, float]:
+  """Return (J, F) of two boolean masks, each as one large number.
+
+  Pixel (y, x) is bit y * stride + x. Rows end with at least `radius` zeros, so
+  that a shift within a row does not reach the next one. On 480p masks this is
+  five times faster than arrays: Python shifts and counts whole masks at once.
+  """
+  h, w = pred.shape
+  stride = -(-(w + max(1, radius)) // 8) * 8
+  row = ((1 << w) - 1).to_bytes(stride // 8, "little")
+  inside = int.from_bytes(row * h, "little")
+  p, g = _to_bits(pred, stride), _to_bits(truth, stride)
+  union = ((p | g) & inside).bit_count()
+  region = ((p & g) & inside).bit_count() / union if union else 1.0
+  p, g = (_boundary(mask, stride) & inside for mask in (p, g))
+  num_pred, num_truth = p.bit_count(), g.bit_count()
   if num_pred == 0 or num_truth == 0:
     # If one boundary is empty, the toolkit sets P = 1, R = 0 (or the reverse),
     # so F = 0.
-    return float(num_pred == num_truth)
-  # The dilations are read only at boundary pixels, so the box around both
-  # boundaries is enough. This is exact, and several times faster at 480p.
-  x, y, w, h = cv2.boundingRect(pred | truth)
-  pred, truth = pred[y : y + h, x : x + w], truth[y : y + h, x : x + w]
-  disk = _disk(radius)
-  precision = np.count_nonzero(pred & cv2.dilate(truth, disk)) / num_pred
-  recall = np.count_nonzero(truth & cv2.dilate(pred, disk)) / num_truth
+    return region, float(num_pred == num_truth)
+  near_pred, near_truth = (_dilate(mask, stride, radius) for mask in (p, g))
+  precision = (p & near_truth).bit_count() / num_pred
+  recall = (g & near_pred).bit_count() / num_truth
   if precision + recall == 0:
-    return 0.0
-  return 2 * precision * recall / (precision + recall)
+    return region, 0.0
+  return region, 2 * precision * recall / (precision + recall)
 
 
-@functools.lru_cache(maxsize=16)
-def _disk(radius: int) -> np.ndarray:
-  y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
-  return (x * x + y * y <= radius * radius).astype(np.uint8)
+def _to_bits(mask: np.ndarray, stride: int) -> int:
+  """Return a mask as one number, with its last row and column repeated once.
+
+  So the lower and the right edge of the image are no boundary.
+  """
+  h, w = mask.shape
+  padded = np.zeros((h + 1, stride), np.uint8)
+  padded[:h, :w] = mask
+  padded[:h, w] = mask[:, -1]
+  padded[h] = padded[h - 1]
+  packed = np.packbits(padded, bitorder="little")
+  return int.from_bytes(packed.tobytes(), "little")
+
+
+def _boundary(mask: int, stride: int) -> int:
+  """Return the pixels that differ from a right, lower or lower right one.
+
+  So the line lies half a pixel up and left of the true edge.
+  """
+  shifts = (1, stride, stride + 1)
+  right, lower, diagonal = (mask ^ mask >> shift for shift in shifts)
+  return right | lower | diagonal
+
+
+def _dilate(mask: int, stride: int, radius: int) -> int:
+  """Dilate a mask with the disk x^2 + y^2 <= radius^2."""
+  halves = [math.isqrt(radius * radius - y * y) for y in range(radius + 1)]
+  # Runs to the right of each pixel, of the length of each row of the disk.
+  runs, run, length = {}, mask, 1
+  for half in sorted(set(halves)):
+    while length < 2 * half + 1:
+      step = min(length, 2 * half + 1 - length)
+      run |= run << step
+      length += step
+    runs[half] = run
+  # Shifts to the left only, because these are the faster ones; the last line
+  # moves the result back.
+  out = 0
+  for y in range(-radius, radius + 1):
+    half = halves[abs(y)]
+    out |= runs[half] << (radius + y) * stride + radius - half
+  return out >> radius * stride + radius
+
+
+def _radius(tolerance: float | int, shape: tuple[int, ...]) -> int:
+  """Return the tolerance in pixels; see `boundary_accuracy`."""
+  if tolerance < 1:
+    tolerance = math.ceil(tolerance * math.hypot(*shape[-2:]))
+  return int(tolerance)
 
 
 def _nanmean(values: np.ndarray) -> float:
@@ -279,22 +363,4 @@ def _check(
   if pred.ndim not in (2, 3) or 0 in pred.shape[-2:]:
     raise ValueError(
       f"masks must have shape [h, w] or [t, h, w], got {pred.shape}."
-    )
-
-
-def _check_labels(
-  pred: np.ndarray | None, truth: np.ndarray, objects: Sequence[int], t: int
-) -> None:
-  if pred is None:
-    raise ValueError(f"frame {t} is scored but has no prediction.")
-  if pred.shape != truth.shape or pred.ndim != 2:
-    raise ValueError(
-      f"frame {t}: predicted labels have shape {pred.shape}, but the ground "
-      f"truth has {truth.shape}; both must have the same [h, w]."
-    )
-  unexpected = set(np.unique(pred).tolist()) - {0, *map(int, objects)}
-  if unexpected:
-    raise ValueError(
-      f"frame {t}: the prediction has labels {sorted(unexpected)}, but the "
-      f"objects are {list(objects)}."
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foregan_jax.metrics import davis
+from foregan_jax.metrics import davis, toolkit
 from tests.golden import masks
 
 H, W = 480, 854
@@ -23,10 +23,17 @@ def box(y0, y1, x0, x1, size=(H, W)):
 TRUTH = box(100, 200, 200, 400)
 
 
+def fast_boundary(mask):
+  """Return the boundary that `davis` uses, as an array."""
+  (h, w), stride = mask.shape, mask.shape[1] + 1
+  bits = davis._boundary(davis._to_bits(mask, stride), stride)
+  places = np.arange(h)[:, None] * stride + np.arange(w)
+  return np.array([[bits >> int(i) & 1 for i in row] for row in places])
+
+
 def slow_boundary_accuracy(pred, truth, radius):
   """Return F from the distances of all pairs of boundary pixels."""
-  p = np.argwhere(davis.boundary(pred))
-  g = np.argwhere(davis.boundary(truth))
+  p, g = (np.argwhere(toolkit.boundary(mask)) for mask in (pred, truth))
   if not len(p) or not len(g):
     return float(len(p) == len(g))
   near = ((p[:, None] - g[None]) ** 2).sum(-1) <= radius**2
@@ -115,20 +122,20 @@ def test_boundary_lies_up_and_left():
   expected[[0, 3], 1:5] = 1
   expected[1:3, [1, 4]] = 1
   np.testing.assert_array_equal(
-    davis.boundary(box(1, 4, 2, 5, (5, 6))), expected
+    fast_boundary(box(1, 4, 2, 5, (5, 6))), expected
   )
 
 
 def test_boundary_at_the_image_border():
   # If all pixels are foreground, none differs from a neighbour. Pixels outside
   # of the image are no neighbours.
-  assert not davis.boundary(np.ones((5, 6), bool)).any()
+  assert not fast_boundary(np.ones((5, 6), bool)).any()
   # In the last row and column only neighbours along the edge count.
   expected = np.zeros((5, 6), int)
   expected[2, 3:] = 1
   expected[2:, 3] = 1
   np.testing.assert_array_equal(
-    davis.boundary(box(3, 5, 4, 6, (5, 6))), expected
+    fast_boundary(box(3, 5, 4, 6, (5, 6))), expected
   )
 
 
@@ -242,6 +249,33 @@ def test_negative_tolerance_is_refused():
     davis.boundary_accuracy(mask, mask, tolerance=-0.1)
 
 
+@pytest.mark.parametrize("size", [(48, 85), (61, 64), (120, 214)])
+def test_scores_equal_the_steps_of_the_toolkit(size):
+  # Objects of all sizes, cut by all edges of the image, some missing.
+  rng = np.random.default_rng(2)
+  y, x = np.mgrid[: size[0], : size[1]]
+
+  def labels():
+    out = np.zeros(size, np.uint8)
+    for k in rng.permutation([1, 2, 3, 7]):
+      cy, cx = rng.uniform(-0.1, 1.1, 2) * size
+      radius = rng.uniform(0, 0.5) * size[0]
+      out[(y - cy) ** 2 + (x - cx) ** 2 < radius**2] = k
+    return out
+
+  pred, truth = ([labels() for _ in range(30)] for _ in range(2))
+  truth[4] = pred[4]
+  scores = davis.score_sequence(pred, truth, objects=[1, 2, 3, 7])
+  for k, values in scores.items():
+    pairs = [(pred[t] == k, truth[t] == k) for t in values["frames"]]
+    j = [toolkit.region_similarity(*pair) for pair in pairs]
+    f = [toolkit.boundary_accuracy(*pair) for pair in pairs]
+    np.testing.assert_allclose(values["J"], j, atol=1e-12)
+    np.testing.assert_allclose(values["F"], f, atol=1e-12)
+    assert 0 < np.mean(j) < 1
+    assert 0 < np.mean(f) < 1
+
+
 def test_score_sequence():
   truth = [np.zeros((20, 30), np.uint8) for _ in range(6)]
   for labels in truth:
@@ -272,6 +306,8 @@ def test_score_sequence_refuses_wrong_inputs():
   wrong = [np.full((20, 30), 3, np.uint8)] * 4
   with pytest.raises(ValueError, match=r"labels \[3\].*objects are \[1\]"):
     davis.score_sequence(wrong, labels, objects=[1])
+  with pytest.raises(ValueError, match="uint8, got int64"):
+    davis.score_sequence([x.astype(int) for x in labels], labels, objects=[1])
   small = [np.zeros((10, 30), np.uint8)] * 4
   with pytest.raises(ValueError, match=r"shape \(10, 30\)"):
     davis.score_sequence(small, labels, objects=[1])
