@@ -14,7 +14,9 @@ last one, `dmask_prop`, the critics outweigh the reconstruction by about 150 to
 
   data=PATH        a DAVIS folder (JPEGImages, Annotations, ImageSets)
   resolution=NAME  folder below JPEGImages; optional if there is only one
-  year=2016|2017   which lists of sequences
+  year=2016|2017   which lists of sequences; 2017: each object is a sample of
+                   its own. Segmenter and layers know one object; a segmenter
+                   sees no mask, so it cannot tell the objects of a video apart
   variant=NAME     which players train (full, the default; gan_segmenter,
                    gan_propagator, gan_only), or a published experiment of
                    foregan_jax/systems/foregan/variants.py (dmask_prop, ...)

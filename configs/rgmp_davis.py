@@ -36,7 +36,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.num_steps = 50_000
   c.recurrence = 5_000
   c.data.samples = "clips"
-  c.data.objects = -1 if arg.year == "2017" else 0
   c.data.skips.update(dict(most=25, raise_by=5, every=4_000))
   c.clips = ml_collections.ConfigDict(filming.RECOMMENDED)
   c.clips.size = (256, 512)

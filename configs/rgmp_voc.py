@@ -48,7 +48,6 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.num_steps = 200_000
   c.recurrence = 20_000
   c.data.samples = "instances"
-  c.data.objects = -1 if arg.year == "2017" else 0
   c.data.still_size = 320  # clips are cut from the stills
   c.clips = ml_collections.ConfigDict(pseudo_video.PRESETS[arg.preset])
   c.clips.size = (256, 256)

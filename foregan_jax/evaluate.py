@@ -1,66 +1,193 @@
-"""Evaluate checkpoints: masks, scores, pictures.
+"""Evaluate checkpoints or a weight file: masks, scores, pictures.
 
   python -m foregan_jax.evaluate --workdir=runs/davis
+  python -m foregan_jax.evaluate --workdir=runs/rgmp_davis \\
+    --data=/datasets/DAVIS --year=2017 --resolution=480p
+  python -m foregan_jax.evaluate --weights=rgmp.pth --data=/datasets/DAVIS \\
+    --year=2017
 
-`--step=all|best|latest|N` chooses the checkpoints, `--data=PATH` other data of
-the same layout. Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
+The first command evaluates a run on its own evaluation data, the second one on
+other data, the third one RGMP's official weights, beside the published scores.
+Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 from absl import flags
 
 from foregan_jax import evaluators, game, runs, tasks
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
+from foregan_jax.metrics import published
+from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import cli, distributed
+
+_SWEEP = "sweep"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What to evaluate on, and how; empty values mean as in the run.
+
+  Attributes:
+    data: a data folder of the same layout.
+    year: of the DAVIS lists; 2017 scores each object separately, see `objects`.
+    resolution: folder below JPEGImages.
+    split: name of the list.
+    objects: `merged` (all objects as one), `all` (each separately), or the
+      index of one.
+    scales: sizes, as factors, at which frames are segmented and averaged.
+    threshold: of soft masks, in (0, 1), or `sweep`: also report J at many.
+    inception: weights of the Inception network, for FID and KID.
+  """
+
+  data: str = ""
+  year: str = ""
+  resolution: str = ""
+  split: str = ""
+  objects: str = ""
+  scales: tuple[float, ...] = ()
+  threshold: str = ""
+  inception: str = ""
+
+  def of_videos(self) -> dict[str, str]:
+    """Return the given options that only videos have, by flag."""
+    names = ("year", "resolution", "objects", "threshold")
+    given = {n: getattr(self, n) for n in names if getattr(self, n)}
+    if self.scales:
+      given["scales"] = ",".join(map(str, self.scales))
+    return given
 
 
 def evaluate(
   workdir: str | pathlib.Path,
   *,
   step: str = "best",
-  data: str = "",
-  inception: str = "",
+  weights: str = "",
+  options: Options | None = None,
 ) -> None:
   """Evaluate checkpoints of a run and print a table for each.
 
   Args:
-    workdir: of the run.
+    workdir: of the run; with `weights`, the folder of the results.
     step: `all`, `best`, `latest` or a number.
-    data: another data folder; "" = the data of the run.
-    inception: weights of the Inception network, for FID and KID of systems
-      that generate pictures; "" = as in the config of the run.
+    weights: RGMP's official weight file, to evaluate in place of a run.
+    options: of the evaluation.
 
   Raises:
-    ValueError: if the run, the step or the data do not exist.
+    ValueError: if the run, the step or the data do not exist, or an option
+      does not fit the run.
   """
-  run = runs.Run(workdir)
-  if data:
-    sources.point_at(run.config, data)
-  if inception:
-    if run.system.task != tasks.STILLS:
-      raise ValueError(
-        f"--inception={inception}: {run.config.system} generates no single "
-        "pictures, so there is no FID"
-      )
-    run.config.eval.inception = inception
-  sources.prepare(run.config, run.workdir)
-  evaluator = evaluators.build(run.system, run.config, run.workdir)
-  benchmark = sources.benchmark(run.config)
+  options = options or Options()
+  run: Any
+  if weights:
+    if not options.data:
+      raise ValueError(f"--weights={weights} also needs --data=FOLDER")
+    run = runs.WeightFile(weights, workdir)
+  else:
+    run = runs.Run(workdir)
+  config, system = run.config, run.system
+  _set_data(config, options)
+  extra = _check(config, system, options)
+  if options.scales:
+    tracker = dataclasses.replace(system.tracker, scales=options.scales)
+    system = dataclasses.replace(system, tracker=tracker)
+  sources.prepare(config, run.workdir)
+  evaluator = evaluators.build(system, config, run.workdir, **extra)
+  benchmark = _benchmark(config, options)
   for number, nets in _load(run, step):
     result = evaluator.assess(
       nets,
       folder=result_lib.folder(run.workdir, benchmark, number),
       whole=True,
-      write=run.config.eval.write_pictures,
+      write=config.eval.write_pictures,
     )
     if distributed.is_first_process():
-      show(run.workdir, run.config, number, result)
+      show(run.workdir, config, number, result, benchmark=benchmark)
+      if weights:
+        published.show(result.scores, config.data.year)
 
 
-def _load(run: runs.Run, step: str) -> Iterator[tuple[int, game.Nets]]:
+def _set_data(config, options: Options) -> None:
+  """Change the evaluation data of a config in place."""
+  if options.data:
+    sources.point_at(config, options.data)
+  for key, value in (
+    ("year", options.year),
+    ("resolution", options.resolution),
+    ("eval_split", options.split),
+  ):
+    if value:
+      config.data[key] = value
+  named = {"merged": 0, "all": -1}
+  if options.objects in named:
+    config.data.objects = named[options.objects]
+  elif options.objects:
+    if not options.objects.isascii() or not options.objects.isdecimal():
+      raise ValueError(
+        f"--objects={options.objects}: expected merged, all, or the index of "
+        "an object, from 1"
+      )
+    config.data.objects = int(options.objects)
+  elif options.year:
+    config.data.objects = named["all" if options.year == "2017" else "merged"]
+
+
+def _check(config, system, options: Options) -> dict[str, Any]:
+  """Refuse options that the system does not have; return the evaluator's."""
+  if system.task != tasks.STILLS and options.inception:
+    raise ValueError(
+      f"--inception={options.inception}: {config.system} generates no single "
+      "pictures, so there is no FID"
+    )
+  if system.task == tasks.STILLS:
+    for flag, value in options.of_videos().items():
+      raise ValueError(
+        f"--{flag}={value}: {config.system} segments single pictures; this "
+        "flag is for videos"
+      )
+    if options.inception:
+      config.eval.inception = options.inception
+    return {}
+  if options.scales and system.tracking != tasks.OBJECTS:
+    raise ValueError(
+      f"--scales={options.of_videos()['scales']}: {config.system} segments "
+      "frames at one size"
+    )
+  if not options.threshold:
+    return {}
+  if options.threshold == _SWEEP:
+    return {"threshold": None}
+  return {"threshold": _parse_threshold(options.threshold)}
+
+
+def _parse_threshold(text: str) -> float:
+  try:
+    value = float(text)
+  except ValueError:
+    value = 0.0
+  if not 0 < value < 1:
+    raise ValueError(
+      f"--threshold={text}: expected a number between 0 and 1, or {_SWEEP}"
+    )
+  return value
+
+
+def _benchmark(config, options: Options) -> str:
+  """Return the folder's name of results with these data and options."""
+  shown = options.of_videos()
+  shown.pop("year", None)  # is part of the name already
+  parts = [
+    value if flag in ("resolution", "objects") else f"{flag}{value}"
+    for flag, value in shown.items()
+  ]
+  return "-".join([sources.benchmark(config), *parts])
+
+
+def _load(run, step: str) -> Iterator[tuple[int, game.Nets]]:
   if step == "all":
     for number in run.steps(step):
       yield number, run.nets(number)
@@ -68,36 +195,79 @@ def _load(run: runs.Run, step: str) -> Iterator[tuple[int, game.Nets]]:
     yield run.load(step)
 
 
-def show(workdir: pathlib.Path, config, step: int, result) -> None:
+def show(
+  workdir: pathlib.Path, config, step: int, result, *, benchmark: str = ""
+) -> None:
   """Print the table and the folders of the pictures."""
-  benchmark = sources.benchmark(config)
+  benchmark = benchmark or sources.benchmark(config)
   name = f"{config.system} ({config.variant})"
   result.show(f"{name} on {benchmark}, step {step}")
   folder = result_lib.folder(workdir, benchmark, step)
   print(f"masks and overlays: {folder}")
-  print(f"samples during training: {workdir / 'samples'}")
+  if (workdir / "samples").is_dir():
+    print(f"samples during training: {workdir / 'samples'}")
 
 
 def main() -> None:
-  """Evaluate the run that the flags name."""
+  """Evaluate what the flags name."""
+  if not (_WORKDIR.value or _WEIGHTS.value):
+    raise ValueError("give --workdir=FOLDER of a run, or --weights=FILE")
+  name = pathlib.PurePath(_WEIGHTS.value).stem
   evaluate(
-    _WORKDIR.value,
+    _WORKDIR.value or pathlib.Path("runs", name),
     step=_STEP.value,
-    data=_DATA.value,
-    inception=_INCEPTION.value,
+    weights=_WEIGHTS.value,
+    options=Options(
+      data=_DATA.value,
+      year=_YEAR.value or "",
+      resolution=_RESOLUTION.value,
+      split=_SPLIT.value,
+      objects=_OBJECTS.value,
+      scales=tracker_lib.parse_scales(_SCALES.value),
+      threshold=_THRESHOLD.value,
+      inception=_INCEPTION.value,
+    ),
   )
 
 
 if __name__ == "__main__":
-  _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
+  _WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "Folder of the run. With --weights: folder of the results, default "
+    "runs/NAME.",
+  )
   _STEP = flags.DEFINE_string(
     "step", "best", "Which checkpoints: all, best, latest or a number."
+  )
+  _WEIGHTS = flags.DEFINE_string(
+    "weights", "", "RGMP's official weight file, in place of a run."
   )
   _DATA = flags.DEFINE_string(
     "data", "", "Other data of the same layout. Default: the data of the run."
   )
+  _YEAR = flags.DEFINE_enum(
+    "year",
+    None,
+    ["2016", "2017"],
+    "Which lists of DAVIS. 2016: all objects as one; 2017: each separately.",
+  )
+  _RESOLUTION = flags.DEFINE_string(
+    "resolution", "", "Folder below JPEGImages; optional if there is only one."
+  )
+  _SPLIT = flags.DEFINE_string("split", "", "List of videos, such as val.")
+  _OBJECTS = flags.DEFINE_string(
+    "objects", "", "merged, all, or the index of one object."
+  )
+  _SCALES = flags.DEFINE_string(
+    "scales", "", "Sizes at which rgmp segments frames: 0.5,0.75,1."
+  )
+  _THRESHOLD = flags.DEFINE_string(
+    "threshold",
+    "",
+    "Of soft masks, between 0 and 1; sweep: also print J at 19 thresholds.",
+  )
   _INCEPTION = flags.DEFINE_string(
     "inception", "", "Weights of the Inception network, for FID and KID."
   )
-  flags.mark_flag_as_required("workdir")
   cli.run(main)

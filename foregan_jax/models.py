@@ -195,8 +195,11 @@ def load(
   path = pathlib.Path(path)
   if not path.is_dir():
     _check_head(path, head, (_WEIGHT_FILE_HEAD,))
-    tracker = mask_tracker.from_weights(path, scales)
+    weights = runs.WeightFile(path)
+    _, nets = weights.load("latest")
     stamp = path.stat().st_mtime_ns
+    size = weights.config.data.height, weights.config.data.width
+    tracker = _mask_tracker(weights.system, nets, scales, size)
     return VideoModel(tracker, f"{path}, {stamp}, {scales}")
   run = runs.Run(path)
   system = run.system
@@ -215,16 +218,22 @@ def load(
     tracker = layer_tracker.LayerTracker(system, nets, head=head, size=size)
     detail = f"head {head}"
   else:
-    base = system.tracker
-    if scales:
-      base = dataclasses.replace(base, scales=scales)
-    params = nets.params["prop"]
-    tracker = mask_tracker.MaskTracker(base, params, side=min(size))
+    tracker = _mask_tracker(system, nets, scales, size)
     detail = f"{scales}"
   # A run may be repeated in the same folder: the time tells them apart.
   stamp = (run.workdir / "checkpoints" / str(number)).stat().st_mtime_ns
   text = f"{run.workdir}, step {number} of {stamp}, {detail}"
   return VideoModel(tracker, text)
+
+
+def _mask_tracker(
+  system, nets, scales: tuple[float, ...], size: tuple[int, int]
+) -> mask_tracker.MaskTracker:
+  """Return the tracker of a system of objects; () = its own scales."""
+  tracker = system.tracker
+  if scales:
+    tracker = dataclasses.replace(tracker, scales=scales)
+  return mask_tracker.MaskTracker(tracker, nets.params["prop"], min(size))
 
 
 def _check_head(where: pathlib.Path, head: str, heads) -> str:

@@ -40,7 +40,7 @@ def track(args: argparse.Namespace) -> None:
     args.weights or args.workdir,
     step=args.step,
     head=args.head,
-    scales=_parse_scales(args.scales),
+    scales=tracker.parse_scales(args.scales),
   )
   if not isinstance(model, models.VideoModel):
     raise ValueError(
@@ -130,20 +130,6 @@ def _parse_seed(text: str) -> int:
   if not 0 <= seed < 2**32:
     raise argparse.ArgumentTypeError(f"{text} is not between 0 and 2^32 - 1")
   return seed
-
-
-def _parse_scales(text: str) -> tuple[float, ...]:
-  try:
-    scales = tuple(map(float, filter(None, text.split(","))))
-  except ValueError:
-    scales = (0.0,)
-  low, high = tracker.SCALES
-  if not all(low <= scale <= high for scale in scales):
-    raise ValueError(
-      f"--scales={text}: expected numbers between {low} and {high}, as in "
-      "--scales=0.5,0.75,1"
-    )
-  return scales
 
 
 def _default_folder(workdir: str, video: pathlib.Path) -> pathlib.Path:

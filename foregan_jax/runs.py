@@ -22,6 +22,7 @@ from foregan_jax.runtime import (
   settings,
 )
 from foregan_jax.runtime import mesh as mesh_lib
+from foregan_jax.systems.rgmp import defaults
 
 FROZEN = "frozen.json"  # hashes of the frozen nets, in the workdir
 
@@ -122,6 +123,52 @@ class Run:
     ema = {net: params[net] for net in averaged if net in params}
     opt = {player.name: {} for player in system.players}
     return game.State(0, params, variables, opt, ema, {})
+
+
+class WeightFile:
+  """RGMP's official weight file, used like a `Run` with one checkpoint.
+
+  Attributes:
+    workdir: absolute path, for results.
+    config: the published one; fields may be changed before `system` is used.
+  """
+
+  def __init__(
+    self, path: str | pathlib.Path, workdir: str | pathlib.Path = ""
+  ):
+    """Set the file, which is read by `load`."""
+    self._path = str(path)
+    self.workdir = pathlib.Path(workdir).absolute()
+    self.config = defaults.pretrained()
+    self.config.init_from.weights = self._path
+
+  @functools.cached_property
+  def system(self):
+    """RGMP's `game.System`."""
+    return systems.build(self.config)
+
+  def steps(self, which: str) -> list[int]:
+    """Refuse: there is no numbered step."""
+    raise ValueError(f"--step={which}: a weight file has no checkpoints")
+
+  def load(self, which: str) -> tuple[int, game.Nets]:
+    """Return step 0 and the nets; `which` is `best` or `latest`.
+
+    Raises:
+      ValueError: naming the file, if it cannot be read or lacks a part of the
+        network, or for a numbered step.
+    """
+    if which not in ("best", "latest"):
+      self.steps(which)
+    shapes, variables = jax.eval_shape(self.system.init, jax.random.key(0))
+    params = self.system.load_weights(shapes, self._path)
+    missing = jax.ShapeDtypeStruct
+    if any(isinstance(x, missing) for x in jax.tree.leaves(params)):
+      raise ValueError(
+        f"{self._path} has the weights of an encoder only (ResNet-50); give "
+        "those of RGMP's whole network"
+      )
+    return 0, game.Nets(params, variables)
 
 
 def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
@@ -291,14 +338,22 @@ def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
   loaded = restore.load_items(
     directory, step, targets, ignore=("step", "opt", "ema", "memory")
   )
-  logging.info(
-    "weights of %s from step %d of %s", c.checkpoint_items, step, directory
-  )
   params, variables = {}, {}
   for tree in loaded.values():
     params |= tree["params"]
     variables |= tree.get("variables", {})
-  return params, variables
+  nets = c.nets or tuple(params)
+  absent = set(nets) - set(params)
+  if absent:
+    raise ValueError(
+      f"init_from.nets names {sorted(absent)}; the items "
+      f"{', '.join(c.checkpoint_items)} have {sorted(params)}"
+    )
+  logging.info(
+    "weights of %s from step %d of %s", ", ".join(nets), step, directory
+  )
+  chosen = lambda trees: {net: trees[net] for net in nets if net in trees}
+  return chosen(params), chosen(variables)
 
 
 def _with_nets(state: game.State, params: dict, variables: dict) -> game.State:

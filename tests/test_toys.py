@@ -182,6 +182,18 @@ def test_init_from_takes_running_statistics(toy, tmp_path):
   _assert_equal(started.params, state.params, rtol=0, atol=0)
   _assert_equal(started.variables, state.variables, rtol=0, atol=0)
   assert started.step == 0
+  # One net alone; the other keeps its initial weights.
+  c.nets = ("g",)
+  fresh = loop.init()
+  started = runs.start_from(c, toy, fresh)
+  _assert_equal(started.params["g"], state.params["g"], rtol=0, atol=0)
+  for net in set(state.params) - {"g"}:
+    _assert_equal(started.params[net], fresh.params[net], rtol=0, atol=0)
+  c.nets = ("g", "gb")
+  with pytest.raises(
+    ValueError, match=r"nets names \['gb'\]; the items gan have"
+  ):
+    runs.start_from(c, toy, fresh)
 
 
 def test_config_of_another_version_is_refused(tmp_path):

@@ -6,6 +6,7 @@ Training samples follow VOS-ForeGAN sec. 2.1: one per video, always its first
 
 import collections
 import concurrent.futures
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable
@@ -26,17 +27,21 @@ _NUM_THREADS = os.cpu_count() or 1
 Sample = dict[str, np.ndarray]
 # The built-in `map`, or that of a thread pool.
 Mapper = Callable[..., Iterable]
+# The network size (h, w) for a native size.
+Fit = Callable[[tuple[int, int]], tuple[int, int]]
 
 
 class Davis:
   """One split of a DAVIS data set at one network size.
 
-  `source[i]` is a training sample: `video` uint8 [t, h, w, 3], `ref_mask`
-  uint8 [h, w, 1] (coverage 0..255), `flow_fwd` float32 [t-1, h, w, 2].
+  `source[i]` is a training sample with one object: `video` uint8
+  [t, h, w, 3], `ref_mask` uint8 [h, w, 1] (coverage 0..255), `flow_fwd` float32
+  [t-1, h, w, 2].
 
   Attributes:
     names: all sequences of the list, in its order.
-    clip_names: sequences with at least `clip_len` frames: the training samples.
+    clip_names: sequences with at least `clip_len` frames.
+    samples: (sequence, objects) of each training sample.
   """
 
   def __init__(
@@ -51,6 +56,7 @@ class Davis:
     clip_len: int,
     flow: str,
     flow_cache: str | os.PathLike,
+    flow_offset: int = 0,
   ):
     """Scan the folders; no picture is read yet.
 
@@ -59,20 +65,27 @@ class Davis:
       year: "2016" or "2017", the folder of ImageSets with the list.
       split: the list's name, such as "train" or "val".
       resolution: folder below JPEGImages; "" if there is exactly one.
-      objects: "merged" (all objects become one), "all" (separate objects, in
-        `sequence` only) or one object id.
+      objects: "merged" (all objects become one), "all" (each object is a
+        training sample of its own; `sequence` returns all), or one object id.
       size: network size (h, w).
       clip_len: frames of a training sample.
       flow: "flo" (.flo files), "dis" (estimated and cached), "auto" ("flo" for
         videos with .flo files, else "dis") or "zeros".
       flow_cache: folder for estimated flows; `root` may be read-only.
+      flow_offset: 0: transition t gets the flow from frame t to t+1. 1: it gets
+        the next one, as in the source of VOS-ForeGAN (sec. 2.4), and the last
+        transition of a video its own.
 
     Raises:
       DataError: naming the list, folder or file that is missing or invalid.
       ValueError: if `flow` or `objects` is not one of the above.
     """
     if flow not in FLOW_SOURCES:
-      raise ValueError(f"flow {flow!r} is not one of {FLOW_SOURCES}")
+      raise ValueError(
+        f"data.flow is {flow!r}, but must be one of {', '.join(FLOW_SOURCES)}"
+      )
+    if flow_offset not in (0, 1):
+      raise ValueError(f"data.flow_offset is {flow_offset}, but must be 0 or 1")
     _check_objects(objects)
     self.root = pathlib.Path(root)
     self.split = split
@@ -80,6 +93,7 @@ class Davis:
     self.size = (int(size[0]), int(size[1]))
     self.clip_len = clip_len
     self.flow = flow
+    self.flow_offset = flow_offset
     self.resolution = folders.find_resolution(self.root, resolution)
     self._cache = flow_lib.FlowCache(flow_cache)
     path = folders.find_list(self.root, year, split, self.resolution)
@@ -102,18 +116,33 @@ class Davis:
           path,
         )
 
+  @functools.cached_property
+  def samples(self) -> tuple[tuple[str, str | int], ...]:
+    """See the class; with separate objects, it reads all first masks."""
+    if self.objects != ALL:
+      return tuple((name, self.objects) for name in self.clip_names)
+    return tuple((n, k) for n in self.clip_names for k in self.object_ids(n))
+
   def __len__(self) -> int:
-    return len(self.clip_names)
+    return len(self.samples)
 
   def __getitem__(self, index: int) -> Sample:
-    video = self._videos[self.clip_names[int(index)]]
-    frames, native = self._frames(video, self.clip_len, map)
-    labels = self._labels(video, 0, native, self.objects)
+    name, objects = self.samples[int(index)]
+    video = self._videos[name]
+    # With an offset, the last flow ends one frame after the clip.
+    count = min(self.clip_len + self.flow_offset, len(video.frames))
+    frames, native = self._frames(video, count, map, self._fit)
+    labels = self._labels(video, 0, native, objects)
+    flow = self._flows(video, frames, "fwd", map)
     return {
-      "video": frames,
-      "ref_mask": self._ref_mask(labels, video, self.objects),
-      "flow_fwd": self._flows(video, frames, "fwd", map),
+      "video": frames[: self.clip_len],
+      "ref_mask": self._ref_mask(labels, video, objects, self.size),
+      "flow_fwd": flow[: self.clip_len - 1],
     }
+
+  def _fit(self, native: tuple[int, int]) -> tuple[int, int]:
+    del native
+    return self.size
 
   def num_frames(self, name: str) -> int:
     """Return the number of frames of a sequence on disk."""
@@ -130,6 +159,7 @@ class Davis:
     *,
     num_frames: int | None = None,
     objects: str | int | None = None,
+    fit: Fit | None = None,
   ) -> dict:
     """Read a whole sequence for evaluation.
 
@@ -137,6 +167,7 @@ class Davis:
       name: one of `names`.
       num_frames: maximal number of frames; None: all.
       objects: overrides `objects` of the source; None: no override.
+      fit: returns the network size for a native size (h, w); None: `size`.
 
     Returns:
       A dict with
@@ -158,22 +189,24 @@ class Davis:
       raise ValueError(f"sequence {name!r} is not one of {list(self.names)}")
     chosen = self.objects if objects is None else objects
     _check_objects(chosen)
+    fit = fit or self._fit
     video = self._videos[name]
     count = len(video.frames[:num_frames])
     with concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
-      frames, native = self._frames(video, count, pool.map)
+      frames, native = self._frames(video, count, pool.map, fit)
+      size = frames.shape[1:3]
       read = lambda t: self._labels(video, t, native, chosen)
       labels = list(pool.map(read, range(count)))
       return {
         "name": name,
         "frames": frames,
-        "ref_mask": self._ref_mask(labels[0], video, chosen),
+        "ref_mask": self._ref_mask(labels[0], video, chosen, size),
         "flow_fwd": self._flows(video, frames, "fwd", pool.map),
         "flow_bwd": self._flows(video, frames, "bwd", pool.map),
         "labels": labels,
         "native_size": native,
         "native_frame": lambda t: images.read_image(video.frames[t]),
-        "background": lambda t: self._background(video, t, native),
+        "background": lambda t: self._background(video, t, native, size),
         "paths": list(video.frames[:count]),
       }
 
@@ -192,13 +225,20 @@ class Davis:
       collections.deque(samples, maxlen=0)
 
   def _has_flows(self, index: int) -> bool:
-    video = self._videos[self.clip_names[index]]
+    name, _ = self.samples[index]
+    video = self._videos[name]
     if self.flow == "zeros" or self._flo[video.name] is not None:
       return True
     return all(
       self._cache.path(video.key, "fwd", t, self.size).exists()
-      for t in range(self.clip_len - 1)
+      for t in self._transitions(len(video.frames), "fwd")[: self.clip_len - 1]
     )
+
+  def _transitions(self, num_frames: int, direction: str) -> list[int]:
+    """Return the number of the flow of each transition."""
+    offset = self.flow_offset * (direction == "fwd")
+    last = num_frames - 2
+    return [min(t + offset, last) for t in range(num_frames - 1)]
 
   def _find_flo(self, video: folders.Video) -> tuple[pathlib.Path, ...] | None:
     if self.flow in ("dis", "zeros"):
@@ -213,13 +253,14 @@ class Davis:
     return paths
 
   def _frames(
-    self, video: folders.Video, count: int, mapper: Mapper
+    self, video: folders.Video, count: int, mapper: Mapper, fit: Fit
   ) -> tuple[np.ndarray, tuple[int, int]]:
     """Read frames at network size, and their native size."""
 
     def read(path):
       image = images.read_image(path)
-      return images.resize_image(image, self.size), image.shape[:2]
+      native = image.shape[:2]
+      return images.resize_image(image, fit(native)), native
 
     paths = video.frames[:count]
     frames, sizes = zip(*mapper(read, paths), strict=True)
@@ -228,14 +269,18 @@ class Davis:
     return np.stack(frames), sizes[0]
 
   def _background(
-    self, video: folders.Video, t: int, native: tuple[int, int]
+    self,
+    video: folders.Video,
+    t: int,
+    native: tuple[int, int],
+    size: tuple[int, int],
   ) -> np.ndarray | None:
     path = folders.find_background(self.root, self.resolution, video, t)
     if path is None:
       return None
     image = images.read_image(path)
     images.check_size(path, image.shape[:2], native, "its frame")
-    return images.resize_image(image, self.size)
+    return images.resize_image(image, size)
 
   def _labels(
     self,
@@ -257,7 +302,11 @@ class Davis:
     return np.where(void, images.VOID, hit).astype(np.uint8)
 
   def _ref_mask(
-    self, labels: np.ndarray, video: folders.Video, objects: str | int
+    self,
+    labels: np.ndarray,
+    video: folders.Video,
+    objects: str | int,
+    size: tuple[int, int],
   ) -> np.ndarray:
     # As in the DAVIS toolkit, the highest id is the number of objects.
     count = int(np.where(labels == images.VOID, 0, labels).max())
@@ -267,7 +316,7 @@ class Davis:
         f"first mask of {video.name} holds no object (objects={objects!r})",
       )
     masks = [
-      images.resize_mask((labels == k).astype(np.uint8), self.size)
+      images.resize_mask((labels == k).astype(np.uint8), size)
       for k in range(1, count + 1)
     ]
     return np.concatenate(masks, axis=-1)
@@ -283,19 +332,21 @@ class Davis:
 
     Files hold forward flows only, so backward flows are always estimated.
     """
-    flo = self._flo[video.name]
+    flo, size = self._flo[video.name], frames.shape[1:3]
 
     def read(t):
       if self.flow == "zeros":
-        return np.zeros((*self.size, 2), np.float32)
+        return np.zeros((*size, 2), np.float32)
       if flo is not None and direction == "fwd":
-        return flow_lib.resize(flow_lib.read_flo(flo[t]), self.size)
+        return flow_lib.resize(flow_lib.read_flo(flo[t]), size)
       first, second = (t, t + 1) if direction == "fwd" else (t + 1, t)
       pair = lambda: (frames[first], frames[second])
-      return self._cache.get(video.key, direction, t, self.size, pair)
+      return self._cache.get(video.key, direction, t, size, pair)
 
-    flows = [np.zeros((0, *self.size, 2), np.float32)]
-    flows += [f[None] for f in mapper(read, range(len(frames) - 1))]
+    flows = [np.zeros((0, *size, 2), np.float32)]
+    flows += [
+      f[None] for f in mapper(read, self._transitions(len(frames), direction))
+    ]
     return np.concatenate(flows)
 
 

@@ -77,12 +77,17 @@ class FakeVideos:
     self._seed = seed
     self.names = tuple(f"fake{i}" for i in range(_NUM_VIDEOS))
 
-  def sequence(self, name: str, *, num_frames: int | None = None) -> dict:
+  def sequence(
+    self, name: str, *, num_frames: int | None = None, fit: Any = None
+  ) -> dict:
     """Generate a whole sequence; for its fields see `davis.Davis.sequence`.
+
+    The native size is that of the network, so `fit` is ignored.
 
     The disk moves one pixel to the right per frame. Both flows are exact on the
     disk and zero elsewhere.
     """
+    del fit
     rng = np.random.default_rng([self._seed, self.names.index(name)])
     count = len(range(self._num_frames)[:num_frames])
     height, width = self._size

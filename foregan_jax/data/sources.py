@@ -12,7 +12,6 @@ from foregan_jax.demo import render
 from foregan_jax.media import paths
 
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
-_FLOW = "auto"  # .flo files where a video has them, else estimated
 _PICTURES = "pictures"  # the only kind of sample that is evaluated as pictures
 # What is embedded, by the kind of sample: its folder beside the workdir, and
 # the arguments of `demo.dataset.prepare`.
@@ -121,7 +120,8 @@ def _sequences(config, workdir: pathlib.Path, split: str) -> davis.Davis:
     objects=_OBJECTS.get(d.objects, d.objects),
     size=(d.height, d.width),
     clip_len=d.clip_len,
-    flow=_FLOW,
+    flow=d.flow,
+    flow_offset=d.flow_offset,
     flow_cache=d.flow_cache or workdir.parent / "flow_cache",
   )
 

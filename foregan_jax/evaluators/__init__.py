@@ -48,6 +48,6 @@ _EVALUATORS: dict[str, Callable[..., Evaluator]] = {
 }
 
 
-def build(system, config, workdir: pathlib.Path) -> Evaluator:
-  """Return the evaluator of the system's task."""
-  return _EVALUATORS[system.task](system, config, workdir)
+def build(system, config, workdir: pathlib.Path, **options) -> Evaluator:
+  """Return the evaluator of the system's task; options are its own."""
+  return _EVALUATORS[system.task](system, config, workdir, **options)

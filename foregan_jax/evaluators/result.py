@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,11 +14,15 @@ class Result:
     scalars: every number, as `head/metric`.
     best: the value of the system's `best` metric.
     show: prints the table below a title.
+    scores: of the first head, by video and object; empty for pictures.
   """
 
   scalars: dict[str, float]
   best: float
   show: Callable[[str], None]
+  scores: Mapping[str, Mapping[int, Any]] = dataclasses.field(
+    default_factory=dict
+  )
 
 
 def folder(workdir: pathlib.Path, benchmark: str, step: int) -> pathlib.Path:

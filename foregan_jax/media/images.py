@@ -21,6 +21,8 @@ VOID = 255
 MAX_IDS = 64
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
+_MOST_STRETCH = 1.1  # of the aspect of a video; see `trained_size`
+_MULTIPLE = 4  # of the sides of a network's frames
 _PNG_END = b"IEND"
 _PNG_TRAILER_BYTES = 16  # the IEND chunk has 12 bytes; allows some padding
 _JPEG_START_OF_SCAN = b"\xff\xda"
@@ -194,6 +196,37 @@ def resize_mask(
   The border becomes fractional, as in VOS-ForeGAN sec. 2.2.
   """
   return _resize((mask > 0).astype(np.uint8) * 255, size)[..., None]
+
+
+def shrunk_size(native: tuple[int, int], side: int) -> tuple[int, int]:
+  """Return a size (h, w) of the same aspect, with at most the shorter side.
+
+  Args:
+    native: (h, w) of a video.
+    side: the largest shorter side.
+  """
+  scale = min(1.0, side / min(native))
+  return round(scale * native[0]), round(scale * native[1])
+
+
+def trained_size(
+  native: tuple[int, int], trained: tuple[int, int]
+) -> tuple[int, int]:
+  """Return the size (h, w) at which a network segments a video.
+
+  It is the size of training, unless this changes the aspect by more than a
+  tenth: then it is the video's aspect with the shorter side of training.
+
+  Args:
+    native: (h, w) of the video.
+    trained: (h, w) of the frames of training, multiples of 4.
+  """
+  stretch = native[0] * trained[1] / (native[1] * trained[0])
+  if 1 / _MOST_STRETCH <= stretch <= _MOST_STRETCH:
+    return trained
+  scale = min(trained) / min(native)
+  height, width = (_MULTIPLE * round(scale * n / _MULTIPLE) for n in native)
+  return height, width
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

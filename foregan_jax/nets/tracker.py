@@ -227,6 +227,25 @@ class Tracker:
     return x[:, top : top + size[0], left : left + size[1]]
 
 
+def parse_scales(text: str) -> tuple[float, ...]:
+  """Return the scales of a flag such as `0.5,0.75,1`; () if it is empty.
+
+  Raises:
+    ValueError: if it is not a list of numbers within `SCALES`.
+  """
+  try:
+    scales = tuple(map(float, filter(None, text.split(","))))
+  except ValueError:
+    scales = (0.0,)
+  low, high = SCALES
+  if not all(low <= scale <= high for scale in scales):
+    raise ValueError(
+      f"--scales={text}: expected numbers between {low} and {high}, as in "
+      "--scales=0.5,0.75,1"
+    )
+  return scales
+
+
 def num_rows(objects: int) -> int:
   """Return the number of propagated masks for a number of objects."""
   return objects if objects == 1 else objects + 1

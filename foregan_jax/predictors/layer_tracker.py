@@ -54,8 +54,8 @@ class LayerTracker:
       system: a `tasks.VideoSystem`.
       nets: all nets.
       head: which masks to return.
-      size: (h, w) of network frames. Other frames are scaled to it; masks have
-        the size of the frames.
+      size: (h, w) of the frames of training. Frames are scaled to it, see
+        `images.trained_size`; masks have the size of the frames.
     """
     self._size = size
     self._nets = jax.device_put(nets)
@@ -91,10 +91,10 @@ class LayerTracker:
       raise ValueError(
         f"the mask has the objects 1 to {labels.max()}, expected object 1"
       )
-    small = images.resize_image(frame, self._size)
-    mask = images.resize_mask(labels, self._size)
+    h, w = size = images.trained_size(frame.shape[:2], self._size)
+    small = images.resize_image(frame, size)
+    mask = images.resize_mask(labels, size)
     if not mask.any():
-      h, w = self._size
       raise ValueError(
         f"the object has {np.count_nonzero(labels)} pixels and vanishes at the "
         f"network's size, {w}x{h}"
@@ -115,7 +115,7 @@ class LayerTracker:
 
     Rows are the background and the object; they sum to 1.
     """
-    small = images.resize_image(frame, self._size)
+    small = images.resize_image(frame, state.frame.shape[:2])
     flow = _estimate(state.frame, small)
     carry, soft, background = self._advance(
       self._nets, state.carry, small[None], flow[None]

@@ -1,7 +1,5 @@
 """Frame-by-frame tracking of any number of objects with a propagator."""
 
-import functools
-import pathlib
 from typing import Any
 
 import cv2
@@ -10,15 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from foregan_jax.media import images
-from foregan_jax.nets import propagator, propagator_weights
 from foregan_jax.nets import tracker as tracker_lib
-from foregan_jax.runtime import platform
 
 # Numbers of rows for objects. Unused rows are padding, so that few programs are
 # compiled.
 _ROW_COUNTS = (1, 2, 3, 5, 8)
-
-_PUBLISHED_SIDE = 480  # shorter side of DAVIS's frames
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Labels = UInt8[np.ndarray, "h w"]
@@ -106,52 +100,21 @@ class MaskTracker:
     resized = [cv2.resize(x, (w, h), interpolation=linear) for x in soft]
     return state, np.stack(resized)
 
-  def _network_size(self, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the (h, w) at which a frame of `size` is segmented."""
-    scale = min(1.0, self._side / min(size))
-    return round(scale * size[0]), round(scale * size[1])
-
   def _shrink(self, frame: Frame) -> UInt8[np.ndarray, "h2 w2 3"]:
-    return images.resize_image(frame, self._network_size(frame.shape[:2]))
+    return images.resize_image(
+      frame, images.shrunk_size(frame.shape[:2], self._side)
+    )
 
   def _make_masks(
     self, labels: Labels, count: int
   ) -> tuple[Float[np.ndarray, "n h2 w2"], Bool[np.ndarray, " n"]]:
     """Return soft masks in [0, 1] of `count` rows, and which have an object."""
-    size = self._network_size(labels.shape)
+    size = images.shrunk_size(labels.shape, self._side)
     hits = [labels == k for k in range(1, count + 1)]
     masks = [images.resize_mask(hit.astype(np.uint8), size) for hit in hits]
     coverage = np.stack([mask[..., 0] for mask in masks])
     given = np.array([hit.any() for hit in hits])
     return coverage.astype(np.float32) / np.float32(255), given
-
-
-def from_weights(path: pathlib.Path, scales: tuple[float, ...]) -> MaskTracker:
-  """Return the published network with the weights of its official file.
-
-  Args:
-    path: see `nets.propagator_weights`.
-    scales: see `nets.tracker.Tracker`; empty for the published scales.
-
-  Raises:
-    ValueError: naming the file, if it cannot be read or lacks a part of the
-      network.
-  """
-  net = propagator.Propagator(dtype=platform.dtype("auto"))
-  side = net.stride
-  fresh = functools.partial(propagator.init, net, size=(side, side))
-  params = propagator_weights.load(
-    path, jax.eval_shape(fresh, jax.random.key(0))
-  )
-  if any(isinstance(x, jax.ShapeDtypeStruct) for x in jax.tree.leaves(params)):
-    raise ValueError(
-      f"{path} has the weights of an encoder only (ResNet-50); give those of "
-      "RGMP's whole network"
-    )
-  fields = {"scales": scales} if scales else {}
-  return MaskTracker(
-    tracker_lib.Tracker(net, **fields), params, _PUBLISHED_SIDE
-  )
 
 
 def _remove_void(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

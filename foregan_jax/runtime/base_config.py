@@ -49,6 +49,7 @@ def base() -> ml_collections.ConfigDict:
   c.init_from = ml_collections.ConfigDict()
   c.init_from.workdir = ""
   c.init_from.checkpoint_items = ()
+  c.init_from.nets = ()  # of these items; (): all nets
   c.init_from.step = "best"  # best | latest | a number
   c.init_from.weights = ""
 
@@ -70,6 +71,10 @@ def base() -> ml_collections.ConfigDict:
   # Number of frames skipped between two frames of a clip: at most `most`. This
   # limit grows by `raise_by` every `every` steps.
   d.skips = ml_collections.ConfigDict(dict(most=0, raise_by=0, every=1))
+  # auto (.flo files where a video has them, else dis) | flo | dis (estimated) |
+  # zeros
+  d.flow = "auto"
+  d.flow_offset = 0  # 1: each step gets the flow of the next one, as published
   d.flow_cache = ""  # "": flow_cache next to the workdir, shared by runs
   # Instances and pictures.
   d.still_size = 256  # side of the square stills
@@ -94,8 +99,8 @@ def set_data(c: ml_collections.ConfigDict, arg) -> bool:
 
   Args:
     c: the config; changed in place.
-    arg: parsed arguments, with at least `ARGUMENTS`; also `year` and
-      `resolution` if the system reads videos.
+    arg: parsed arguments, with at least `ARGUMENTS`; also `year` (2017: each
+      object separately) and `resolution` if the system reads videos.
 
   Returns:
     Whether the run uses the embedded demo data.
@@ -106,6 +111,8 @@ def set_data(c: ml_collections.ConfigDict, arg) -> bool:
   for name in ("year", "resolution"):
     if name in arg:
       c.data[name] = arg[name]
+  if "year" in arg:
+    c.data.objects = -1 if arg.year == "2017" else 0
   return demo
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from foregan_jax.data import davis
 from foregan_jax.data import flow as flow_lib
 from foregan_jax.media import images
 
@@ -170,13 +171,53 @@ def test_ambiguous_resolution_raises(tiny_root, open_davis):
   [
     ({"split": "test"}, "2017/test.txt: .*missing.*2017/train.txt"),
     ({"year": "2019"}, "2019/train.txt"),
-    ({"flow": "lk"}, "flow 'lk' is not one of"),
+    ({"flow": "lk"}, "flow is 'lk', but must be one of auto, flo, dis"),
+    ({"flow_offset": 2}, "flow_offset is 2, but must be 0 or 1"),
     ({"flow": "flo"}, r"no .flo files for sequence ant"),
   ],
 )
 def test_invalid_arguments_raise(tiny_root, open_davis, changes, message):
   with pytest.raises(ValueError, match=message):
     open_davis(tiny_root, **changes)
+
+
+def test_separate_objects_are_samples_of_their_own(tiny_root, open_davis):
+  merged = open_davis(tiny_root, clip_len=3)
+  each = open_davis(tiny_root, clip_len=3, objects=davis.ALL)
+  assert each.samples == (
+    ("ant", 1), ("ant", 2), ("cicada", 1), ("cicada", 2),
+  )  # fmt: skip
+  assert (len(each), len(merged)) == (4, 2)
+  first, second = each[0], each[1]
+  np.testing.assert_array_equal(first["video"], second["video"])
+  assert first["ref_mask"].shape == second["ref_mask"].shape == (12, 20, 1)
+  both = np.maximum(first["ref_mask"], second["ref_mask"])
+  np.testing.assert_array_equal(both, merged[0]["ref_mask"])
+  assert not (first["ref_mask"] & second["ref_mask"]).any()
+
+
+@pytest.mark.parametrize("source", ["dis", "flo"])
+def test_flow_offset_gives_the_flow_of_the_next_transition(
+  tiny_root, open_davis, source
+):
+  if source == "flo":
+    for t in range(5):
+      folder = tiny_root / "OpticalFlow" / "tiny" / "ant"
+      flow_lib.write_flo(folder / f"{t:05d}.flo", np.full((24, 40, 2), t, "f4"))
+  (tiny_root / "ImageSets" / "2017" / "train.txt").write_text("ant\n")
+  now, late = (
+    open_davis(tiny_root, flow=source, flow_offset=k) for k in (0, 1)
+  )
+  (a, b), whole = (now[0], late[0]), now.sequence("ant")
+  assert a["flow_fwd"].shape == b["flow_fwd"].shape == (3, 12, 20, 2)
+  np.testing.assert_array_equal(b["flow_fwd"], whole["flow_fwd"][1:4])
+  np.testing.assert_array_equal(b["video"], a["video"])
+  shifted = late.sequence("ant")
+  np.testing.assert_array_equal(
+    shifted["flow_fwd"], whole["flow_fwd"][[1, 2, 3, 4, 4]]
+  )
+  np.testing.assert_array_equal(shifted["flow_bwd"], whole["flow_bwd"])
+  assert np.abs(b["flow_fwd"] - a["flow_fwd"]).max() > 0.1
 
 
 def test_wrong_root_error_suggests_a_folder(tiny_root, open_davis):

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 from foregan_jax import game
-from foregan_jax.evaluators import videos
+from foregan_jax.evaluators import (
+  label_maps,
+  thresholds,
+  video_files,
+  videos,
+)
 from foregan_jax.media import images
 from foregan_jax.metrics import report
 
@@ -23,6 +28,7 @@ class _RepeatFirst:
   """A system that repeats the first mask."""
 
   name, task, heads, unguided = "repeats", "videos", ("head",), ()
+  tracking = "objects"
 
   def begin(self, nets, frame, mask):
     return mask / 255.0
@@ -40,7 +46,7 @@ class _TwoObjects:
 
   names = ("pair",)
 
-  def sequence(self, name, *, num_frames=None):
+  def sequence(self, name, *, num_frames=None, fit=None):
     count = 6 if num_frames is None else num_frames
     labels = []
     for t in range(count):
@@ -86,7 +92,7 @@ class _KnownBackgrounds:
     self.names = tuple(levels)
     self._levels = levels
 
-  def sequence(self, name, *, num_frames=None):
+  def sequence(self, name, *, num_frames=None, fit=None):
     video = _TwoObjects().sequence(name, num_frames=num_frames)
     video["ref_mask"] = video["ref_mask"][..., :1]
     grey = np.full((*SIZE, 3), self._levels[name], np.uint8)
@@ -101,7 +107,9 @@ class _KnownBackgrounds:
 def _evaluator(monkeypatch, folder, system, source):
   monkeypatch.setattr(videos.sources, "evaluation", lambda *_: source)
   config = types.SimpleNamespace(
-    data=types.SimpleNamespace(clip_len=3, eval_split="val"),
+    data=types.SimpleNamespace(
+      clip_len=3, eval_split="val", height=SIZE[0], width=SIZE[1]
+    ),
     eval=types.SimpleNamespace(limit=0),
   )
   return videos.VideoEvaluator(system, config, folder)
@@ -113,7 +121,7 @@ def evaluator(monkeypatch, tmp_path):
 
 
 def test_objects_are_scored_separately(evaluator, tmp_path):
-  heads, errors = evaluator.run(
+  heads, errors, _ = evaluator.run(
     game.Nets({}), folder=tmp_path, limit=0, write=True
   )
   assert errors == {} and not (tmp_path / "plates").exists()
@@ -130,7 +138,7 @@ def test_objects_are_scored_separately(evaluator, tmp_path):
 def test_unguided_heads_find_the_object(monkeypatch, tmp_path):
   source = _KnownBackgrounds(dark=40)
   evaluator = _evaluator(monkeypatch, tmp_path, _BlackBackground(), source)
-  heads, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=True)
+  heads, _, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=True)
   assert [(h.name, h.learned) for h in heads][-2:] == [
     ("head", True), ("head_unsup", True),
   ]  # fmt: skip
@@ -177,7 +185,9 @@ def test_processes_share_the_videos(monkeypatch, tmp_path):
   barrier = threading.Barrier(2, timeout=60)
   monkeypatch.setattr(jax, "process_index", lambda: local.index)
   monkeypatch.setattr(jax, "process_count", lambda: 2)
-  monkeypatch.setattr(videos.mesh_lib, "barrier", lambda name: barrier.wait())
+  monkeypatch.setattr(
+    video_files.mesh_lib, "barrier", lambda name: barrier.wait()
+  )
   results = {}
 
   def run(index):
@@ -192,13 +202,113 @@ def test_processes_share_the_videos(monkeypatch, tmp_path):
   for thread in threads:
     thread.join()
   assert set(results) == {0, 1}
-  for heads, errors in results.values():
+  for heads, errors, _ in results.values():
     assert errors["generator"] == {"a": 40.0, "b": 100.0, "c": 10.0}
     assert list(errors["rows"]) == ["a", "b", "c"]
     for head in heads:
       assert list(head.scores) == ["a", "b", "c"]
       assert set(head.scores["c"]) == {1}
   assert not list(tmp_path.glob(".scores*"))
+
+
+def test_all_local_devices_take_videos(monkeypatch, tmp_path):
+  source = _KnownBackgrounds(a=40, b=100, c=10, d=70)
+  evaluator = _evaluator(monkeypatch, tmp_path, _BlackBackground(), source)
+  devices, run = [], evaluator._runner.run
+  barrier = threading.Barrier(4, timeout=60)
+
+  def spy(nets, sequence):
+    barrier.wait()  # four videos at the same time
+    devices.append(jax.numpy.zeros(()).devices().pop())
+    return run(nets, sequence)
+
+  monkeypatch.setattr(evaluator._runner, "run", spy)
+  _, errors, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=False)
+  assert set(devices) == set(jax.local_devices()) and len(devices) == 4
+  assert errors["generator"] == {"a": 40.0, "b": 100.0, "c": 10.0, "d": 70.0}
+
+
+def test_baselines_are_scored_once(monkeypatch, tmp_path):
+  source = _KnownBackgrounds(dark=40)
+  evaluator = _evaluator(monkeypatch, tmp_path, _RepeatFirst(), source)
+  scored = []
+  make = evaluator._baselines._labels
+  monkeypatch.setattr(
+    evaluator._baselines, "_labels", lambda s: scored.append(s) or make(s)
+  )
+
+  def scores(step):
+    rows, _, _ = evaluator.run(
+      _NETS, folder=tmp_path / step, limit=0, write=False
+    )
+    return [row.scores for row in rows if not row.learned]
+
+  first = scores("step-1")
+  assert scores("step-2") == first and len(scored) == 1
+  (kept,) = (tmp_path / "baselines").iterdir()
+  kept.write_text("{")
+  assert scores("step-3") == first and len(scored) == 2
+  # Other masks are other data.
+  sequence = source.sequence
+  monkeypatch.setattr(
+    source, "sequence", lambda name, **kw: _moved(sequence(name, **kw))
+  )
+  assert scores("step-4") != first and len(scored) == 3
+
+
+def _moved(video):
+  for labels in video["labels"][1:]:
+    labels[:] = np.roll(labels, 3, axis=1)
+  return video
+
+
+class _OneObject(_RepeatFirst):
+  """A system of layers: it accepts one mask per video."""
+
+  tracking = "layers"
+
+  def begin(self, nets, frame, mask):
+    assert mask.shape[-1] == 1 and len(mask) == len(frame)
+    return super().begin(nets, frame, mask)
+
+
+def test_systems_of_layers_run_once_per_object(monkeypatch, tmp_path):
+  evaluator = _evaluator(monkeypatch, tmp_path, _OneObject(), _TwoObjects())
+  rows, _, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=False)
+  (head,) = (row for row in rows if row.name == "head")
+  assert head.scores["pair"][1]["J"] == [1.0] * 4  # stays
+  assert head.scores["pair"][2]["J"] == [0.0] * 4  # leaves
+
+
+@pytest.mark.parametrize(
+  ("tracking", "native", "size"),
+  [
+    ("objects", (480, 854), (24, 43)),  # the aspect of the video
+    ("objects", (12, 40), (12, 40)),  # never larger than the video
+    ("layers", (480, 640), (24, 32)),  # the same aspect
+    ("layers", (480, 700), (24, 32)),  # almost the same
+    ("layers", (480, 1152), (24, 56)),  # wide: 57.6, to a multiple of 4
+    ("layers", (900, 480), (44, 24)),
+  ],
+)
+def test_wide_videos_keep_their_aspect(
+  monkeypatch, tmp_path, tracking, native, size
+):
+  system = _RepeatFirst()
+  system.tracking = tracking
+  evaluator = _evaluator(monkeypatch, tmp_path, system, _TwoObjects())
+  assert evaluator._runner.fit(native) == size
+
+
+def test_sweep_measures_j_at_each_threshold():
+  soft = np.zeros((3, *SIZE, 1), np.float32)
+  soft[:, 2:10, 2:10] = 0.6  # the object
+  soft[:, 2:10, 10:18] = 0.3  # as large, beside it
+  video = _KnownBackgrounds(a=1).sequence("a", num_frames=4)
+  j = thresholds.measure(video, soft)
+  assert j["55"] == j["75"] == 0.5  # 75.5 / 254 = .297
+  assert j["85"] == j["138"] == 1.0
+  assert j["180"] == 0.0
 
 
 def test_samples_work_without_layers(evaluator):
@@ -212,5 +322,5 @@ def test_labels_are_those_of_the_largest_soft_mask():
   soft[0, 0] = 0.3, 0.3  # background has .4
   soft[0, 1] = 0.2, 0.6
   soft[1, 2] = 0.55, 0.0
-  labels = videos._to_labels(soft, (2, 3))
+  labels = label_maps.cut(soft)
   np.testing.assert_array_equal(labels, [[0, 2, 0], [0, 0, 1]])

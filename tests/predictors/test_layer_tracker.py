@@ -227,3 +227,13 @@ def test_continued_call_writes_the_same_bytes(world, foregan, fails_at):
   for folder in ("masks", *results.LAYERS):
     found = [name for name in whole if name.startswith(f"{folder}/f")]
     assert len(found) == 12
+
+
+def test_wide_video_keeps_its_aspect(tracker):
+  size = (50, 180)
+  frames = _frames(2, size)
+  state = tracker.begin(frames[0], _labels(size))
+  assert state.frame.shape == (32, 116, 3)  # trained at 32x48
+  state, soft = tracker.step(state, frames[1])
+  assert soft.shape == (2, *size)
+  assert tracker.background(state).shape == (32, 116, 3)

@@ -3,12 +3,10 @@
 import jax
 import numpy as np
 import pytest
-from flax import traverse_util
 
-from foregan_jax.nets import propagator, propagator_weights
+from foregan_jax.nets import propagator
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.predictors import mask_tracker
-from tests.runtime import torch_files
 
 SIZE = (40, 50)
 
@@ -94,26 +92,3 @@ def test_large_frames_are_reduced_to_the_size_of_training(frames):
   assert soft.shape == (2, *SIZE)
   # Masks are coverage: a quarter of the pixels has the same share of the frame.
   np.testing.assert_allclose(soft[1].mean(), 100 / 2000, atol=1e-3)
-
-
-def test_weight_file_of_an_encoder_is_refused(tmp_path):
-  net = propagator.Propagator()
-  shapes = jax.eval_shape(
-    lambda: propagator.init(net, jax.random.key(0), (32, 32))
-  )["encoder"]
-  arrays = {}
-  for place, leaf in traverse_util.flatten_dict(shapes).items():
-    if place[0] != "conv1_p":
-      name = propagator_weights.official_name(("encoder", *place))
-      name = name.removeprefix("Encoder.")
-      for k in (2, 3, 4, 5):
-        name = name.replace(f"res{k}.", f"layer{k - 1}.")
-      shape = leaf.shape
-      if len(shape) == 4:
-        shape = (shape[3], shape[2], shape[0], shape[1])
-      arrays[name] = np.zeros(shape, np.float32)
-  path = torch_files.write_arrays(tmp_path / "resnet.pth", arrays, "zip")
-  with pytest.raises(
-    ValueError, match="resnet.pth has the weights of an encoder only"
-  ):
-    mask_tracker.from_weights(path, ())

@@ -167,6 +167,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "db.fakes": "mask",
     "data.clip_len": 4,
     "turn.generator_every": 1,
+    # The published run starts with the background of an earlier run, if one is
+    # given (init_from.workdir).
+    "init_from.nets": ("gb", "db"),
   },
   "convlstm_feat": {**_CONVLSTM, "gf.mask_source": "z"},
   "convlstm_fg": {**_CONVLSTM, "gf.mask_source": "fg_rgb"},

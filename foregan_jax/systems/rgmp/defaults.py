@@ -3,6 +3,7 @@
 import ml_collections
 
 from foregan_jax.runtime import base_config, optimizers
+from foregan_jax.synthesis import filming
 
 
 def published(stage: str) -> ml_collections.ConfigDict:
@@ -34,6 +35,16 @@ def published(stage: str) -> ml_collections.ConfigDict:
   c.tracker.scales = (0.5, 0.75, 1.0)  # (1.0,) halves the cost
   c.tracker.padding = "black"  # black | border
   c.eval.limit = 4
+  return c
+
+
+def pretrained() -> ml_collections.ConfigDict:
+  """Return the config of the published network, for evaluation only."""
+  c = published("official weights")
+  c.data.samples = "clips"
+  c.clips = ml_collections.ConfigDict(filming.RECOMMENDED)
+  c.clips.size = (256, 512)
+  c.ema_nets = ()
   return c
 
 
