@@ -319,8 +319,7 @@ def _move(player, optimizer, state: State, batch, key, ema_decay):
     scalars[f"{net}/grad_norm"] = _norm(grads[net])
     scalars[f"{net}/update_norm"] = _norm(updates[net])
     scalars[f"{net}/param_norm"] = _norm(moved[net])
-  count = state.step.astype(jnp.float32)
-  decay = jnp.minimum(ema_decay, (1.0 + count) / (_EMA_WARMUP + count))
+  decay = _ema_decay(ema_decay, state, opt)
   ema = {
     net: _average(tree, moved[net], decay) if net in moved else tree
     for net, tree in state.ema.items()
@@ -334,6 +333,19 @@ def _move(player, optimizer, state: State, batch, key, ema_decay):
     memory={**state.memory, **memory},
   )
   return state, made, {k: jnp.float32(v) for k, v in scalars.items()}
+
+
+def _ema_decay(limit: float, state: State, opt: Tree) -> jax.Array:
+  """Return the decay of averages, which rises to `limit` in early updates.
+
+  A player that starts late, or moves rarely, needs the rise as well, so it
+  counts the player's own updates: every optimiser with a schedule or with
+  moments has a `count`. Without one, it counts the steps.
+  """
+  counts = optax.tree_utils.tree_get_all_with_path(opt, "count")
+  updates = counts[0][1] - 1 if counts else state.step
+  count = updates.astype(jnp.float32)
+  return jnp.minimum(limit, (1.0 + count) / (_EMA_WARMUP + count))
 
 
 def _check_made(player, made: Made) -> None:

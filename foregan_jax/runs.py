@@ -18,6 +18,7 @@ from foregan_jax import game, items, systems, tasks
 from foregan_jax.runtime import (
   base_config,
   distributed,
+  optimizers,
   restore,
   settings,
 )
@@ -198,6 +199,16 @@ def check(workdir: pathlib.Path, config) -> None:
     changes = settings.same_config(
       settings.to_json(old), new, ignore=base_config.MAY_CHANGE
     )
+    if old.num_steps != config.num_steps and (
+      decaying := optimizers.ending_with_run(config.optim)
+    ):
+      raise ValueError(
+        f"{workdir} was started with num_steps {old.num_steps}, now it is "
+        f"{config.num_steps}, but the learning rate of {', '.join(decaying)} "
+        "decays to 0 at the end of the run. Give the old num_steps; or start "
+        "again in another --workdir, from these weights "
+        f"(--config.init_from.workdir={workdir})"
+      )
     if changes:
       raise ValueError(
         f"{workdir} holds a run of another config; give another --workdir, or "

@@ -120,6 +120,22 @@ def test_decay_of_averages_has_a_warm_up():
   assert game.evaluation_nets(state).params["b"]["w"] == 5.0
 
 
+def test_warm_up_of_averages_counts_the_players_own_updates():
+  # The producer moves at steps 2 and 3 only. Each time it has the decay of its
+  # own first and second update, 1 / 10 and 2 / 11.
+  tx = {name: optax.adam(_RATE) for name in ("producer", "consumer")}
+  state = game.init_state(Toy(), tx, jax.random.key(0), averaged=("a",))
+  average, batch = float(state.ema["a"]["w"]), {"x": jnp.ones((2,))}
+  for step, turn in enumerate(["consumer", "consumer", "producer", "producer"]):
+    state, _ = game.update(
+      Toy(), tx, (turn,), state, batch, jax.random.key(1), ema_decay=0.9
+    )
+    if turn == "producer":
+      decay = (1 + step - 2) / (10 + step - 2)
+      average = decay * average + (1 - decay) * float(state.params["a"]["w"])
+    np.testing.assert_allclose(state.ema["a"]["w"], average, rtol=1e-5)
+
+
 def test_forward_averaged_uses_averages(monkeypatch):
   players = (Producer(forward_averaged=True), Consumer())
   monkeypatch.setattr(Toy, "players", players)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs import davis
-from foregan_jax import game, items, stepper, systems, train
+from foregan_jax import game, items, runs, stepper, systems, train
 from foregan_jax.runtime import pending, platform, restore
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -121,6 +121,26 @@ def test_workdir_of_another_config_is_refused(uninterrupted):
       _config(num_steps=6, **{"gf.mask_slope": 3.0}), uninterrupted
     )
   assert (uninterrupted / "config.json").read_text() == before
+
+
+def test_length_of_a_cosine_cannot_be_changed(uninterrupted, tmp_path):
+  config = _config(num_steps=6)
+  config.optim.critic.decay = "cosine"
+  workdir = tmp_path / "w"
+  shutil.copytree(uninterrupted / "checkpoints", workdir / "checkpoints")
+  runs.claim(workdir, config)
+  runs.check(workdir, config)
+  config.num_steps = 9
+  with pytest.raises(
+    ValueError,
+    match="num_steps 6, now it is 9, but the learning rate of critic decays",
+  ):
+    runs.check(workdir, config)
+  # A length of its own does not end with the run.
+  config.optim.critic.decay_steps = 5
+  runs.claim(workdir, config)
+  config.num_steps = 12
+  runs.check(workdir, config)
 
 
 def test_batch_size_must_be_a_multiple_of_the_devices(tmp_path):

@@ -17,6 +17,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 Pair = tuple[int, int]
+# A factor and a shift of each channel, float32 [c].
+Affine = tuple[jax.Array, jax.Array]
 
 # N(0, .02): DCGAN's rule; GANimation and VOS-ForeGAN use it too.
 dcgan_init = nn.initializers.normal(0.02)
@@ -223,17 +225,33 @@ class Conv(nn.Module):
   kernel_init: Any = dcgan_init
 
   @nn.compact
-  def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
-    """Return `features` channels."""
+  def __call__(
+    self, x: Float[Array, "b h w i"], affine: Affine | None = None
+  ) -> Float[Array, "b h2 w2 o"]:
+    """Return `features` channels.
+
+    Args:
+      x: the image.
+      affine: (factor, shift) per output channel, applied to the result. The
+        kernel and the bias absorb them in float32, so bfloat16 rounds neither.
+    """
     shape = (*self.kernel_size, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-    kernel = jnp.asarray(kernel, self.dtype)
-    y = conv(x.astype(self.dtype), kernel, self.stride, self.padding)
+    bias = None
     if self.use_bias:
       zeros = nn.initializers.zeros
       bias = self.param("bias", zeros, (self.features,), jnp.float32)
-      y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
-    return y
+    if affine is not None:
+      factor, shift = affine
+      kernel = kernel * factor.reshape(1, 1, 1, -1)
+      bias = shift if bias is None else bias * factor + shift
+    kernel = jnp.asarray(kernel, self.dtype)
+    y = conv(x.astype(self.dtype), kernel, self.stride, self.padding)
+    if bias is None:
+      return y
+    if affine is None:
+      return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+    return (y + bias.reshape(1, 1, 1, -1)).astype(self.dtype)
 
 
 class UpConv(nn.Module):

@@ -5,6 +5,8 @@ symmetric. The four tensors of a batch norm are frozen, because video batches
 are too small to estimate them.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,6 +21,7 @@ EXPANSION = 4  # output channels of a bottleneck / channels of its 3x3
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 _CHANNELS_PER_GROUP = 8
+Convolve = Callable[[convs.Affine | None], jax.Array]
 _HE = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
@@ -32,45 +35,46 @@ class FrozenBatchNorm(nn.Module):
   """A frozen batch norm: `(x - mean) / sqrt(var + eps) scale + bias`.
 
   The four tensors are parameters, so that weight files and checkpoints contain
-  them, but they receive no gradient.
+  them, but they receive no gradient. The convolution before it applies them,
+  see `convs.Conv`.
   """
 
+  channels: int
   eps: float = 1e-5
-  dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Return the normalised `x`."""
+  def __call__(self) -> convs.Affine:
+    """Return the factor and the shift of each channel."""
     ones, zeros = nn.initializers.ones, nn.initializers.zeros
     frozen = lambda name, init: jax.lax.stop_gradient(
-      self.param(name, init, (x.shape[-1],), jnp.float32)
+      self.param(name, init, (self.channels,), jnp.float32)
     )
     scale = frozen("scale", ones)
     factor = scale * jax.lax.rsqrt(frozen("var", ones) + self.eps)
-    shift = frozen("bias", zeros) - frozen("mean", zeros) * factor
-    factor, shift = (
-      a.astype(self.dtype).reshape(1, 1, 1, -1) for a in (factor, shift)
-    )
-    return x * factor + shift
+    return factor, frozen("bias", zeros) - frozen("mean", zeros) * factor
 
 
-def norm(kind: str, channels: int, *, dtype, name: str) -> nn.Module:
-  """Return a normalisation module of a trunk.
+def normalised(
+  kind: str, channels: int, convolve: Convolve, *, dtype, name: str
+) -> Float[Array, "b h w c"]:
+  """Return normalised features of a trunk.
 
   Args:
     kind: `frozen` for pretrained weights, or `group` for training from scratch.
-    channels: number of input channels.
+    channels: number of channels.
+    convolve: returns the features; its argument is an affine map of their
+      channels, or None.
     dtype: dtype of the result.
-    name: name of the module.
+    name: name of the normalisation's module.
 
   Raises:
     ValueError: if `kind` is neither.
   """
   if kind == "frozen":
-    return FrozenBatchNorm(dtype=dtype, name=name)
+    return convolve(FrozenBatchNorm(channels, name=name)())
   if kind == "group":
     groups = max(channels // _CHANNELS_PER_GROUP, 1)
-    return norms.GroupNorm(groups, dtype=dtype, name=name)
+    return norms.GroupNorm(groups, dtype=dtype, name=name)(convolve(None))
   raise ValueError(f"norm is {kind!r}, but must be frozen or group")
 
 
@@ -82,7 +86,7 @@ class Bottleneck(nn.Module):
       as many.
     stride: stride of the 3x3 convolution and of the shortcut.
     projects: whether the shortcut is a 1x1 convolution.
-    norm: kind of normalisation, see `norm`.
+    norm: kind of normalisation, see `normalised`.
   """
 
   channels: int
@@ -105,11 +109,12 @@ class Bottleneck(nn.Module):
   def _unit(self, x, features: int, size: int, stride: int, conv, bn):
     """Apply a convolution named `conv` and a normalisation named `bn`."""
     pad = (size // 2, size // 2)
-    x = convs.Conv(
+    layer = convs.Conv(
       features, (size, size), stride, pad,
       dtype=self.dtype, kernel_init=_HE, name=conv,
-    )(x)  # fmt: skip
-    return norm(self.norm, features, dtype=self.dtype, name=bn)(x)
+    )  # fmt: skip
+    convolve = functools.partial(layer, x)
+    return normalised(self.norm, features, convolve, dtype=self.dtype, name=bn)
 
 
 class Stage(nn.Module):

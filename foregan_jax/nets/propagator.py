@@ -55,7 +55,7 @@ class Propagator(nn.Module):
     blocks: number of bottlenecks of each stage (ResNet-50).
     width: channels of the first layer.
     features: channels of the decoder.
-    norm: `frozen` or `group`, see `resnet.norm`.
+    norm: `frozen` or `group`, see `resnet.normalised`.
     pool: whether to pool the first layer's features. Without the pool all
       features have twice the resolution, which small frames need.
     align_corners: for the resizes in the decoder; PyTorch used True in 2018.
@@ -153,11 +153,18 @@ class Encoder(nn.Module):
       self.width, (7, 7), 2, (3, 3), use_bias=bias, dtype=self.dtype,
       kernel_init=_TORCH_INIT, name=name,
     )  # fmt: skip
-    # Equal to one convolution of four channels, but one frame broadcasts over
-    # many masks.
-    x = stem("conv1", False)(resnet.standardise(frame))
-    x = x + stem("conv1_p", True)(mask)
-    x = resnet.norm(self.norm, self.width, dtype=self.dtype, name="bn1")(x)
+    of_frame, of_mask = stem("conv1", False), stem("conv1_p", True)
+
+    def convolve(affine: convs.Affine | None) -> jax.Array:
+      # Equal to one convolution of four channels, but one frame broadcasts over
+      # many masks.
+      factor_only = affine and (affine[0], jnp.zeros_like(affine[1]))
+      image = of_frame(resnet.standardise(frame), affine)
+      return image + of_mask(mask, factor_only)
+
+    x = resnet.normalised(
+      self.norm, self.width, convolve, dtype=self.dtype, name="bn1"
+    )
     x = nn.relu(x)
     if self.pool:
       x = resnet.max_pool(x)

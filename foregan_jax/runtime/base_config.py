@@ -9,8 +9,7 @@ import ml_collections
 from foregan_jax.runtime import settings
 
 # Keys that a resumed run may change: durations, intervals, paths and speed.
-# Changing `num_steps` also changes a learning rate decay whose `decay_steps` is
-# 0, because that decay ends with the run.
+# `runs.check` refuses another `num_steps` if a learning rate ends with the run.
 MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
   "keep_checkpoints", "alarm_after", "scan_unroll", "remat",

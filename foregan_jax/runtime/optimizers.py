@@ -63,6 +63,19 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
   return optax.join_schedules([warmup, main], [c.warmup_steps])
 
 
+def ending_with_run(players: ml_collections.ConfigDict) -> list[str]:
+  """Return the players whose learning rate ends with the run.
+
+  Args:
+    players: the config of each player's optimiser.
+  """
+  return [
+    name
+    for name, c in players.items()
+    if c.decay == "cosine" and not c.decay_steps
+  ]
+
+
 def make(c: ml_collections.ConfigDict) -> optax.GradientTransformation:
   """Build Adam, after optional clipping of the gradient's global norm.
 

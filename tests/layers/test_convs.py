@@ -124,3 +124,29 @@ def test_upsampled_equals_repeating_and_convolving(key):
     strict=True,
   ):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_affine_map_is_applied_to_the_result(key, use_bias):
+  layer = convs.Conv(5, (3, 3), 1, (1, 1), use_bias)
+  keys = jax.random.split(key, 5)
+  x = jax.random.normal(keys[0], (2, 6, 7, 3))
+  params = layer.init(keys[1], x)
+  params = jax.tree.map(lambda p: jax.random.normal(keys[2], p.shape), params)
+  factor, shift = jax.random.normal(keys[3], (2, 5))
+  each = lambda a: a.reshape(1, 1, 1, 5)
+  expected = layer.apply(params, x) * each(factor) + each(shift)
+  got = layer.apply(params, x, (factor, shift))
+  np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_affine_map_is_not_rounded_to_bfloat16():
+  # The product of kernel and factor is 1; rounded to bfloat16, it is .996.
+  factor = jnp.full(1, 1.501953125)
+  layer = convs.Conv(1, (1, 1), dtype=jnp.bfloat16)
+  params = {"params": {"kernel": jnp.reshape(1 / factor, (1, 1, 1, 1))}}
+  x = jnp.ones((1, 1, 1, 1))
+  got = layer.apply(params, x, (factor, jnp.zeros(1)))
+  assert got.dtype == jnp.bfloat16 and got.item() == 1.0
+  alone = layer.apply(params, x) * factor.astype(jnp.bfloat16).reshape(x.shape)
+  assert alone.item() != 1.0
