@@ -39,6 +39,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
   c.data.objects = -1 if arg.year == "2017" else 0
   c.data.skips.update(dict(most=25, raise_by=5, every=4_000))
   c.clips = ml_collections.ConfigDict(filming.RECOMMENDED)
+  # Recommended; the paper gives neither this probability nor `min_pixels`.
   c.data.distant_reference = 0.3
   c.clips.size, c.clips.min_pixels = (256, 512), 100.0
   if demo or arg.small:

@@ -101,7 +101,8 @@ class Clips:
       clip_len: frames of a clip.
       skips: numbers of frames to skip.
       distant_reference: probability that frame 0 of a clip, the reference, is
-        any annotated frame of the video instead of the one before frame 1.
+        any annotated frame of the video instead of the one before frame 1. RGMP
+        does not give it.
 
     Raises:
       DataError: naming the list, folder or file that is missing or invalid, or
