@@ -149,7 +149,8 @@ def _published() -> ml_collections.ConfigDict:
   c.propagator = ml_collections.ConfigDict()
   c.propagator.aux_weight = 0.2  # of the coarse predictions
   c.propagator.iou_weight = 1.0  # of 1 - IoU; without it, learning starts late
-  c.propagator.recurrence = 0  # steps until the loss has all frames of a clip
+  # Steps with 1 frame in the loss, then with 2, ...; 0: all frames.
+  c.propagator.recurrence = 0
   c.propagator.truncate = 0  # stop the gradient at every n-th frame; 0: never
   c.propagator.padding = "border"  # black | border: padding of frames
 

@@ -74,7 +74,9 @@ def draw_sheet(clip: pseudo_video.Clip, names: list[str]) -> pictures.Picture:
 
 
 if __name__ == "__main__":
-  _ROOT = flags.DEFINE_string("root", "", "Stills with masks: VOC or DAVIS.")
+  _ROOT = flags.DEFINE_string(
+    "root", "", "Stills with masks: VOC, DAVIS, salience."
+  )
   _DEMO = flags.DEFINE_string(
     "demo", "runs/demo_data", "Folder of the demo data; rendered if missing."
   )

@@ -2,8 +2,9 @@
 
   python -m foregan_jax.data.check ROOT
 
-ROOT is a DAVIS data set, a VOCdevkit, or holds both. The command prints one
-line per problem, `file: reason`, and exits with status 1 if there is any.
+ROOT is a DAVIS data set, a VOCdevkit, or holds both; or it is a folder of
+pictures and masks (`instance_folders`: salience). The command prints one line
+per problem, `file: reason`, and exits with status 1 if there is any.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from rich import progress as rich_progress
 
 from foregan_jax.data import check_files as files
 from foregan_jax.data import flow as flow_lib
-from foregan_jax.data import folders
+from foregan_jax.data import folders, instance_folders
 from foregan_jax.media import images
 
 Problem = files.Problem
@@ -48,12 +49,15 @@ def check(
     tasks += _davis_tasks(root)
   for devkit in _voc_folders(root):
     tasks += _voc_tasks(devkit)
+  if not tasks and instance_folders.is_salient(root):
+    tasks += _salient_tasks(root)
   if not tasks:
     return [
       Problem(
         root,
         "holds neither a DAVIS data set (JPEGImages/<resolution>/<video>) nor "
-        "a VOCdevkit (<year>/SegmentationObject)",
+        "a VOCdevkit (<year>/SegmentationObject) nor pictures (.jpg) with "
+        "masks (.png)",
       )
     ]
   run = lambda task: list(task())
@@ -295,11 +299,49 @@ def _check_pictures(
         yield from files.check_mask(path, size, needs_object=True)
 
 
+def _salient_tasks(root: pathlib.Path) -> Iterator[Task]:
+  """Yield the checks of a folder of pictures and masks."""
+  try:
+    pictures, masks = instance_folders.salient_files(root)
+  except images.DataError as error:
+    problem = Problem(error.path, error.reason)
+    yield lambda: iter([problem])
+    return
+  names = sorted(pictures)
+  for start in range(0, len(names), _PICTURES_PER_TASK):
+    group = names[start : start + _PICTURES_PER_TASK]
+    yield functools.partial(_check_salient, group, pictures, masks)
+
+
+def _check_salient(
+  names: list[str],
+  pictures: dict[str, pathlib.Path],
+  masks: dict[str, pathlib.Path],
+) -> Iterator[Problem]:
+  for name in names:
+    size, problems = files.try_image(pictures[name])
+    yield from problems
+    if name not in masks:
+      yield Problem(pictures[name], f"picture has no mask {name}.png")
+      continue
+    try:
+      labels = instance_folders.read_salient(masks[name])
+    except images.DataError as error:
+      yield Problem(error.path, error.reason)
+      continue
+    if size is not None:
+      yield from files.compare_sizes(
+        masks[name], labels.shape, size, "its picture"
+      )
+    if not labels.any():
+      yield Problem(masks[name], "mask holds no object")
+
+
 def main(arguments: list[str] | None = None) -> int:
   """Run the command line and return its exit status."""
   parser = argparse.ArgumentParser(
     prog="python -m foregan_jax.data.check",
-    description="List every problem of a DAVIS or VOC data set.",
+    description="List every problem of a data set: DAVIS, VOC or salience.",
   )
   parser.add_argument("root", type=pathlib.Path, help="folder of the data set")
   root = parser.parse_args(arguments).root

@@ -87,6 +87,7 @@ class Clips:
     size: tuple[int, int],
     clip_len: int,
     skips: Skips,
+    distant_reference: float = 0.0,
   ):
     """Find the videos; no picture is read yet.
 
@@ -99,6 +100,9 @@ class Clips:
       size: (h, w) of the frames.
       clip_len: frames of a clip.
       skips: numbers of frames to skip.
+      distant_reference: probability that frame 0 of a clip, the reference, is
+        any annotated frame of the video instead of the one before frame 1. RGMP
+        does not give it.
 
     Raises:
       DataError: naming the list, folder or file that is missing or invalid, or
@@ -107,6 +111,7 @@ class Clips:
     self._size = (int(size[0]), int(size[1]))
     self._clip_len = clip_len
     self._skips = skips
+    self._distant_reference = distant_reference
     self._reader = open_reader(
       root, year=year, split=split, resolution=resolution
     )
@@ -138,7 +143,8 @@ class Clips:
 
     Returns:
       `video` uint8 [t, h, w, 3], and `labels` uint8 [t, h, w, 1]: object ids
-      from 1, 0 background, 255 void.
+      from 1, 0 background, 255 void. With `distant_reference` also
+      `prev_labels`, uint8 [h, w, 1], of the frame before frame 1.
 
     Raises:
       DataError: naming the file that is broken.
@@ -154,8 +160,14 @@ class Clips:
     if rng.random() < 0.5:
       times = times[::-1]
     frames = [self._read(name, annotated[t]) for t in times]
+    sample = {}
+    if self._distant_reference:
+      sample["prev_labels"] = frames[0][1]
+      if rng.random() < self._distant_reference:
+        any_time = annotated[rng.integers(len(annotated))]
+        frames[0] = self._read(name, any_time)
     video, labels = (np.stack(x) for x in zip(*frames, strict=True))
-    return {"video": video, "labels": labels}
+    return sample | {"video": video, "labels": labels}
 
   def _read(self, name: str, time: int):
     image, labels = self._reader.read(name, time)

@@ -16,6 +16,7 @@ FRAMES = "JPEGImages"
 MASKS = "Annotations"
 LISTS = "ImageSets"
 BACKGROUNDS = "Background"
+YEARS = ("2017", "2016")  # only 2017 separates the objects
 _FLOWS = "OpticalFlow*"
 
 
@@ -94,18 +95,32 @@ def find_list(
   """
   for name in (year, split):
     paths.check_name(name, root / LISTS)
-  places = [root / LISTS / year / f"{split}.txt"]
-  if year == "2016":  # The 2016 release names the folder by resolution.
-    places.append(root / LISTS / resolution / f"{split}.txt")
+  places = _list_places(root, year, split, resolution)
   for place in places:
     if place.is_file():
       return place
   present = sorted(
     str(path.relative_to(root)) for path in (root / LISTS).glob("*/*.txt")
   )
-  raise images.DataError(
-    places[0], f"list of split {split!r} is missing, there are only {present}"
+  hint = "".join(
+    f"; set year={other} to use its list"
+    for other in YEARS
+    if any(p.is_file() for p in _list_places(root, other, split, resolution))
   )
+  raise images.DataError(
+    places[0],
+    f"list of split {split!r} is missing, there are only {present}{hint}",
+  )
+
+
+def _list_places(
+  root: pathlib.Path, year: str, split: str, resolution: str
+) -> list[pathlib.Path]:
+  """Return the paths at which the releases have the list."""
+  places = [root / LISTS / year / f"{split}.txt"]
+  if year == "2016":  # The 2016 release names the folder by resolution.
+    places.append(root / LISTS / resolution / f"{split}.txt")
+  return places
 
 
 def read_list(path: pathlib.Path) -> list[str]:

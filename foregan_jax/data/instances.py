@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import cv2
@@ -94,6 +95,69 @@ class Instances:
       "image": image,
       "labels": _resize_labels(labels[window], self._size),
     }
+
+
+class Mixture:
+  """A random source of pictures, and of objects to cut out, as in RGMP.
+
+  RGMP's first stage has two generators of pairs. A moves a whole picture (VOC).
+  B cuts a salient object (ECSSD, MSRA10K) out of its picture and moves it over
+  another picture (VOC). Which share of the pairs is of which kind is unknown.
+
+  A draw depends on its arguments only, so a run resumes exactly.
+  """
+
+  def __init__(
+    self,
+    pictures: Instances,
+    cut_outs: Sequence[Instances],
+    weights: Sequence[int | float] = (),
+  ):
+    """Combine the sources.
+
+    Args:
+      pictures: the pictures of A, which are the backgrounds of B too.
+      cut_outs: the objects of B.
+      weights: relative frequency of `pictures` and of each of `cut_outs`; ():
+        A is as frequent as B, and `cut_outs` have weights by their size.
+    """
+    self._pictures = pictures
+    self._cut_outs = tuple(cut_outs)
+    if not weights:
+      sizes = [len(source) for source in self._cut_outs]
+      weights = (sum(sizes), *sizes)
+    self._shares = np.array(weights) / np.sum(weights)
+
+  def __len__(self) -> int:
+    """Return the number of `pictures`."""
+    return len(self._pictures)
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    """Read a sample that depends on the index only."""
+    return self.draw(index, np.random.default_rng(int(index)), 0)
+
+  def draw(
+    self, index: int, rng: np.random.Generator, step: int
+  ) -> dict[str, np.ndarray]:
+    """Read a sample; see `pipeline.RandomSource`.
+
+    Returns:
+      `image` and `labels` as `Instances`; `background`, uint8 [size, size, 3],
+      the picture `index`; `cut_out`, uint8: 0 for A, whose `image` is the
+      background, 1 for B.
+
+    Raises:
+      DataError: naming the file that is broken or of another size.
+    """
+    del step
+    sample = self._pictures[int(index)]
+    background = sample["image"]
+    which = int(rng.choice(len(self._shares), p=self._shares))
+    if which:
+      source = self._cut_outs[which - 1]
+      sample = source[int(rng.integers(len(source)))]
+    cut_out = np.array(which > 0, np.uint8)
+    return {**sample, "background": background, "cut_out": cut_out}
 
 
 def _window(labels: np.ndarray) -> tuple[slice, slice]:

@@ -158,13 +158,20 @@ def _clips(config, workdir: pathlib.Path, spec: dict) -> clips.Clips:
     size=(d.height, d.width),
     clip_len=d.clip_len,
     skips=clips.Skips(**d.skips),
+    distant_reference=d.distant_reference,
   )
 
 
 def _instances(config, workdir: pathlib.Path, spec: dict):
   del spec
   d = config.data
-  return _stills(config, workdir, d.train_root, d.train_split)
+  pictures = _stills(config, workdir, d.train_root, d.train_split)
+  if not d.cut_out_roots:
+    return pictures
+  cut_outs = [
+    _stills(config, workdir, root, d.train_split) for root in d.cut_out_roots
+  ]
+  return instances.Mixture(pictures, cut_outs, d.root_weights)
 
 
 def _stills(config, workdir, root: str, split: str) -> instances.Instances:

@@ -26,6 +26,30 @@ def bce(
   return (loss * weight).sum() / jnp.maximum(weight.sum(), 1)
 
 
+def hardest_bce(
+  logits: Float[Array, "b h w 1"],
+  target: Float[Array, "b h w 1"],
+  weight: Float[Array, "b h w 1"],
+  share: Float[Array, ""] | float,
+) -> Float[Array, ""]:
+  """Return the binary cross-entropy, a mean over the hardest pixels.
+
+  Of each image it takes the `share` in (0, 1] of pixels with the largest loss.
+  Weight 1 or 0 includes or excludes a pixel. With share 1 it equals `bce`.
+
+  Source: STCN (Cheng et al., NeurIPS 2021), bootstrapped cross-entropy.
+  """
+  loss = optax.sigmoid_binary_cross_entropy(
+    logits.astype(jnp.float32), target.astype(jnp.float32)
+  )
+  weight = _flat(weight)
+  # The loss is positive, so excluded pixels are the last ones.
+  hardest = jnp.sort(_flat(loss) * weight, axis=1, descending=True)
+  rank = jnp.arange(hardest.shape[1])
+  taken = rank[None] < share * weight.sum(1, keepdims=True)
+  return jnp.where(taken, hardest, 0.0).sum() / jnp.maximum(taken.sum(), 1)
+
+
 def soft_iou(
   prob: Float[Array, "b h w 1"],
   target: Float[Array, "b h w 1"],

@@ -21,6 +21,28 @@ _EPSILON = 1e-6  # against division by zero
 
 
 @dataclasses.dataclass(frozen=True)
+class Bootstrap:
+  """A schedule of the share of pixels, the hardest ones, in the loss.
+
+  RGMP does not mention it. STCN uses 15 % and steps 20k and 70k.
+
+  Attributes:
+    share: the last share; 1 disables the selection.
+    start: steps with all pixels.
+    end: the share falls linearly from `start` to this step.
+  """
+
+  share: float = 1.0
+  start: int = 20_000
+  end: int = 70_000
+
+  def at(self, step: jax.Array) -> jax.Array:
+    """Return the share at a training step."""
+    left = (self.end - step) / max(self.end - self.start, 1)
+    return self.share + (1.0 - self.share) * jnp.clip(left, 0.0, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class Propagator:
   """Trains `prop` on clips of t + 1 frames.
 
@@ -30,11 +52,12 @@ class Propagator:
     aux_weight: weight of the losses on coarse predictions (deep supervision).
     iou_weight: weight of `1 - IoU`; not in RGMP. Cross-entropy alone is slow
       to find small objects, because most pixels are background.
-    recurrence: steps over which the number of frames in the loss grows from 1
-      to t; 0: all frames from the start.
+    recurrence: steps with 1 frame in the loss, then with 2, and so on up to t;
+      0: all frames from the start. Frames without loss are computed too.
     truncate: stop the gradient through the mask at every n-th frame; 0: never.
     unroll: whether the scan over time is unrolled.
     remat: whether the backward pass recomputes each frame.
+    bootstrap: selects the pixels in the cross-entropy at full resolution.
   """
 
   prop: propagator_net.Propagator
@@ -45,6 +68,7 @@ class Propagator:
   truncate: int
   unroll: bool
   remat: bool
+  bootstrap: Bootstrap = Bootstrap()
   name: str = "propagator"
   trains: tuple[str, ...] = ("prop",)
 
@@ -59,6 +83,8 @@ class Propagator:
       clip.video[:, 0], clip.mask[:, 0], method="encode_reference"
     )
 
+    share = self.bootstrap.at(batch["step"])
+
     def step(prev_mask, x):
       t, frame, mask, weight = x
       if self.truncate:
@@ -66,7 +92,11 @@ class Propagator:
         fixed = jax.lax.stop_gradient(prev_mask)
         prev_mask = jnp.where(cut, fixed, prev_mask)
       logits, sides = apply(frame, prev_mask, reference)
-      loss = _cross_entropy(logits, mask, weight)
+      if self.bootstrap.share < 1:
+        difference = _difference(logits)
+        loss = segmentation.hardest_bce(difference, mask, weight, share)
+      else:
+        loss = _cross_entropy(logits, mask, weight)
       if self.aux_weight:
         # sides[0] (pred2) is the source of `logits` already.
         coarse = sum(_coarse(side, mask, weight) for side in sides[1:])
@@ -104,13 +134,17 @@ class Propagator:
     """Return 1 for frames in the loss at this step, 0 for others [t]."""
     if not self.recurrence:
       return jnp.ones(count)
-    reached = 1 + jnp.asarray(step) * count // self.recurrence
+    reached = 1 + jnp.asarray(step) // self.recurrence
     return (jnp.arange(count) < reached).astype(jnp.float32)
 
 
 def _cross_entropy(logits, mask, weight) -> jax.Array:
   """Return the two-class cross-entropy as the binary one of the difference."""
-  return segmentation.bce(logits[..., 1:] - logits[..., :1], mask, weight)
+  return segmentation.bce(_difference(logits), mask, weight)
+
+
+def _difference(logits) -> jax.Array:
+  return logits[..., 1:] - logits[..., :1]
 
 
 def _coarse(logits, mask, weight) -> jax.Array:

@@ -14,7 +14,7 @@ MAY_CHANGE = (
   "num_steps", "log_every", "checkpoint_every", "eval_every", "sample_every",
   "keep_checkpoints", "alarm_after", "scan_unroll", "remat",
   "data.threads", "data.prefetch", "data.root", "data.train_root",
-  "data.stills_root", "data.flow_cache",
+  "data.stills_root", "data.cut_out_roots", "data.flow_cache",
   "eval.write_pictures", "eval.inception", "eval.num_drawn",
 )  # fmt: skip
 # Arguments after the colon that every config accepts; `settings.parse_arg`.
@@ -74,10 +74,16 @@ def base() -> ml_collections.ConfigDict:
   # zeros
   d.flow = "auto"
   d.flow_offset = 0  # 1: each step gets the flow of the next one, as published
+  # Of clips: the probability that frame 0 is any frame of its video.
+  d.distant_reference = 0.0
   d.flow_cache = ""  # "": flow_cache next to the workdir, shared by runs
   # Instances and pictures.
   d.still_size = 256  # side of the square stills
   d.still_margin = 0  # training pictures are larger by this, for random crops
+  # Folders of stills whose objects are cut out and moved over the stills of
+  # `train_root`, and weights of `train_root` and of each of them; ():
+  # `train_root` has half of the samples, the others theirs by size.
+  d.cut_out_roots, d.root_weights = (), ()
   # A second stream of instances in addition to videos, if the system uses one.
   d.stills_root, d.stills_split = "", "train"
 

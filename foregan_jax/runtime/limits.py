@@ -30,6 +30,8 @@ SHARED = {
   "data.objects": (-1, INF),
   "data.skips.every": (1, INF),
   "data.skips.*": (0, INF),
+  "data.distant_reference": (0, 1),
+  "data.root_weights": (0, INF),
   "eval.limit": (0, INF),
   "eval.num_drawn": (1, INF),
   "optim.*.learning_rate": (0, 10),

@@ -26,7 +26,10 @@ class Filming:
       all frames, because the frames have real motion. Shifts are shares of the
       crop.
     optics: changes of colours, blur and noise.
-    guidance: simulation of a predicted mask from the true mask of frame 0.
+    guidance: simulation of a predicted mask from the true mask of the frame
+      before frame 1.
+    min_pixels: a clip whose frame 0 shows the object on so many pixels or less
+      has weight 0.
   """
 
   size: tuple[int, int]
@@ -37,12 +40,14 @@ class Filming:
   window: trajectories.Spread
   optics: optics.Optics
   guidance: guidance.Deformation
+  min_pixels: float = 0.0
 
   def __call__(
     self,
     key: PRNGKeyArray,
     video: UInt8[Array, "b t H W 3"],
     labels: UInt8[Array, "b t H W 1"],
+    prev_labels: UInt8[Array, "b H W 1"] | None = None,
   ) -> pseudo_video.Clip:
     """Return the clips; their flow and visibility are unknown (None).
 
@@ -50,6 +55,7 @@ class Filming:
       key: random key.
       video: RGB frames.
       labels: 0 background, 1.. objects, 255 void.
+      prev_labels: of the frame before frame 1; None: that is frame 0.
     """
     key_object, key_window, key_still, key_frames, key_guidance = (
       jax.random.split(key, 5)
@@ -61,20 +67,33 @@ class Filming:
     void = (labels == pseudo_video.VOID).astype(jnp.float32)
     frames = ranges.image_to_float(video)
     channels = jnp.concatenate([frames, mask, void], axis=-1)
-    xy = self._window(key_window, mask[:, 0])
-    crop = _sample(channels, trajectories.reflect(xy, video.shape[2:4]))
+    prev_mask = None if prev_labels is None else choice(prev_labels)
+    # One crop for all frames, so that the object moves as in the video. It must
+    # show the object in a distant reference and in the targets.
+    anchored = mask[:, 0]
+    if prev_mask is not None:
+      anchored = jnp.maximum(anchored, prev_mask)
+    xy = self._window(key_window, anchored)
+    reflected = trajectories.reflect(xy, video.shape[2:4])
+    crop = _sample(channels, reflected)
     # Outside the frames the image is mirrored, but the object is not.
     inside = trajectories.inside(xy, video.shape[2:4])[:, None]
     mask = jnp.where(inside, crop[..., 3:4], 0.0)
     frames = self.optics.change_stills(key_still, crop[..., :3])
     known = inside & (crop[..., 4:] == 0.0)  # no neighbouring pixel is void
     # A propagator cannot segment an object that the reference does not show.
-    known &= (mask[:, :1] > 0).any((1, 2, 3, 4), keepdims=True)
+    area = mask[:, :1].sum((1, 2, 3, 4), keepdims=True)
+    known &= area > self.min_pixels
+    if prev_mask is None:
+      prev_mask = mask[:, 0]
+    else:
+      prev_mask = _sample(prev_mask[:, None], reflected)[:, 0]
+      prev_mask = jnp.where(inside[:, 0], prev_mask, 0.0)
     return pseudo_video.Clip(
       video=self.optics.change_frames(key_frames, frames),
       mask=mask,
       weight=known.astype(jnp.float32),
-      guidance=self.guidance(key_guidance, mask[:, 0]),
+      guidance=self.guidance(key_guidance, prev_mask),
     )
 
   def _window(self, key: PRNGKeyArray, mask: jax.Array) -> jax.Array:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from foregan_jax.layers import composite, ranges, warp
 from foregan_jax.synthesis import (
@@ -111,6 +111,7 @@ class Synthesis:
     image: UInt8[Array, "b H W 3"],
     labels: UInt8[Array, "b H W 1"],
     background: Float[Array, "b H W 3"] | None = None,
+    cut_out: Bool[Array, " b"] | None = None,
   ) -> Clip:
     """Return one clip per still.
 
@@ -120,6 +121,8 @@ class Synthesis:
       labels: 0 background, 1.. instances, 255 void.
       background: backgrounds of cut-out objects, in [-1, 1]; None: the stills
         of other samples, including their objects.
+      cut_out: whether each object is cut out; None: at random, with the
+        probability `staging.cut_out`.
     """
     key_object, key_still, key_motion, key_frames, key_guidance = (
       jax.random.split(key, 5)
@@ -127,7 +130,9 @@ class Synthesis:
     choice = choose_object(key_object, labels, self.min_area, self.several)
     mask = choice(labels)
     still = self.optics.change_stills(key_still, ranges.image_to_float(image))
-    motion = self.staging.draw(key_motion, mask, self.size, self.clip_len)
+    motion = self.staging.draw(
+      key_motion, mask, self.size, self.clip_len, cut_out
+    )
     image_mask = jnp.concatenate([still, mask], axis=-1)
     background_mask = staging_lib.roll_batch(image_mask, 1)
     if background is not None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from foregan_jax.synthesis import trajectories
 
@@ -108,6 +108,7 @@ class Staging:
     mask: Float[Array, "b H W 1"],
     size: tuple[int, int],
     clip_len: int,
+    cut_out: Bool[Array, " b"] | None = None,
   ) -> SampledMotion:
     """Return the random motion of a batch of clips.
 
@@ -116,12 +117,14 @@ class Staging:
       mask: mask of the object on its still.
       size: (h, w) of the frames.
       clip_len: number of frames.
+      cut_out: whether each object is cut out; None: at random.
     """
     b, still = len(mask), mask.shape[1:3]
     key_camera, key_object, key_occluder, key_chance = jax.random.split(key, 4)
     # A single draw for all else, because each draw adds compile time.
     chance = jax.random.uniform(key_chance, (13, b))
-    cut_out = chance[0] < self.cut_out
+    if cut_out is None:
+      cut_out = chance[0] < self.cut_out
     centre, extent = trajectories.box(mask)
     camera = self.camera.draw(key_camera, b, clip_len)
     own_pose = self.object.draw(key_object, b, clip_len)

@@ -194,6 +194,24 @@ def test_voc_is_found_at_any_level(tmp_path, tiny, place):
   assert problem.path.name == "7.jpg"
 
 
+def test_all_problems_of_salience_data_are_found(tmp_path, tiny):
+  for name in ("good", "cut", "unmasked", "empty", "wide"):
+    picture = tmp_path / "images" / f"{name}.jpg"
+    picture.parent.mkdir(exist_ok=True)
+    Image.effect_noise((40, 24), 50).convert("RGB").save(picture)
+    mask = np.full((24, 40), 200 if name != "empty" else 0, np.uint8)
+    mask = mask[:, :38] if name == "wide" else mask
+    if name != "unmasked":
+      tiny.write_mask(tmp_path / "masks" / f"{name}.png", mask, "L")
+  _cut(tmp_path / "images" / "cut.jpg")
+  found = {p.path.name: p.reason for p in check.check(tmp_path)}
+  assert "truncated" in found["cut.jpg"]
+  assert found["unmasked.jpg"] == "picture has no mask unmasked.png"
+  assert found["empty.png"] == "mask holds no object"
+  assert "38x24, expected 40x24" in found["wide.png"]
+  assert len(found) == 4
+
+
 def test_void_masks_and_spaced_masks_are_valid(tiny_root, tiny):
   masks = tiny_root / "Annotations" / "tiny" / "ant"
   labels = np.zeros(tiny.SIZE, np.uint8)

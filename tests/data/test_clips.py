@@ -30,10 +30,12 @@ def root(tmp_path):
   return tmp_path
 
 
-def _source(root, skips=NO_SKIPS, clip_len=4, size=(20, 30)):
+def _source(
+  root, skips=NO_SKIPS, clip_len=4, size=(20, 30), year="2017", distant=0.0
+):
   return clips.Clips(
-    root, year="2017", split="train", resolution="", size=size,
-    clip_len=clip_len, skips=skips,
+    root, year=year, split="train", resolution="", size=size,
+    clip_len=clip_len, skips=skips, distant_reference=distant,
   )  # fmt: skip
 
 
@@ -67,6 +69,34 @@ def test_skips_grow_with_the_step_up_to_the_last_bound(root):
     ]
     assert np.max(strides) == longest
     assert np.min(strides) == 1
+
+
+def test_distant_references_leave_the_targets_as_they_are(root):
+  plain, mixed = _source(root), _source(root, distant=0.3)
+  references = []
+  for i in range(120):
+    expected = plain.draw(0, np.random.default_rng(i), 0)
+    assert set(expected) == {"video", "labels"}
+    sample = mixed.draw(0, np.random.default_rng(i), 0)
+    np.testing.assert_array_equal(sample["video"][1:], expected["video"][1:])
+    np.testing.assert_array_equal(sample["labels"][1:], expected["labels"][1:])
+    # The guidance is for frame 1, so it stays that of the frame before.
+    np.testing.assert_array_equal(sample["prev_labels"], expected["labels"][0])
+    time, columns = _times(sample)[0], (sample["labels"][0] == 3).any((0, 2))
+    assert np.flatnonzero(columns)[0] == time
+    if time != _times(expected)[0]:
+      references.append(time)
+  assert len(references) == pytest.approx(0.3 * 120, abs=15)
+  assert set(references) == set(range(12))
+
+
+@pytest.mark.parametrize("folder", ["2016", "480p"])
+def test_missing_list_error_names_the_year_that_has_it(root, folder):
+  (root / "ImageSets/2017").rename(root / "ImageSets" / folder)
+  message = "2017/train.txt: list of split 'train'.*; set year=2016 to use"
+  with pytest.raises(images.DataError, match=message):
+    _source(root)
+  assert _source(root, year="2016").names == ("long",)
 
 
 def test_labels_are_ids_and_match_their_frame(root):

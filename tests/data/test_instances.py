@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax.data import instances
+from foregan_jax.data import instance_folders, instances, pipeline
 from foregan_jax.media import images
 
 
@@ -90,6 +90,88 @@ def test_davis_gives_first_frames(tiny_root, tiny):
     (tiny_root / "ImageSets" / folder).rmdir()
   everything = instances.Instances(tiny_root, split="train", size=12)
   assert everything.names == ("ant", "bee", "cicada")
+
+
+def _salient(root, tiny, name, value, pictures="", masks=""):
+  """Write a picture with its number as blue, and a grey mask of a square."""
+  mask = np.zeros((12, 16), np.uint8)
+  mask[2:8, 3:9] = value
+  mask[1] = value // 3  # a soft border
+  _picture(root / pictures / f"{name}.jpg", mask.shape, int(name))
+  tiny.write_mask(root / masks / f"{name}.png", mask, "L")
+
+
+@pytest.mark.parametrize(
+  ("pictures", "masks", "value"),
+  [("", "", 255), ("Imgs", "Imgs", 1), ("images", "ground_truth_mask", 255)],
+)
+def test_salience_data_give_one_object(tmp_path, tiny, pictures, masks, value):
+  for name in ("07", "200"):
+    _salient(tmp_path, tiny, name, value, pictures, masks)
+  source = instances.Instances(tmp_path, split="any", size=12)
+  assert source.names == ("07", "200")
+  labels = source[1]["labels"]
+  assert np.unique(labels).tolist() == [0, 1] and labels.sum() == 36
+  assert instance_folders.find_resolution(tmp_path, "480p") == ""
+  (tmp_path / masks / "07.png").unlink()
+  with pytest.raises(images.DataError, match="07.jpg: .*expected 07.png"):
+    instances.Instances(tmp_path, split="any", size=12)
+
+
+def test_salience_names_must_differ(tmp_path, tiny):
+  for folder in ("a", "b"):
+    _salient(tmp_path, tiny, "1", 255, folder, "masks")
+  with pytest.raises(images.DataError, match="b/1.jpg: has the same name.*a/1"):
+    instances.Instances(tmp_path, split="any", size=12)
+
+
+@pytest.fixture
+def roots(tmp_path, tiny):
+  """A source of 4 pictures, blue 0, and two of objects, blue 80 and 160."""
+  sources = []
+  for blue, count in ((0, 4), (80, 1), (160, 3)):
+    folder = tmp_path / str(blue)
+    for k in range(count):
+      _salient(folder, tiny, f"{blue + k}", 255)
+    sources.append(instances.Instances(folder, split="any", size=8))
+  return sources
+
+
+@pytest.mark.parametrize(
+  ("weights", "shares"),
+  [((), (4 / 8, 1 / 8, 3 / 8)), ((1, 3, 0), (1 / 4, 3 / 4, 0))],
+)
+def test_mixture_has_the_shares_of_its_weights(roots, weights, shares):
+  mixture = instances.Mixture(roots[0], roots[1:], weights)
+  assert len(mixture) == 4
+  counts = np.zeros(3)
+  for i in range(400):
+    sample = mixture.draw(i % 4, np.random.default_rng(i), 0)
+    root = round(sample["image"][..., 2].mean() / 80)
+    counts[root] += 1
+    assert sample["cut_out"] == (root > 0)
+    # The background is the picture of this index, so an epoch has each once.
+    assert sample["background"][..., 2].mean() == pytest.approx(i % 4, abs=2)
+    if not root:
+      np.testing.assert_array_equal(sample["image"], sample["background"])
+  np.testing.assert_allclose(counts / 400, shares, atol=0.07)
+
+
+def test_mixture_resumes_exactly(roots):
+  make = lambda: pipeline.train_batches(
+    instances.Mixture(roots[0], roots[1:]), global_batch=3, seed=0,
+    process_index=0, process_count=1, num_threads=1, prefetch=1,
+  )  # fmt: skip
+  batches = make()
+  before = [next(batches) for _ in range(3)]
+  state, expected = batches.get_state(), next(batches)
+  assert expected["cut_out"].shape == (3,)
+  assert len({b["cut_out"].tobytes() for b in before}) > 1
+  again = make()
+  again.set_state(state)
+  resumed = next(again)
+  for name, values in expected.items():
+    np.testing.assert_array_equal(resumed[name], values)
 
 
 def test_errors_name_the_file(tmp_path, tiny, wide):

@@ -31,6 +31,34 @@ def test_bce_ignores_pixels_of_weight_0(key):
   )
 
 
+def test_hardest_bce_takes_the_largest_losses_of_each_image(key):
+  logits, noise, chance = jax.random.normal(key, (3, 2, 3, 4, 1))
+  target = jax.nn.sigmoid(noise)
+  weight = (chance > -0.8).astype(jnp.float32)
+  p = np.asarray(jax.nn.sigmoid(logits))
+  loss = -(target * np.log(p) + (1 - target) * np.log(1 - p))
+  taken = []
+  for image, known in zip(np.asarray(loss), np.asarray(weight), strict=True):
+    values = np.sort(image[known > 0])[::-1]
+    assert len(values) < image.size
+    taken.extend(values[: int(np.ceil(0.4 * len(values)))])
+  got = segmentation.hardest_bce(logits, target, weight, 0.4)
+  np.testing.assert_allclose(got, np.mean(taken), rtol=1e-5)
+  whole = segmentation.hardest_bce(logits, target, weight, 1.0)
+  want = segmentation.bce(logits, target, weight)
+  np.testing.assert_allclose(whole, want, rtol=1e-5)
+  assert segmentation.hardest_bce(logits, target, 0 * weight, 0.4) == 0
+
+
+def test_hardest_bce_has_no_gradient_at_easy_pixels(key):
+  logits = jnp.array([4.0, -3.0, 2.0, -1.0]).reshape(1, 2, 2, 1)
+  ones = jnp.ones_like(logits)
+  loss = lambda x: segmentation.hardest_bce(x, ones, ones, 0.5)
+  grad = jax.grad(loss)(logits).ravel()
+  want = (jax.nn.sigmoid(logits.ravel()) - 1) / 2 * jnp.array([0, 1, 0, 1])
+  np.testing.assert_allclose(grad, want, rtol=1e-5)
+
+
 def test_soft_iou_equals_the_formula():
   mask = jnp.zeros((1, 4, 4, 1)).at[:, :2].set(1)  # 8 pixels
   half = mask.at[:, :, :2].set(0)  # 4 of them

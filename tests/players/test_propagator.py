@@ -95,7 +95,7 @@ def test_unlabelled_pixels_give_no_gradient():
 
 def test_number_of_frames_grows_with_the_step():
   clip = _discs(2, frames=3)
-  player = _player(clip, recurrence=30)
+  player = _player(clip, recurrence=10)
   counts = [
     float(player._weights(jnp.int32(step), 3).sum())
     for step in (0, 9, 10, 20, 99)
@@ -106,6 +106,23 @@ def test_number_of_frames_grows_with_the_step():
   total, made = loss(_params())
   assert float(made.metrics["frames"]) == 1
   assert float(total) == pytest.approx(float(made.metrics["ce_first"]))
+
+
+def test_share_of_hard_pixels_falls_between_two_steps():
+  bootstrap = player_lib.Bootstrap(share=0.2, start=100, end=300)
+  steps = (0, 100, 200, 300, 999)
+  shares = [float(bootstrap.at(jnp.int32(step))) for step in steps]
+  assert shares == pytest.approx([1, 1, 0.6, 0.2, 0.2])
+
+
+def test_bootstrap_raises_the_loss_after_its_start():
+  bootstrap = player_lib.Bootstrap(share=0.2, start=10, end=20)
+  player = _player(_discs(2, frames=2), bootstrap=bootstrap)
+  nets = game.Nets(_params())
+  run = jax.jit(lambda step: player.loss(nets, {"step": step}, None)[0])
+  early, middle, late = (run(jnp.int32(step)) for step in (10, 15, 20))
+  assert early < middle < late
+  assert late > 1.1 * early
 
 
 @pytest.mark.parametrize("fields", [{"unroll": True}, {"remat": True}])

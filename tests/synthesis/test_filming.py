@@ -89,6 +89,32 @@ def test_mask_is_not_mirrored_outside_the_frames(key):
   assert not mask[:, :13].any() and mask[:, 14:19].any()
 
 
+def test_guidance_is_of_the_frame_before_the_first_target(film, key):
+  video, labels = film
+  prev_labels = np.roll(labels[:, 0], (-8, 12), axis=(1, 2))
+  exact = {
+    "degrees": 0.0, "scale": (1.0, 1.0), "shear": 0.0, "shift": 0.0,
+    "soft": 0.0, "softness": 0.0, "empty": 0.0, "misplaced": 0.0, "far": 0.25,
+  }  # fmt: skip
+  make = _make(window=_STILL, mirror=0.0, guidance=exact)
+  clip = jax.jit(make)(key, video, labels, prev_labels)
+  # The crop is centred between both: at (26.5, 19.5) + (12, -8) / 2.
+  cut = lambda x: x[:, 4:28, 17:49] == 2
+  np.testing.assert_allclose(clip.mask[:, 0], cut(labels[:, 0]), atol=1e-5)
+  np.testing.assert_allclose(clip.guidance, cut(prev_labels), atol=1e-5)
+
+
+def test_weight_is_zero_if_the_reference_shows_too_few_pixels(film, key):
+  video, labels = film
+  labels = labels.copy()
+  labels[1, 0, 15, 20] = 0
+  make = _make(window=_STILL, mirror=0.0, min_pixels=139.5)
+  clip = jax.jit(make)(key, video, labels)
+  area = clip.mask[:, 0].sum((1, 2, 3))
+  np.testing.assert_allclose(area, [140, 139], atol=0.1)
+  assert [bool(w.any()) for w in clip.weight] == [True, False]
+
+
 def test_unknown_field_raises():
   with pytest.raises(ValueError, match="no field 'mirrors'.*'mirror'"):
     _make(mirrors=0.5)

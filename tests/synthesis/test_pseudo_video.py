@@ -94,6 +94,22 @@ def test_preset_student_mirrors_the_target_and_shears_its_mask(stills, key):
   np.testing.assert_allclose(guidance.sum(2), mirrored.sum(2), atol=0.01)
 
 
+def test_cut_outs_move_over_the_given_background(stills, key):
+  image, labels = stills
+  background = 0.5 * jnp.ones(image.shape)
+  cut_out = jnp.array([True, False, True, False])
+  clip = _make(camera=_MOVING, object=_MOVING)(
+    key, image, labels, background, cut_out
+  )
+  behind = np.asarray(clip.mask) == 0
+  shows = [
+    np.ptp(np.asarray(clip.video)[i][behind[i, ..., 0]]) for i in range(4)
+  ]
+  assert max(shows[0], shows[2]) < 1e-5 and min(shows[1], shows[3]) > 0.5
+  # A cut-out object has an exact label everywhere, void or not.
+  assert [bool((w == 1).all()) for w in clip.weight] == [True, False] * 2
+
+
 def test_choose_object_selects_one_large_instance_or_all(stills, key):
   _, labels = stills
   keys = jax.random.split(key, 64)

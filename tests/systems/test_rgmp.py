@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 from flax import traverse_util
@@ -93,6 +94,61 @@ def test_run_starts_from_a_weight_file(stage, tmp_path):
 def test_bad_configs_are_refused(name, value, message, load_config):
   config = load_config("rgmp_voc", "smoke")
   config.update_from_flattened_dict({name: value})
+  with pytest.raises(ValueError, match=message):
+    systems.build(config)
+
+
+def test_stage_2_has_davis_2017_by_default(load_config):
+  year = lambda arg: load_config("rgmp_davis", arg).data.year
+  objects = lambda arg: load_config("rgmp_davis", arg).data.objects
+  for arg, expected in (("data=/d", "2017"), ("data=/d,year=2016", "2016"),
+                        ("data=/d,small", "2017"), ("", "2016")):  # fmt: skip
+    assert year(arg) == expected
+    assert objects(arg) == (-1 if expected == "2017" else 0)
+
+
+def test_preset_paper_makes_pairs(load_config):
+  for arg in ("preset=paper", "data=/voc,videos=/d,preset=paper"):
+    config = load_config("rgmp_voc", arg)
+    assert config.data.clip_len == 2 and config.recurrence == 0
+  assert load_config("rgmp_voc", "data=/voc,videos=/d").data.clip_len == 6
+
+
+def test_salient_objects_are_cut_out(load_config):
+  arg = "preset=paper,data=/voc,videos=/d,extra=/ecssd+/msra"
+  config = load_config("rgmp_voc", arg)
+  assert config.data.cut_out_roots == ("/ecssd", "/msra")
+  with pytest.raises(ValueError, match="extra= needs data="):
+    load_config("rgmp_voc", "extra=/ecssd")
+  config = load_config("rgmp_voc", "smoke,preset=paper")
+  config.data.cut_out_roots = ("/ecssd",)
+  system = systems.build(config)
+  spec = system.batch_spec(2)
+  assert spec["cut_out"].shape == (2,)
+  batch = {name: np.zeros(s.shape, s.dtype) for name, s in spec.items()}
+  batch["labels"][:, 8:30, 8:30] = 1
+  batch["background"][:] = 255
+  batch["cut_out"][1] = 1
+  clip = jax.jit(system.clips)(jax.random.key(0), batch)
+  brightest = np.asarray(clip.video).max((1, 2, 3, 4))
+  assert brightest[0] < 0 < brightest[1]
+
+
+@pytest.mark.parametrize(
+  ("name", "roots", "weights", "message"),
+  [("rgmp_voc", "/ecssd", (), "must be a tuple of folders"),
+   ("rgmp_davis", ("/ecssd",), (), "only 'instances'"),
+   ("rgmp_voc", ("/ecssd",), (1.0,), "must be \\(\\) or 2 numbers"),
+   ("rgmp_voc", ("/ecssd",), (0.0, 0.0), "not all 0")],
+)  # fmt: skip
+def test_roots_and_weights_that_do_not_fit_are_refused(
+  name, roots, weights, message, load_config
+):
+  config = load_config(name, "smoke")
+  # ConfigDict itself refuses another type, except in a new object.
+  data = config.data.to_dict()
+  data |= {"cut_out_roots": roots, "root_weights": weights}
+  config.data = ml_collections.ConfigDict(data)
   with pytest.raises(ValueError, match=message):
     systems.build(config)
 

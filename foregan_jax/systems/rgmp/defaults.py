@@ -25,7 +25,11 @@ def published(stage: str) -> ml_collections.ConfigDict:
 
   c.aux_weight = 0.0  # of the coarse predictions
   c.iou_weight = 0.0  # of 1 - IoU; ours
-  c.recurrence = 0  # steps until the loss has all frames of a clip
+  # Cross-entropy of the hardest pixels only; share=0.15 is STCN's.
+  c.bootstrap = ml_collections.ConfigDict(
+    dict(share=1.0, start=20_000, end=70_000)
+  )
+  c.recurrence = 0  # steps with 1 frame in the loss, with 2, ...; 0: all
   c.truncate = 0  # stop the gradient at every n-th frame; 0: never
 
   c.optim.propagator = optimizers.adam(learning_rate=1e-5, b1=0.9)

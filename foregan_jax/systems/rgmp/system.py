@@ -6,7 +6,7 @@ on annotated videos (`configs/rgmp_davis.py`).
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -23,11 +23,8 @@ from foregan_jax.players import propagator as propagator_player
 from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.synthesis import filming, pseudo_video
 
-# What makes the training clips, by `data.samples`, and the arrays it reads.
-_CLIPS = {
-  "instances": (pseudo_video.Synthesis, ("image", "labels")),
-  "clips": (filming.Filming, ("video", "labels")),
-}
+# What makes the training clips, by `data.samples`.
+_CLIPS = {"instances": pseudo_video.Synthesis, "clips": filming.Filming}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +34,18 @@ class Rgmp:
   Attributes:
     tracker: the network on whole videos.
     clips: returns labelled clips for (key, batch).
-    still_size: side of the stills; 0 if the batch has annotated videos.
+    inputs: shapes of the uint8 arrays of a sample, by name.
     height: of network frames.
     width: of network frames.
-    clip_len: frames of a clip.
   """
 
   tracker: tracker_lib.Tracker
   nets: dict[str, nn.Module]
   players: tuple[game.Player, ...]
   clips: Callable
-  still_size: int
+  inputs: dict[str, tuple[int, ...]]
   height: int
   width: int
-  clip_len: int
   name: str = "rgmp"
   task: str = tasks.VIDEOS
   best: game.Metric = game.Metric("J")
@@ -64,12 +59,10 @@ class Rgmp:
 
   def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """See `game.System`."""
-    spec = lambda *shape: jax.ShapeDtypeStruct((batch_size, *shape), jnp.uint8)
-    if self.still_size:
-      side = (self.still_size, self.still_size)
-      return {"image": spec(*side, 3), "labels": spec(*side, 1)}
-    size = (self.clip_len, self.height, self.width)
-    return {"video": spec(*size, 3), "labels": spec(*size, 1)}
+    return {
+      name: jax.ShapeDtypeStruct((batch_size, *shape), jnp.uint8)
+      for name, shape in self.inputs.items()
+    }
 
   def init(self, key):
     """See `game.System`."""
@@ -144,15 +137,16 @@ def from_config(c) -> Rgmp:
     **settings.tuples(c.nets.to_dict()), dtype=platform.dtype(c.dtype)
   )
   _check(c, net.stride)
-  values = c.clips.to_dict() | {"clip_len": c.data.clip_len}
-  kind, names = _CLIPS[c.data.samples]
-  synthesis = settings.build(kind, values)
-  clips = lambda key, batch: synthesis(key, *(batch[name] for name in names))
+  inputs = _inputs(c.data)
+  clips = _clips(c, inputs)
   player = propagator_player.Propagator(
     prop=net,
     clips=clips,
     aux_weight=c.aux_weight,
     iou_weight=c.iou_weight,
+    bootstrap=settings.build(
+      propagator_player.Bootstrap, c.bootstrap.to_dict()
+    ),
     recurrence=c.recurrence,
     truncate=c.truncate,
     unroll=platform.unroll(c.scan_unroll),
@@ -168,17 +162,49 @@ def from_config(c) -> Rgmp:
     nets={"prop": net},
     players=(player,),
     clips=clips,
-    still_size=c.data.still_size * (c.data.samples == "instances"),
+    inputs=inputs,
     height=c.data.height,
     width=c.data.width,
-    clip_len=c.data.clip_len,
   )
+
+
+def _inputs(data) -> dict[str, tuple[int, ...]]:
+  """Return the shapes of the arrays of a sample."""
+  inputs: dict[str, tuple[int, ...]] = {}
+  if data.samples == "instances":
+    side = (data.still_size, data.still_size)
+    inputs |= {"image": (*side, 3), "labels": (*side, 1)}
+    if data.cut_out_roots:
+      inputs |= {"background": (*side, 3), "cut_out": ()}
+  else:
+    size, t = (data.height, data.width), data.clip_len
+    inputs |= {"video": (t, *size, 3), "labels": (t, *size, 1)}
+    if data.distant_reference:
+      inputs |= {"prev_labels": (*size, 1)}
+  return inputs
+
+
+def _clips(c, names: Iterable[str]) -> Callable:
+  """Return the function that makes clips from the named arrays of a batch."""
+  values = c.clips.to_dict() | {"clip_len": c.data.clip_len}
+  synthesis = settings.build(_CLIPS[c.data.samples], values)
+
+  def clips(key, batch):
+    arrays = {name: batch[name] for name in names}
+    if "cut_out" in arrays:
+      arrays["cut_out"] = arrays["cut_out"] > 0
+      arrays["background"] = ranges.image_to_float(arrays["background"])
+    return synthesis(key, **arrays)
+
+  return clips
 
 
 _LIMITS = {
   "nets.*": (1, limits.INF),
   "aux_weight": (0, limits.INF),
   "iou_weight": (0, limits.INF),
+  "bootstrap.share": (0.001, 1),
+  "bootstrap.*": (0, limits.INF),
   "recurrence": (0, limits.INF),
   "truncate": (0, limits.INF),
   "tracker.scales": tracker_lib.SCALES,
@@ -194,6 +220,9 @@ def _check(c, stride: int) -> None:
       f"data.samples is {c.data.samples!r}, but rgmp trains on one of "
       f"{', '.join(_CLIPS)}."
     )
+  start, end = c.bootstrap.start, c.bootstrap.end
+  limits.check_order("bootstrap: (start, end)", (start, end))
+  _check_roots(c.data)
   has_weights = c.init_from.workdir or c.init_from.weights
   if c.nets.norm == "frozen" and not has_weights:
     logging.warning(
@@ -212,3 +241,26 @@ def _check(c, stride: int) -> None:
     )
   if not c.tracker.scales:
     raise ValueError("tracker.scales is empty, but must have at least one")
+
+
+def _check_roots(data) -> None:
+  """Refuse roots and weights that do not fit."""
+  if isinstance(data.cut_out_roots, str):
+    raise ValueError(
+      f"data.cut_out_roots is {data.cut_out_roots!r}, but must be a tuple of "
+      "folders, such as ('/datasets/ECSSD',)"
+    )
+  if data.cut_out_roots and data.samples != "instances":
+    raise ValueError(
+      f"data.cut_out_roots is {data.cut_out_roots}, but data.samples is "
+      f"{data.samples!r}: only 'instances' have objects to cut out"
+    )
+  if not data.root_weights:
+    return
+  expected = 1 + len(data.cut_out_roots)
+  if len(data.root_weights) != expected or not any(data.root_weights):
+    raise ValueError(
+      f"data.root_weights is {data.root_weights}, but must be () or "
+      f"{expected} numbers, not all 0: of data.train_root and of each of "
+      "data.cut_out_roots"
+    )
