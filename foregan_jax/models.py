@@ -233,7 +233,9 @@ def _mask_tracker(
   tracker = system.tracker
   if scales:
     tracker = dataclasses.replace(tracker, scales=scales)
-  return mask_tracker.MaskTracker(tracker, nets.params["prop"], min(size))
+  return mask_tracker.MaskTracker(
+    tracker, tracker.own_params(nets.params), min(size)
+  )
 
 
 def _check_head(where: pathlib.Path, head: str, heads) -> str:

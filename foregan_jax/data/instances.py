@@ -97,6 +97,33 @@ class Instances:
     }
 
 
+class Several:
+  """Stills of several sources; all sources are equally frequent.
+
+  So a large source does not dominate. A draw depends on its arguments only.
+  """
+
+  def __init__(self, sources: Sequence[Instances]):
+    """Combine the sources."""
+    self._sources = tuple(sources)
+
+  def __len__(self) -> int:
+    """Return the number of stills."""
+    return sum(map(len, self._sources))
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    """Read a still that depends on the index only."""
+    return self.draw(index, np.random.default_rng(int(index)), 0)
+
+  def draw(
+    self, index: int, rng: np.random.Generator, step: int
+  ) -> dict[str, np.ndarray]:
+    """Read a random still; see `pipeline.RandomSource`."""
+    del index, step
+    source = self._sources[int(rng.integers(len(self._sources)))]
+    return source[int(rng.integers(len(source)))]
+
+
 class Mixture:
   """A random source of pictures, and of objects to cut out, as in RGMP.
 

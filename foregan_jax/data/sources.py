@@ -139,17 +139,12 @@ def _pictures(config, workdir: pathlib.Path, split: str) -> stills.Stills:
 def _videos(config, workdir: pathlib.Path, spec: dict):
   source = _sequences(config, workdir, config.data.train_split)
   source.cache_flows(show_progress=jax.process_index() == 0)
-  if "instances" not in spec:
-    return source
-  d = config.data
-  second = _stills(config, workdir, d.stills_root, d.stills_split)
-  return streams.Streams(source, instances=second)
+  return _with_stills(source, config, workdir, spec)
 
 
-def _clips(config, workdir: pathlib.Path, spec: dict) -> clips.Clips:
-  del spec
+def _clips(config, workdir: pathlib.Path, spec: dict):
   d = config.data
-  return clips.Clips(
+  source = clips.Clips(
     # Not a pathlib.Path: prepared data may be in a cloud.
     d.train_root or d.root or _root(config, workdir),
     year=d.year,
@@ -160,6 +155,19 @@ def _clips(config, workdir: pathlib.Path, spec: dict) -> clips.Clips:
     skips=clips.Skips(**d.skips),
     distant_reference=d.distant_reference,
   )
+  return _with_stills(source, config, workdir, spec)
+
+
+def _with_stills(source, config, workdir: pathlib.Path, spec: dict):
+  """Add stills of all roots to each sample, if the batch has them."""
+  if "instances" not in spec:
+    return source
+  d = config.data
+  several = [
+    _stills(config, workdir, root, d.stills_split)
+    for root in d.stills_root.split("+")
+  ]
+  return streams.Streams(source, instances=instances.Several(several))
 
 
 def _instances(config, workdir: pathlib.Path, spec: dict):

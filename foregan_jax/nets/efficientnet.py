@@ -56,7 +56,6 @@ _FIELDS = {
   "mean": "running_mean", "var": "running_var",
 }  # fmt: skip
 
-Map = Float[Array, "b h w c"]
 
 
 class Features(struct.PyTreeNode):
@@ -78,7 +77,7 @@ class Block(nn.Module):
   dtype: Any
 
   @nn.compact
-  def __call__(self, x: Map) -> Map:
+  def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
     """Return the block's features."""
     inputs, width = x, self.expand * x.shape[-1]
     norm = lambda channels, name: resnet.FrozenBatchNorm(
@@ -155,6 +154,23 @@ def load(path: str | pathlib.Path = "") -> dict[str, Any]:
       f"`{INSTALL}`, or give their file"
     )
   return from_state_dict(state_dicts.read(file), file)
+
+
+def random() -> dict[str, Any]:
+  """Return random parameters, always the same, for tests and benchmarks."""
+  rng = np.random.default_rng(0)
+  params = {}
+  for place, leaf in traverse_util.flatten_dict(_shapes()).items():
+    fan_in = max(1, int(np.prod(leaf.shape[:-1])))
+    match place[-1]:
+      case "kernel":
+        value = rng.normal(0, np.sqrt(2 / fan_in), leaf.shape)
+      case "scale" | "var":
+        value = np.ones(leaf.shape)
+      case _:
+        value = np.zeros(leaf.shape)
+    params[place] = value.astype(np.float32)
+  return traverse_util.unflatten_dict(params)
 
 
 def from_state_dict(

@@ -9,6 +9,7 @@ complement of the union is background. A single object needs no merge.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -58,6 +59,10 @@ class Tracker:
   def __post_init__(self):
     if self.padding not in ("black", "border"):
       raise ValueError(f"padding is {self.padding!r}, not black or border")
+
+  def own_params(self, params: Mapping[str, Any]) -> Any:
+    """Return the network's parameters, from those of all nets."""
+    return params["prop"]
 
   def begin(
     self,
@@ -111,6 +116,25 @@ class Tracker:
     pick = lambda new, old: jnp.where(replaced[:, None, None, None], new, old)
     references = jax.tree.map(pick, new_references, state.references)
     return Tracked(maps, references, state.live | given)
+
+  def grow(self, state: Tracked, objects: int) -> Tracked:
+    """Return a state with rows for more objects; call `add` before `step`.
+
+    `add` fills the row of the union, which a single object does not have.
+    """
+    count = len(state.live)
+    extra = objects - count
+    if extra < 0:
+      raise ValueError(f"the state has {count} objects, more than {objects}")
+    first = num_rows(objects) - num_rows(count) - extra
+    pad_rows = lambda x, before: jnp.pad(
+      x, [(before, extra)] + [(0, 0)] * (x.ndim - 1)
+    )
+    return Tracked(
+      pad_rows(state.maps, 0),
+      jax.tree.map(lambda x: pad_rows(x, first), state.references),
+      pad_rows(state.live, 0),
+    )
 
   def step(
     self, params, state: Tracked, frame: UInt8[Array, "h w 3"]
@@ -249,26 +273,6 @@ def parse_scales(text: str) -> tuple[float, ...]:
 def num_rows(objects: int) -> int:
   """Return the number of propagated masks for a number of objects."""
   return objects if objects == 1 else objects + 1
-
-
-def grow(state: Tracked, objects: int) -> Tracked:
-  """Return a state with rows for more objects; call `add` before `step`.
-
-  `add` fills the row of the union, which a single object does not have.
-  """
-  count = len(state.live)
-  extra = objects - count
-  if extra < 0:
-    raise ValueError(f"the state has {count} objects, more than {objects}")
-  first = num_rows(objects) - num_rows(count) - extra
-  pad_rows = lambda x, before: jnp.pad(
-    x, [(before, extra)] + [(0, 0)] * (x.ndim - 1)
-  )
-  return Tracked(
-    pad_rows(state.maps, 0),
-    jax.tree.map(lambda x: pad_rows(x, first), state.references),
-    pad_rows(state.live, 0),
-  )
 
 
 def _guides(maps: jax.Array) -> jax.Array:

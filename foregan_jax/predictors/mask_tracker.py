@@ -8,19 +8,21 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from foregan_jax.media import images
+from foregan_jax.nets import memory_tracker
 from foregan_jax.nets import tracker as tracker_lib
 
 # Numbers of rows for objects. Unused rows are padding, so that few programs are
 # compiled.
 _ROW_COUNTS = (1, 2, 3, 5, 8)
 
+Tracker = tracker_lib.Tracker | memory_tracker.MemoryTracker
 Frame = UInt8[np.ndarray, "h w 3"]
 Labels = UInt8[np.ndarray, "h w"]
-State = tracker_lib.Tracked
+State = Any  # of the tracker; has `live`
 
 
 class MaskTracker:
-  """`nets.tracker` on host arrays, for any number of objects.
+  """A tracker of `nets` on host arrays, for any number of objects.
 
   The tracker has no state except compiled programs, so it serves any number of
   videos; the caller keeps the state of each video.
@@ -31,17 +33,18 @@ class MaskTracker:
 
   generates_background = False
 
-  def __init__(self, tracker: tracker_lib.Tracker, params: Any, side: int):
+  def __init__(self, tracker: Tracker, params: Any, side: int):
     """Prepare the network.
 
     Args:
-      tracker: the network and its scales.
-      params: of the network.
+      tracker: the network, and how it is applied.
+      params: from `tracker.own_params`.
       side: shorter side of the frames of training, in pixels. Larger frames are
         reduced to it; masks have the size of the frames.
     """
     self._side = side
     self._params = jax.device_put(params)
+    self._grow = tracker.grow
     self._begin = jax.jit(tracker.begin)
     self._add = jax.jit(tracker.add)
     self._step = jax.jit(tracker.step, donate_argnums=1)
@@ -77,7 +80,7 @@ class MaskTracker:
     """
     labels = _remove_void(frame, labels)
     count = max(int(labels.max()), len(state.live))
-    state = tracker_lib.grow(state, _num_rows(count))
+    state = self._grow(state, _num_rows(count))
     masks, given = self._make_masks(labels, len(state.live))
     frame = self._shrink(frame)
     return self._add(self._params, state, frame, masks, given)

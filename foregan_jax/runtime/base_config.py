@@ -84,7 +84,8 @@ def base() -> ml_collections.ConfigDict:
   # `train_root`, and weights of `train_root` and of each of them; ():
   # `train_root` has half of the samples, the others theirs by size.
   d.cut_out_roots, d.root_weights = (), ()
-  # A second stream of instances in addition to videos, if the system uses one.
+  # A second stream of instances in addition to videos, if the system uses one;
+  # several folders are joined by +.
   d.stills_root, d.stills_split = "", "train"
 
   c.optim = ml_collections.ConfigDict()  # per player; `optimizers.adam`

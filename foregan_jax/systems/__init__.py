@@ -4,11 +4,13 @@ from foregan_jax import game, tasks
 from foregan_jax.runtime import limits
 from foregan_jax.systems.foregan import system as foregan
 from foregan_jax.systems.layered_gan import system as layered_gan
+from foregan_jax.systems.memory import system as memory
 from foregan_jax.systems.rgmp import system as rgmp
 
 SYSTEMS = {
   "foregan": foregan.from_config,
   "layered_gan": layered_gan.from_config,
+  "memory": memory.from_config,
   "rgmp": rgmp.from_config,
 }
 

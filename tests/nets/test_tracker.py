@@ -194,7 +194,7 @@ def test_absent_objects_change_nothing(setup):
 def test_adding_an_object_on_frame_0_equals_beginning_with_it(setup):
   track, params, frames, masks = setup
   both = _begin(setup, masks, _live(True, True))
-  late = tracker.grow(_begin(setup, masks[:1], _live(True)), 2)
+  late = track.grow(_begin(setup, masks[:1], _live(True)), 2)
   given = np.stack([0 * masks[1], masks[1]])
   late = jax.jit(track.add)(params, late, frames[0], given, _live(False, True))
   step = jax.jit(track.step)
@@ -220,4 +220,4 @@ def test_adding_keeps_the_other_objects_reference(setup):
 
 def test_room_cannot_shrink(setup):
   with pytest.raises(ValueError, match="more than 1"):
-    tracker.grow(_begin(setup, setup[3], _live(True, True)), 1)
+    setup[0].grow(_begin(setup, setup[3], _live(True, True)), 1)

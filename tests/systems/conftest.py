@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax import stepper, systems
+from foregan_jax import runs, stepper, systems
 from foregan_jax.data import fake
 from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import platform
@@ -17,6 +17,7 @@ from foregan_jax.runtime import platform
 # A new system adds its config here; then the contract tests cover it.
 CONFIGS = {
   "foregan": "davis", "layered_gan": "layered_gan", "rgmp": "rgmp_voc",
+  "memory": "memory",
 }  # fmt: skip
 
 
@@ -39,7 +40,9 @@ class Setup:
       self.make_state = stepper.make_init(
         self.config, self.system, self.tx, place
       )
-    return self.make_state(jax.random.fold_in(platform.key(7), seed))
+    state = self.make_state(jax.random.fold_in(platform.key(7), seed))
+    frozen = runs.load_frozen(self.system, None)
+    return state.replace(frozen=mesh_lib.replicate(self.mesh, frozen))
 
   def turns(self):
     """Return the distinct turns of the first steps."""

@@ -7,7 +7,7 @@ import pytest
 
 from foregan_jax.nets import rollout
 from foregan_jax.runtime import settings
-from foregan_jax.synthesis import filming, pseudo_video
+from foregan_jax.synthesis import filming, mixture, pseudo_video
 from foregan_jax.systems.foregan import clips as foregan_clips
 
 SIZE = (32, 48)
@@ -94,11 +94,11 @@ def _kind(value):
 @pytest.mark.parametrize("times", [1, 3])
 def test_mixture_has_the_shares_of_its_weights(times):
   kinds = ((_kind(0.0), 0.5), (_kind(1.0), 0.25), (_kind(2.0), 0.25))
-  mixture = foregan_clips.Mixture(kinds, times)
+  mixed = mixture.Mixture(kinds, times)
   batch = _batch(4)
   orders = set()
   for seed in range(4):
-    clip = mixture(jax.random.key(seed), batch)
+    clip = mixed(jax.random.key(seed), batch)
     kind = np.asarray(clip.video[:, 0, 0, 0, 0])
     assert np.bincount(kind.astype(int)).tolist() == [
       2 * times, times, times,
@@ -109,8 +109,8 @@ def test_mixture_has_the_shares_of_its_weights(times):
 
 
 def test_mixture_of_one_kind_has_only_this_kind():
-  mixture = foregan_clips.Mixture(((_kind(1.0), 0.3),), 1)
-  assert (mixture(jax.random.key(0), _batch(2)).video == 1.0).all()
+  mixed = mixture.Mixture(((_kind(1.0), 0.3),), 1)
+  assert (mixed(jax.random.key(0), _batch(2)).video == 1.0).all()
 
 
 def test_instances_use_their_own_stream():

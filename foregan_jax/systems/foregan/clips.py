@@ -10,7 +10,6 @@ first masks of the videos:
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -86,47 +85,3 @@ class Instances:
     """Return b clips."""
     stills = batch["instances"]
     return self.synthesis(key, stills["image"], stills["labels"])
-
-
-@dataclasses.dataclass(frozen=True)
-class Mixture:
-  """A mixture of kinds of clips.
-
-  Attributes:
-    kinds: functions from (key, batch) to b clips, with weights > 0.
-    times: clips per sample of the batch.
-  """
-
-  kinds: tuple[tuple[Callable, float], ...]
-  times: int
-
-  def __call__(self, key, batch: game.Batch) -> pseudo_video.Clip:
-    """Return `times` b clips, in proportion to the weights of the kinds."""
-    key_which, *keys = jax.random.split(key, 1 + len(self.kinds))
-    repeat = lambda x: jnp.concatenate([x] * self.times) if x.ndim else x
-    batch = jax.tree.map(repeat, dict(batch))
-    made = [
-      make(key, batch) for key, (make, _) in zip(keys, self.kinds, strict=True)
-    ]
-    # Not every kind has flow and visibility, and no loss reads them.
-    made = [clip.replace(flow_fwd=None, visible=None) for clip in made]
-    which = self._draw(key_which, len(made[0].video))
-
-    def pick(*options):
-      shape = (-1, *(1,) * (options[0].ndim - 1))
-      chosen = options[0]
-      for i, option in enumerate(options[1:], start=1):
-        chosen = jnp.where((which == i).reshape(shape), option, chosen)
-      return chosen
-
-    return jax.tree.map(pick, *made)
-
-  def _draw(self, key, count: int) -> jax.Array:
-    """Return the kind of each clip [count], by stratified sampling."""
-    weights = jnp.array([weight for _, weight in self.kinds])
-    bounds = jnp.cumsum(weights / weights.sum())[:-1]
-    key_offset, key_order = jax.random.split(key)
-    # A common offset: the count of each kind is its share, rounded up or down.
-    places = (jnp.arange(count) + jax.random.uniform(key_offset)) / count
-    places = jax.random.permutation(key_order, places)
-    return jnp.searchsorted(bounds, places)

@@ -14,7 +14,7 @@ from foregan_jax.players import generator as generator_player
 from foregan_jax.players import propagator as propagator_player
 from foregan_jax.players import segmenter as segmenter_player
 from foregan_jax.runtime import platform, settings
-from foregan_jax.synthesis import filming, pseudo_video
+from foregan_jax.synthesis import filming, mixture, pseudo_video
 from foregan_jax.systems.foregan import clips as foregan_clips
 
 
@@ -112,7 +112,7 @@ def _propagator(c, net: nn.Module) -> game.Player:
   weighted = [(make, c.clips[kind]) for kind, make in kinds.items()]
   return propagator_player.Propagator(
     prop=net,
-    clips=foregan_clips.Mixture(
+    clips=mixture.Mixture(
       tuple((make, weight) for make, weight in weighted if weight),
       c.clips.times,
     ),

@@ -1,0 +1,1 @@
+"""A propagator with a memory, on a trunk that is installed with pip."""
