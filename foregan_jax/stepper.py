@@ -48,13 +48,13 @@ class Stepper:
 def make_optimizers(config, system) -> game.Optimizers:
   """Return one optimiser per player.
 
-  Without `decay_steps`, a learning rate decay lasts for all updates that the
-  player makes in the run.
+  Without `decay_steps`, a cosine decay lasts for all updates that the player
+  makes in the run.
   """
   tx = {}
   for player in system.players:
     c = config.optim[player.name].copy_and_resolve_references()
-    if c.decay != "none" and not c.decay_steps:
+    if c.decay == "cosine" and not c.decay_steps:
       turns = map(system.turn, range(config.num_steps))
       c.decay_steps = max(1, sum(player.name in turn for turn in turns))
     tx[player.name] = optimizers.make(c)
