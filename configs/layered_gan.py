@@ -50,7 +50,7 @@ def _published() -> ml_collections.ConfigDict:
   c.alarm_after = 15_000  # layers form later than this
   c.init_from.checkpoint_items = ("gan", "segmenter")
   c.data.samples = "pictures"
-  c.data.still_size, c.data.still_margin = 128, 16
+  c.data.still_size, c.data.still_margin = 128, 0
 
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.residuals = 64, 2
