@@ -62,6 +62,11 @@ def _published() -> ml_collections.ConfigDict:
   c.perturbation = "paper"  # none | paper | perturbgan | c3_strong | c3_weak
   c.adversarial = "ns"  # ns | hinge
 
+  # Whether the critic uses the generator's pictures of the same step (one
+  # forward pass less), or draws new ones from the updated generator, as
+  # algorithm 1 does.
+  c.shared_fakes = False
+
   # Weights of the losses; 0 disables a term.
   c.w_generator = ml_collections.ConfigDict(
     dict(adv=1.0, info=1.0, binary=2.0, bg_seg=1.0, area=0.0, leak=0.0)
@@ -109,6 +114,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.data.still_size, c.data.still_margin = 32, 4
   c.nets.width, c.nets.residuals = 16, 0
   c.nets.critic_width = 32
+  c.shared_fakes = True  # faster
   c.nets.seg_width, c.nets.seg_depth = 12, 3
   c.codes.private, c.codes.groups = 40, 8
   # Generated pictures have few colours and plain backgrounds, unlike real ones.

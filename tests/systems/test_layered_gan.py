@@ -56,6 +56,26 @@ def test_fakes_without_perturbation_equal_the_composite():
   )
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_critic_draws_fresh_fakes_unless_they_are_shared(shared, nets):
+  config = config_lib.get_config("smoke")
+  config.shared_fakes = shared
+  generator, critic, *_ = systems.build(config).players
+  spec = jax.ShapeDtypeStruct((8, 16, 16, 3), jnp.uint8)
+  batch = {"image": jnp.zeros(spec.shape, spec.dtype), "step": 0}
+  offers = jax.jit(generator.forward)(nets, batch, platform.key(3))
+  loss = jax.jit(lambda offers, key: critic.loss(nets, batch | offers, key))
+  one, two = (loss(offers, platform.key(seed))[1].metrics for seed in (4, 5))
+  # Real pictures are black: only the generated ones depend on the key.
+  np.testing.assert_array_equal(one["real"], two["real"])
+  assert bool(one["fake"] == two["fake"]) == shared
+  # The offered pictures have no influence on fresh ones.
+  other = jax.tree.map(jnp.zeros_like, offers)
+  changed = loss(other, platform.key(4))[1].metrics
+  assert bool(changed["fake"] == one["fake"]) != shared
+  assert bool(changed["background"] == one["background"]) != shared
+
+
 def test_rounds_depend_on_the_step():
   turn = layered_gan.Rounds(gan=2, seg=1)
   gan, seg = ("generator", "critic"), ("segmenter",)

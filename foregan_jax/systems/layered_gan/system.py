@@ -178,6 +178,8 @@ def from_config(c) -> LayeredGan:
     weights=critic_player.Weights(**c.w_critic),
     adversarial=c.adversarial,
     size=(size, size),
+    # By then the generator has been updated.
+    draw=None if c.shared_fakes else generator.forward,
   )
   segmenter = segmenter_player.Segmenter(
     seg=nets["seg"],
