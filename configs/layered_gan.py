@@ -55,7 +55,8 @@ def _published() -> ml_collections.ConfigDict:
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.residuals = 64, 2
   n.critic_width = 64
-  n.seg_width, n.seg_depth = 32, 4
+  n.seg_kind = "published"  # published | compact
+  n.seg_width, n.seg_depth = 64, 4
 
   # Lengths of the public code and numbers of private codes and superclasses.
   c.codes = ml_collections.ConfigDict(dict(public=100, private=200, groups=20))
@@ -115,6 +116,8 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.nets.width, c.nets.residuals = 16, 0
   c.nets.critic_width = 32
   c.shared_fakes = True  # faster
+  # Group norms and a mean over the picture, instead of batch norms.
+  c.nets.seg_kind = "compact"
   c.nets.seg_width, c.nets.seg_depth = 12, 3
   c.codes.private, c.codes.groups = 40, 8
   # Generated pictures have few colours and plain backgrounds, unlike real ones.

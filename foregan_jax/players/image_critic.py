@@ -25,8 +25,9 @@ class Weights:
 class ImageCritic:
   """Trains `disc` and `estimator` on generated and real pictures.
 
-  Of the generated ones it uses `fake`, `mask` and `codes`. It also scores the backgrounds of `clip`, without a gradient: backgrounds
-  that score higher than whole pictures are a sign of leakage (ILSGAN).
+  Of the generated ones it uses `fake`, `mask` and `codes`. It also scores the
+  backgrounds of `clip`, without a gradient: backgrounds that score higher than
+  whole pictures are a sign of leakage (ILSGAN).
 
   Attributes:
     size: (h, w) of its input; real pictures are cropped to it.

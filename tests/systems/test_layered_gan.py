@@ -56,6 +56,18 @@ def test_fakes_without_perturbation_equal_the_composite():
   )
 
 
+@pytest.mark.parametrize(
+  # That of ILSGAN's code has 13.395 M parameters, for 64 and 128 pixels.
+  "arg, count",
+  [("fake", 13_395_394), ("fake,small", 393_361)],
+)
+def test_segmenter_is_the_published_one_except_for_small(arg, count):
+  net = systems.build(config_lib.get_config(arg)).nets["seg"]
+  image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+  params = jax.eval_shape(net.init, platform.key(0), image)["params"]
+  assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_critic_draws_fresh_fakes_unless_they_are_shared(shared, nets):
   config = config_lib.get_config("smoke")
@@ -111,6 +123,7 @@ def test_area_band_narrows_on_schedule():
   [
     ("perturbation", "papr", "Did you mean 'paper'"),
     ("adversarial", "lsgan", "must be one of hinge, ns"),
+    ("nets.seg_kind", "compct", "Did you mean 'compact'"),
     ("codes.groups", 4, "private is 6, but must be a multiple of .* 4"),
     ("bg_seg_every", 0, "bg_seg_every is 0"),
     ("turn.seg", 0, "turn.seg is 0, but must be at least 1"),

@@ -84,16 +84,18 @@ class LayeredGan:
   def init(self, key):
     """See `game.System`."""
     keys = jax.random.split(key, 4)
-    params = self.layers.init(keys[0])
+    params, variables = self.layers.init(keys[0]), {}
     picture = lambda c: jax.ShapeDtypeStruct(
       (2, self.size, self.size, c), jnp.float32
     )
     for net, key, channels in (
       ("disc", keys[1], 3), ("estimator", keys[2], 1), ("seg", keys[3], 3),
     ):  # fmt: skip
-      net_params = self.nets[net].lazy_init(key, picture(channels))
-      params[net] = net_params["params"]
-    return params, {}
+      collections = dict(self.nets[net].lazy_init(key, picture(channels)))
+      params[net] = collections.pop("params")
+      if collections:
+        variables[net] = collections
+    return params, variables
 
   def turn(self, step: int) -> tuple[str, ...]:
     """See `game.System`."""
@@ -158,7 +160,7 @@ def from_config(c) -> LayeredGan:
     "estimator": critic_net.MaskCodeEstimator(
       n.critic_width, c.codes.groups, dtype
     ),
-    "seg": segmenter_net.Segmenter(n.seg_width, n.seg_depth, dtype),
+    "seg": _SEGMENTERS[n.seg_kind](n.seg_width, n.seg_depth, dtype),
   }
   layers = generator_player.Layers(nets["gb"], nets["gf"], **c.codes)
   generator = generator_player.ImageGenerator(
@@ -199,6 +201,10 @@ def from_config(c) -> LayeredGan:
   )
 
 
+_SEGMENTERS = {
+  "published": segmenter_net.PublishedUNet,
+  "compact": segmenter_net.Segmenter,
+}
 _NETS = ("gb", "gf", "disc", "estimator", "seg")
 _LIMITS = {
   "nets.residuals": (0, limits.INF),
@@ -222,6 +228,7 @@ def _check(c) -> None:
   for name, value, allowed in (
     ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
     ("adversarial", c.adversarial, ["hinge", "ns"]),
+    ("nets.seg_kind", c.nets.seg_kind, sorted(_SEGMENTERS)),
   ):
     if value not in allowed:
       raise ValueError(
