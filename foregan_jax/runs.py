@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import traceback
 from typing import Any
 
 import jax
@@ -47,8 +48,28 @@ class Run:
 
   @functools.cached_property
   def system(self):
-    """The run's `game.System`."""
-    return systems.build(self.config)
+    """The run's `game.System`.
+
+    Raises:
+      ValueError: for a bad config value, or if the config lacks a key.
+    """
+    try:
+      return systems.build(self.config)
+    except AttributeError as error:
+      *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+      if not frame.f_globals["__name__"].startswith("ml_collections"):
+        raise
+      name = str(error).partition("\n")[0].strip("'\"")
+      raise ValueError(
+        f"{self.workdir / settings.FILE} is a config of another version of "
+        f"foregan_jax: it has no key {name!r}. Use that version for this run, "
+        "or train again in another workdir."
+      ) from error
+
+  @property
+  def default_step(self) -> str:
+    """Return which checkpoint counts: `best`, or `latest` without a best."""
+    return "best" if self.system.best else "latest"
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
@@ -125,12 +146,17 @@ class Run:
 
 
 def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
-  return restore.pick_steps(
-    directory,
-    which,
-    best=system.best.name,
-    higher_is_better=system.best.higher_is_better,
-  )
+  return restore.pick_steps(directory, which, **best_metric(system))
+
+
+def best_metric(system) -> dict[str, Any]:
+  """Return the arguments `best` and `higher_is_better` of checkpoints."""
+  if not system.best:
+    return {"best": None}
+  return {
+    "best": system.best.name,
+    "higher_is_better": system.best.higher_is_better,
+  }
 
 
 def check(workdir: pathlib.Path, config) -> None:

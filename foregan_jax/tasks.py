@@ -74,8 +74,8 @@ class StillSystem(game.System, Protocol):
   """A system that segments single pictures and draws new ones.
 
   Attributes:
-    heads: names of the ways to get masks; the score of the first one chooses
-      the best checkpoint.
+    heads: names of the ways to get masks; predictions are those of the first.
+      If the system has a `best` metric, it is one of the first head.
   """
 
   heads: tuple[str, ...]

@@ -109,8 +109,7 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
     folder,
     tuple(system.checkpoint_items),
     keep=config.keep_checkpoints,
-    best=system.best.name,
-    higher_is_better=system.best.higher_is_better,
+    **runs.best_metric(system),
   )
   writer = writers.create(workdir, resume_step=start + 1 if start else 0)
   if first and not start:
@@ -156,7 +155,7 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
         items.split(system, state),
         batches.get_state(),
         settings.to_json(config),
-        result and {system.best.name: result.best},
+        {system.best.name: result.best} if result and system.best else None,
       )
 
   def sample(step: int) -> None:

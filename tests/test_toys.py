@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import layered_gan
 from foregan_jax import game, items, runs, systems
 from foregan_jax.runtime import base_config, checkpoints, restore, settings
 from tests import toys
@@ -195,3 +196,13 @@ def test_config_of_another_version_is_refused(tmp_path):
     match="another version.*missing keys: data.samples;.*unknown.* data.still",
   ):
     runs.Run(tmp_path)
+
+
+def test_key_of_the_method_that_a_config_lacks_is_named(tmp_path):
+  config = settings.to_json(layered_gan.get_config("smoke"))
+  del config["nets"]["seg_kind"]
+  (tmp_path / settings.FILE).write_text(json.dumps(config))
+  with pytest.raises(
+    ValueError, match="config.json is .* another version .*no key 'seg_kind'"
+  ):
+    _ = runs.Run(tmp_path).system

@@ -11,12 +11,12 @@ class Result:
 
   Attributes:
     scalars: every number, as `head/metric`.
-    best: the value of the system's `best` metric.
+    best: the value of the system's `best` metric; None if it has none.
     show: prints the table below a title.
   """
 
   scalars: dict[str, float]
-  best: float
+  best: float | None
   show: Callable[[str], None]
 
 

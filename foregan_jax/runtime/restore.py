@@ -156,7 +156,7 @@ def pick_steps(
   Args:
     directory: the checkpoints' folder.
     which: "all", "latest", "best", or the number of a step.
-    best: name of the metric of the best step, or None.
+    best: name of the metric of the best step; None: no step is the best.
     higher_is_better: whether the largest value of that metric is the best.
 
   Raises:
@@ -170,6 +170,11 @@ def pick_steps(
     return steps
   if which == "latest":
     return steps[-1:]
+  if which == "best" and best is None:
+    raise ValueError(
+      f"this method chooses no best checkpoint of {directory}, because that "
+      f"would need labels; give latest or a step: {join_names(steps)}."
+    )
   if which == "best":
     sign = 1.0 if higher_is_better else -1.0
     score, step = max(

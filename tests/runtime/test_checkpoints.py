@@ -151,6 +151,8 @@ def test_no_best_without_metrics(tmp_path):
     assert store.best_step() is None
   with pytest.raises(ValueError, match="has the metric 'J'"):
     restore.pick_steps(tmp_path, "best", best="J")
+  with pytest.raises(ValueError, match="chooses no best .* latest .*: 1"):
+    restore.pick_steps(tmp_path, "best", best=None)
 
 
 def test_no_checkpoint_at_all_is_a_sentence(tmp_path):

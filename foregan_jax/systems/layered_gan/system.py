@@ -66,7 +66,7 @@ class LayeredGan:
   alarm_after: int
   name: str = "layered_gan"
   task: str = tasks.STILLS
-  best: game.Metric = game.Metric("iou")
+  best: game.Metric | None = None  # labels must not choose a checkpoint
 
   frozen = {}
   checkpoint_items = {
