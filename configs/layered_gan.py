@@ -45,8 +45,8 @@ def _published() -> ml_collections.ConfigDict:
   c.system = "layered_gan"
   c.variant = "paper"
   c.batch_size = 64
-  c.num_steps = 210_000
-  c.eval_every = 42_000  # at the ends of rounds
+  c.num_steps = 222_000
+  c.eval_every = 42_000  # at the ends of rounds; see `turn`
   c.alarm_after = 15_000  # layers form later than this
   c.init_from.step = "latest"  # there is no best one without labels
   c.init_from.checkpoint_items = ("gan", "segmenter")
@@ -85,8 +85,11 @@ def _published() -> ml_collections.ConfigDict:
   c.augment.recompose = 0.0
 
   # A round: `gan` steps of generator and critic, then `seg` steps of the
-  # segmenter; gan=0: all three in every step.
-  c.turn = ml_collections.ConfigDict(dict(gan=40_000, seg=2_000))
+  # segmenter; gan=0: all three in every step. From `final_start` on (0: never)
+  # only the segmenter trains, again from its initial weights.
+  c.turn = ml_collections.ConfigDict(
+    dict(gan=40_000, seg=2_000, final_start=210_000)
+  )
   c.schedule = ml_collections.ConfigDict()
   c.schedule.bg_seg_start = 42_000
   c.schedule.bg_seg_ramp = 1_000
@@ -98,7 +101,10 @@ def _published() -> ml_collections.ConfigDict:
 
   c.optim.generator = optimizers.adam(learning_rate=2e-4, b1=0.5)
   c.optim.critic = optimizers.adam(learning_rate=2e-4, b1=0.5)
-  c.optim.segmenter = optimizers.adam(learning_rate=1e-3, b1=0.9)
+  for player in ("segmenter", "final_segmenter"):
+    c.optim[player] = optimizers.adam(learning_rate=1e-3, b1=0.9)
+  final = c.optim.final_segmenter
+  final.decay, final.decay_steps, final.decay_factor = "step", 8_000, 0.2
   c.ema_decay = 0.999
   c.ema_nets = ("gb", "gf")
   c.eval.limit = 200
@@ -133,7 +139,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.w_generator.area = 10.0
   c.schedule.area_early, c.schedule.area_late = (0.08, 0.6), (0.08, 0.3)
   c.schedule.area_start, c.schedule.area_ramp = 400, 300
-  c.turn.gan, c.turn.seg = 750, 200
+  c.turn.gan, c.turn.seg, c.turn.final_start = 750, 200, 0
   c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 950, 100
   c.schedule.leak_late = 100
   c.ema_decay = 0.995
@@ -166,5 +172,5 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.codes.private, c.codes.groups = 6, 3
   c.w_generator.area = c.w_generator.leak = 1.0
   c.min_area = 0.0
-  c.turn.gan, c.turn.seg = 1, 1
+  c.turn.gan, c.turn.seg, c.turn.final_start = 1, 1, 2
   c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 0, 1

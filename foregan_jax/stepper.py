@@ -80,3 +80,29 @@ def make_init(config, system, tx: game.Optimizers, sharding: Any) -> Callable:
   return jax.jit(
     init, out_shardings=sharding, compiler_options=platform.COMPILE_FAST
   )
+
+
+def restart(
+  system, names: tuple[str, ...], state: game.State, initial: game.State
+) -> game.State:
+  """Return the state after some players have started again.
+
+  Args:
+    system: the method.
+    names: of the players.
+    state: the state before; the other players' parts of it are kept.
+    initial: the first state of the run.
+
+  Returns:
+    The state with the initial nets that these players train, their averages
+    and running statistics, and the players' initial optimisers and memories.
+  """
+  nets = {n for p in system.players if p.name in names for n in p.trains}
+  owners = dict(
+    params=nets, variables=nets, ema=nets, opt=names, memory=names
+  )  # fmt: skip
+  parts = {}
+  for part, owned in owners.items():
+    new = {k: v for k, v in getattr(initial, part).items() if k in owned}
+    parts[part] = {**getattr(state, part), **new}
+  return state.replace(**parts)

@@ -102,6 +102,18 @@ class HasDiagnostics(Protocol):
 
 
 @runtime_checkable
+class HasRestarts(Protocol):
+  """A system with players that start again during training."""
+
+  def restarts(self, step: int) -> tuple[str, ...]:
+    """Return the players that start again before they move at `step`.
+
+    Their nets, optimisers and memories get their initial values. A checkpoint
+    of this step has the values before that.
+    """
+
+
+@runtime_checkable
 class HasBenchmarks(Protocol):
   """A system with parts that get a line of their own in the benchmark."""
 

@@ -8,7 +8,7 @@ import pytest
 from configs import layered_gan as config_lib
 from foregan_jax import game, systems
 from foregan_jax.layers import composite
-from foregan_jax.runtime import platform
+from foregan_jax.runtime import optimizers, platform
 from foregan_jax.systems.layered_gan import system as layered_gan
 
 
@@ -93,6 +93,38 @@ def test_rounds_depend_on_the_step():
   gan, seg = ("generator", "critic"), ("segmenter",)
   assert [turn(i) for i in range(6)] == [gan, gan, seg, gan, gan, seg]
   assert layered_gan.Rounds(gan=0, seg=0)(7) == (*gan, "segmenter")
+
+
+def test_final_segmenter_trains_alone_after_the_last_round():
+  config = config_lib.get_config("fake")
+  rounds = config.turn.gan + config.turn.seg
+  assert config.turn.final_start == 5 * rounds
+  assert config.num_steps - config.turn.final_start == 12_000
+  system = systems.build(config)
+  start = config.turn.final_start
+  assert system.turn(start - 1) == ("segmenter",)
+  for step in (start, start + 11_999):
+    assert system.turn(step) == ("final_segmenter",)
+  assert system.restarts(start) == ("final_segmenter",)
+  assert not system.restarts(start - 1) and not system.restarts(start + 1)
+  # ILSGAN's code: Adam 1e-3, after 8,000 of 12,000 updates times 0.2.
+  optim = config.optim.final_segmenter
+  rate = optimizers.schedule(optim)
+  np.testing.assert_allclose(
+    [rate(0), rate(7_999), rate(8_000), rate(11_999)],
+    [1e-3, 1e-3, 2e-4, 2e-4],
+    rtol=1e-6,
+  )
+  assert (optim.b1, optim.b2) == (0.9, 0.999)
+
+
+def test_small_has_no_final_segmenter():
+  config = config_lib.get_config("small,fake")
+  system = systems.build(config)
+  assert "final_segmenter" not in {player.name for player in system.players}
+  assert not any(map(system.restarts, range(config.num_steps + 1)))
+  seen = {name for step in range(4_000) for name in system.turn(step)}
+  assert seen == {"generator", "critic", "segmenter"}
 
 
 def test_bg_seg_starts_after_the_first_round():

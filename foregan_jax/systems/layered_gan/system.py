@@ -3,7 +3,8 @@
 Yang et al., WACV 2022, with ILSGAN's layer independence as an option. Nets:
 `gb`, `gf` (background and foreground generators), `disc` (discriminator with
 the private code's head), `estimator` (of the code, from the mask), `seg`.
-Players, in the order they move: generator, critic, segmenter.
+Players, in the order they move: generator, critic, segmenter; after the last
+round only `final_segmenter`, which trains `seg` again from its initial weights.
 """
 
 import dataclasses
@@ -25,20 +26,26 @@ from foregan_jax.players import segmenter as segmenter_player
 from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.systems.layered_gan import diagnosis
 
+_FINAL = "final_segmenter"
+
 
 @dataclasses.dataclass(frozen=True)
 class Rounds:
   """The alternation of algorithm 1, as a function of the step.
 
   A round is `gan` turns of generator and critic, then `seg` turns of the
-  segmenter. With `gan` 0 all three move in every turn.
+  segmenter. With `gan` 0 all three move in every turn. From `final_start` on
+  (0: never) the final segmenter trains alone: it ends with the run.
   """
 
   gan: int
   seg: int
+  final_start: int = 0
 
   def __call__(self, step: int) -> tuple[str, ...]:
     """Return the players that move at `step`."""
+    if self.final_start and step >= self.final_start:
+      return (_FINAL,)
     if not self.gan:
       return ("generator", "critic", "segmenter")
     inner = step % (self.gan + self.seg)
@@ -100,6 +107,14 @@ class LayeredGan:
   def turn(self, step: int) -> tuple[str, ...]:
     """See `game.System`."""
     return self.rounds(step)
+
+  def restarts(self, step: int) -> tuple[str, ...]:
+    """See `tasks.HasRestarts`: the final segmenter is trained from scratch.
+
+    In the rounds it has learned from worse generators.
+    """
+    begins = self.rounds.final_start and step == self.rounds.final_start
+    return (_FINAL,) if begins else ()
 
   def diagnose(self, step: int, metrics) -> dict[str, str]:
     """See `tasks.HasDiagnostics`."""
@@ -190,13 +205,16 @@ def from_config(c) -> LayeredGan:
     frames=1,
     min_area=c.min_area,
   )
+  players = [generator, critic, segmenter]
+  if c.turn.final_start:
+    players.append(dataclasses.replace(segmenter, name=_FINAL))
   return LayeredGan(
     layers=layers,
     nets=nets,
-    players=(generator, critic, segmenter),
+    players=tuple(players),
     size=size,
     margin=c.data.still_margin,
-    rounds=Rounds(c.turn.gan, c.turn.seg),
+    rounds=Rounds(**c.turn),
     alarm_after=c.alarm_after,
   )
 
