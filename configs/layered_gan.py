@@ -48,7 +48,6 @@ def _published() -> ml_collections.ConfigDict:
   c.num_steps = 222_000
   c.eval_every = 42_000  # at the ends of rounds; see `turn`
   c.alarm_after = 15_000  # layers form later than this
-  c.init_from.step = "latest"  # there is no best one without labels
   c.init_from.checkpoint_items = ("gan", "segmenter")
   c.data.samples = "pictures"
   c.data.still_size, c.data.still_margin = 128, 0

@@ -2,9 +2,8 @@
 
   python -m foregan_jax.evaluate --workdir=runs/davis
 
-`--step=all|best|latest|N` chooses the checkpoints (default: best, or latest of
-a method that uses no labels), `--data=PATH` other data of the same layout.
-Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
+`--step=all|best|latest|N` chooses the checkpoints, `--data=PATH` other data of
+the same layout. Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
 import pathlib
@@ -21,7 +20,7 @@ from foregan_jax.runtime import cli, distributed
 def evaluate(
   workdir: str | pathlib.Path,
   *,
-  step: str = "",
+  step: str = "best",
   data: str = "",
   inception: str = "",
 ) -> None:
@@ -29,7 +28,7 @@ def evaluate(
 
   Args:
     workdir: of the run.
-    step: `all`, `best`, `latest` or a number; "" = `runs.Run.default_step`.
+    step: `all`, `best`, `latest` or a number.
     data: another data folder; "" = the data of the run.
     inception: weights of the Inception network, for FID and KID of systems
       that generate pictures; "" = as in the config of the run.
@@ -50,7 +49,7 @@ def evaluate(
   sources.prepare(run.config, run.workdir)
   evaluator = evaluators.build(run.system, run.config, run.workdir)
   benchmark = sources.benchmark(run.config)
-  for number, nets in _load(run, step or run.default_step):
+  for number, nets in _load(run, step):
     result = evaluator.assess(
       nets,
       folder=result_lib.folder(run.workdir, benchmark, number),
@@ -92,10 +91,7 @@ def main() -> None:
 if __name__ == "__main__":
   _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
   _STEP = flags.DEFINE_string(
-    "step",
-    "",
-    "Which checkpoints: all, best, latest or a number. Default: best, or "
-    "latest of a method that uses no labels.",
+    "step", "best", "Which checkpoints: all, best, latest or a number."
   )
   _DATA = flags.DEFINE_string(
     "data", "", "Other data of the same layout. Default: the data of the run."

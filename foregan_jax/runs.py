@@ -66,13 +66,10 @@ class Run:
         "or train again in another workdir."
       ) from error
 
-  @property
-  def default_step(self) -> str:
-    """Return which checkpoint counts: `best`, or `latest` without a best."""
-    return "best" if self.system.best else "latest"
-
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
+
+    Of a system without a `best` metric, `best` is the latest one.
 
     Raises:
       ValueError: if there is none.
@@ -83,7 +80,8 @@ class Run:
     """Return the step and the nets of one checkpoint.
 
     Args:
-      which: `best`, a number, or `latest`: the newest one that is whole.
+      which: `best`, a number, or `latest`: the newest one that is whole. Of a
+        system without a `best` metric, `best` is the latest one.
 
     Raises:
       ValueError: if there is none or more than one, or see `nets`.
@@ -93,7 +91,7 @@ class Run:
       raise ValueError(
         f"step {which!r} names {len(steps)} checkpoints, not one"
       )
-    if which == "latest":
+    if which == "latest" or (which == "best" and not self.system.best):
       return restore.load_newest(self._directory, self.nets)
     return steps[0], self.nets(steps[0])
 
@@ -146,6 +144,11 @@ class Run:
 
 
 def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
+  if which == "best" and not system.best:
+    logging.info(
+      "%s chooses no best checkpoint, because it uses no labels: the latest "
+      "one is used", system.name,
+    )  # fmt: skip
   return restore.pick_steps(directory, which, **best_metric(system))
 
 

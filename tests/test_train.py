@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs import davis
-from foregan_jax import game, items, runs, stepper, systems, train
+from foregan_jax import game, items, stepper, systems, train
 from foregan_jax.runtime import pending, platform, restore
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -113,7 +113,6 @@ def test_run_writes_all_files_of_the_readme(uninterrupted):
   }  # fmt: skip
   assert list((uninterrupted / "samples").glob("step_000006_*.png"))
   assert (uninterrupted / "checkpoints" / "6" / "metrics").is_dir()
-  assert runs.Run(uninterrupted).default_step == "best"
 
 
 def test_workdir_of_another_config_is_refused(uninterrupted):

@@ -73,7 +73,7 @@ def base() -> ml_collections.ConfigDict:
   d.flow_cache = ""  # "": flow_cache next to the workdir, shared by runs
   # Instances and pictures.
   d.still_size = 256  # side of the square stills
-  d.still_margin = 0  # training pictures are larger by this; see `data.stills`
+  d.still_margin = 0  # training pictures are larger by this, for random crops
   # A second stream of instances in addition to videos, if the system uses one.
   d.stills_root, d.stills_split = "", "train"
 
