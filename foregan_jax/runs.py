@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import traceback
 from typing import Any
 
 import jax
@@ -53,23 +52,11 @@ class Run:
     Raises:
       ValueError: for a bad config value, or if the config lacks a key.
     """
-    try:
+    with base_config.missing_keys_named(self.workdir / settings.FILE):
       return systems.build(self.config)
-    except AttributeError as error:
-      *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-      if not frame.f_globals["__name__"].startswith("ml_collections"):
-        raise
-      name = str(error).partition("\n")[0].strip("'\"")
-      raise ValueError(
-        f"{self.workdir / settings.FILE} is a config of another version of "
-        f"foregan_jax: it has no key {name!r}. Use that version for this run, "
-        "or train again in another workdir."
-      ) from error
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
-
-    Of a system without a `best` metric, `best` is the latest one.
 
     Raises:
       ValueError: if there is none.
@@ -145,21 +132,8 @@ class Run:
 
 def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
   if which == "best" and not system.best:
-    logging.info(
-      "%s chooses no best checkpoint, because it uses no labels: the latest "
-      "one is used", system.name,
-    )  # fmt: skip
-  return restore.pick_steps(directory, which, **best_metric(system))
-
-
-def best_metric(system) -> dict[str, Any]:
-  """Return the arguments `best` and `higher_is_better` of checkpoints."""
-  if not system.best:
-    return {"best": None}
-  return {
-    "best": system.best.name,
-    "higher_is_better": system.best.higher_is_better,
-  }
+    logging.info("%s chooses no best checkpoint: using the latest", system.name)
+  return restore.pick_steps(directory, which, **items.best_metric(system))
 
 
 def check(workdir: pathlib.Path, config) -> None:

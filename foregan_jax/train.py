@@ -110,7 +110,7 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
     folder,
     tuple(system.checkpoint_items),
     keep=config.keep_checkpoints,
-    **runs.best_metric(system),
+    **items.best_metric(system),
   )
   writer = writers.create(workdir, resume_step=start + 1 if start else 0)
   if first and not start:
