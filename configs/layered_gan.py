@@ -45,22 +45,28 @@ def _published() -> ml_collections.ConfigDict:
   c.system = "layered_gan"
   c.variant = "paper"
   c.batch_size = 64
-  c.num_steps = 210_000
-  c.eval_every = 42_000  # at the ends of rounds
+  c.num_steps = 222_000
+  c.eval_every = 42_000  # at the ends of rounds; see `turn`
   c.alarm_after = 15_000  # layers form later than this
   c.init_from.checkpoint_items = ("gan", "segmenter")
   c.data.samples = "pictures"
-  c.data.still_size, c.data.still_margin = 128, 16
+  c.data.still_size, c.data.still_margin = 128, 0
 
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.residuals = 64, 2
   n.critic_width = 64
-  n.seg_width, n.seg_depth = 32, 4
+  n.seg_kind = "published"  # published | compact
+  n.seg_width, n.seg_depth = 64, 4
 
   # Lengths of the public code and numbers of private codes and superclasses.
   c.codes = ml_collections.ConfigDict(dict(public=100, private=200, groups=20))
   c.perturbation = "paper"  # none | paper | perturbgan | c3_strong | c3_weak
   c.adversarial = "ns"  # ns | hinge
+
+  # Whether the critic uses the generator's pictures of the same step (one
+  # forward pass less), or draws new ones from the updated generator, as
+  # algorithm 1 does.
+  c.shared_fakes = False
 
   # Weights of the losses; 0 disables a term.
   c.w_generator = ml_collections.ConfigDict(
@@ -78,8 +84,11 @@ def _published() -> ml_collections.ConfigDict:
   c.augment.recompose = 0.0
 
   # A round: `gan` steps of generator and critic, then `seg` steps of the
-  # segmenter; gan=0: all three in every step.
-  c.turn = ml_collections.ConfigDict(dict(gan=40_000, seg=2_000))
+  # segmenter; gan=0: all three in every step. From `final_start` on (0: never)
+  # only the segmenter trains, again from its initial weights.
+  c.turn = ml_collections.ConfigDict(
+    dict(gan=40_000, seg=2_000, final_start=210_000)
+  )
   c.schedule = ml_collections.ConfigDict()
   c.schedule.bg_seg_start = 42_000
   c.schedule.bg_seg_ramp = 1_000
@@ -91,7 +100,10 @@ def _published() -> ml_collections.ConfigDict:
 
   c.optim.generator = optimizers.adam(learning_rate=2e-4, b1=0.5)
   c.optim.critic = optimizers.adam(learning_rate=2e-4, b1=0.5)
-  c.optim.segmenter = optimizers.adam(learning_rate=1e-3, b1=0.9)
+  for player in ("segmenter", "final_segmenter"):
+    c.optim[player] = optimizers.adam(learning_rate=1e-3, b1=0.9)
+  final = c.optim.final_segmenter
+  final.decay, final.decay_steps, final.decay_factor = "step", 8_000, 0.2
   c.ema_decay = 0.999
   c.ema_nets = ("gb", "gf")
   c.eval.limit = 200
@@ -109,6 +121,9 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.data.still_size, c.data.still_margin = 32, 4
   c.nets.width, c.nets.residuals = 16, 0
   c.nets.critic_width = 32
+  c.shared_fakes = True  # faster
+  # Group norms and a mean over the picture, instead of batch norms.
+  c.nets.seg_kind = "compact"
   c.nets.seg_width, c.nets.seg_depth = 12, 3
   c.codes.private, c.codes.groups = 40, 8
   # Generated pictures have few colours and plain backgrounds, unlike real ones.
@@ -123,7 +138,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.w_generator.area = 10.0
   c.schedule.area_early, c.schedule.area_late = (0.08, 0.6), (0.08, 0.3)
   c.schedule.area_start, c.schedule.area_ramp = 400, 300
-  c.turn.gan, c.turn.seg = 750, 200
+  c.turn.gan, c.turn.seg, c.turn.final_start = 750, 200, 0
   c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 950, 100
   c.schedule.leak_late = 100
   c.ema_decay = 0.995
@@ -156,5 +171,5 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.codes.private, c.codes.groups = 6, 3
   c.w_generator.area = c.w_generator.leak = 1.0
   c.min_area = 0.0
-  c.turn.gan, c.turn.seg = 1, 1
+  c.turn.gan, c.turn.seg, c.turn.final_start = 1, 1, 2
   c.schedule.bg_seg_start, c.schedule.bg_seg_ramp = 0, 1

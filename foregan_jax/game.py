@@ -100,15 +100,17 @@ class FrozenNet:
 class Metric:
   """The metric by which a run keeps its best checkpoint.
 
+  All metrics read the ground truth of the evaluation split. A method that
+  uses no labels has none: `System.best` is None, and its latest checkpoint
+  counts.
+
   Attributes:
     name: as checkpoints store it.
     higher_is_better: whether the largest value is the best.
-    uses_labels: whether the metric reads ground truth of the evaluation split.
   """
 
   name: str
   higher_is_better: bool = True
-  uses_labels: bool = True
 
 
 @runtime_checkable
@@ -157,7 +159,7 @@ class System(Protocol):
 
   name: str
   task: str  # one of `tasks.TASKS`: how the system is evaluated
-  best: Metric
+  best: Metric | None  # None: no checkpoint is the best
   nets: Mapping[str, Any]  # net -> Linen module; trained ones only
   frozen: Mapping[str, FrozenNet]
   players: tuple[Player, ...]

@@ -5,6 +5,7 @@ can be saved and restored alone.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from foregan_jax import game
 
@@ -62,3 +63,11 @@ def join(state: game.State, items: Mapping[str, game.Tree]) -> game.State:
       memory={**state.memory, **tree.get("memory", {})},
     )
   return state
+
+
+def best_metric(system: game.System) -> dict[str, Any]:
+  """Return the arguments of checkpoints that choose the best one."""
+  metric = system.best
+  if metric is None:
+    return {"best": None}
+  return {"best": metric.name, "higher_is_better": metric.higher_is_better}

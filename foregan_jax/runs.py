@@ -49,8 +49,13 @@ class Run:
 
   @functools.cached_property
   def system(self):
-    """The run's `game.System`."""
-    return systems.build(self.config)
+    """The run's `game.System`.
+
+    Raises:
+      ValueError: for a bad config value, or if the config lacks a key.
+    """
+    with base_config.missing_keys_named(self.workdir / settings.FILE):
+      return systems.build(self.config)
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
@@ -64,7 +69,8 @@ class Run:
     """Return the step and the nets of one checkpoint.
 
     Args:
-      which: `best`, a number, or `latest`: the newest one that is whole.
+      which: `best`, a number, or `latest`: the newest one that is whole. Of a
+        system without a `best` metric, `best` is the latest one.
 
     Raises:
       ValueError: if there is none or more than one, or see `nets`.
@@ -74,7 +80,7 @@ class Run:
       raise ValueError(
         f"step {which!r} names {len(steps)} checkpoints, not one"
       )
-    if which == "latest":
+    if which == "latest" or (which == "best" and not self.system.best):
       return restore.load_newest(self._directory, self.nets)
     return steps[0], self.nets(steps[0])
 
@@ -173,12 +179,9 @@ class WeightFile:
 
 
 def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
-  return restore.pick_steps(
-    directory,
-    which,
-    best=system.best.name,
-    higher_is_better=system.best.higher_is_better,
-  )
+  if which == "best" and not system.best:
+    logging.info("%s chooses no best checkpoint: using the latest", system.name)
+  return restore.pick_steps(directory, which, **items.best_metric(system))
 
 
 def check(workdir: pathlib.Path, config) -> None:

@@ -48,13 +48,13 @@ class Stepper:
 def make_optimizers(config, system) -> game.Optimizers:
   """Return one optimiser per player.
 
-  Without `decay_steps`, a learning rate decay lasts for all updates that the
-  player makes in the run.
+  Without `decay_steps`, a cosine decay lasts for all updates that the player
+  makes in the run.
   """
   tx = {}
   for player in system.players:
     c = config.optim[player.name].copy_and_resolve_references()
-    if c.decay != "none" and not c.decay_steps:
+    if c.decay == "cosine" and not c.decay_steps:
       turns = map(system.turn, range(config.num_steps))
       c.decay_steps = max(1, sum(player.name in turn for turn in turns))
     tx[player.name] = optimizers.make(c)
@@ -80,3 +80,29 @@ def make_init(config, system, tx: game.Optimizers, sharding: Any) -> Callable:
   return jax.jit(
     init, out_shardings=sharding, compiler_options=platform.COMPILE_FAST
   )
+
+
+def restart(
+  system, names: tuple[str, ...], state: game.State, initial: game.State
+) -> game.State:
+  """Return the state after some players have started again.
+
+  Args:
+    system: the method.
+    names: of the players.
+    state: the state before; the other players' parts of it are kept.
+    initial: the first state of the run.
+
+  Returns:
+    The state with the initial nets that these players train, their averages
+    and running statistics, and the players' initial optimisers and memories.
+  """
+  nets = {n for p in system.players if p.name in names for n in p.trains}
+  owners = dict(
+    params=nets, variables=nets, ema=nets, opt=names, memory=names
+  )  # fmt: skip
+  parts = {}
+  for part, owned in owners.items():
+    new = {k: v for k, v in getattr(initial, part).items() if k in owned}
+    parts[part] = {**getattr(state, part), **new}
+  return state.replace(**parts)

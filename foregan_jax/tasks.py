@@ -74,8 +74,8 @@ class StillSystem(game.System, Protocol):
   """A system that segments single pictures and draws new ones.
 
   Attributes:
-    heads: names of the ways to get masks; the score of the first one chooses
-      the best checkpoint.
+    heads: names of the ways to get masks; predictions are those of the first.
+      If the system has a `best` metric, it is one of the first head.
   """
 
   heads: tuple[str, ...]
@@ -99,6 +99,18 @@ class HasDiagnostics(Protocol):
 
   def diagnose(self, step: int, metrics: Mapping[str, float]) -> dict[str, str]:
     """Return a sentence with a remedy for each problem, by its name."""
+
+
+@runtime_checkable
+class HasRestarts(Protocol):
+  """A system with players that start again during training."""
+
+  def restarts(self, step: int) -> tuple[str, ...]:
+    """Return the players that start again before they move at `step`.
+
+    Their nets, optimisers and memories get their initial values. A checkpoint
+    of this step has the values before that.
+    """
 
 
 @runtime_checkable

@@ -85,7 +85,8 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
   replicated = mesh_lib.replicated(mesh)
   init_key, step_key = jax.random.split(platform.key(config.seed))
   step_key = mesh_lib.replicate(mesh, step_key)
-  state = stepper_lib.make_init(config, system, tx, replicated)(init_key)
+  make_state = stepper_lib.make_init(config, system, tx, replicated)
+  state = make_state(init_key)
   frozen = runs.load_frozen(system, workdir)
   state = state.replace(frozen=mesh_lib.replicate(mesh, frozen))
 
@@ -109,8 +110,7 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
     folder,
     tuple(system.checkpoint_items),
     keep=config.keep_checkpoints,
-    best=system.best.name,
-    higher_is_better=system.best.higher_is_better,
+    **items.best_metric(system),
   )
   writer = writers.create(workdir, resume_step=start + 1 if start else 0)
   if first and not start:
@@ -156,7 +156,7 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
         items.split(system, state),
         batches.get_state(),
         settings.to_json(config),
-        result and {system.best.name: result.best},
+        {system.best.name: result.best} if result and system.best else None,
       )
 
   def sample(step: int) -> None:
@@ -172,6 +172,9 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
   # agree in every checkpoint, and the host never waits for the current step.
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   due = lambda every, step: every and step > start and step % every == 0
+  restarts = lambda step: ()
+  if isinstance(system, tasks.HasRestarts):
+    restarts = system.restarts
   with interrupts.Interrupts() as signals, bar:
     for step in range(start, config.num_steps):
       result = None
@@ -189,6 +192,9 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
         _close(saver, writer, batches)
         logging.warning("stopped at step %d; run again to continue", step)
         return
+      if names := restarts(step):
+        state = stepper_lib.restart(system, names, state, make_state(init_key))
+        logging.info("step %d: %s starts again", step, ", ".join(names))
       local = next(batches)
       with jax.transfer_guard("disallow"):
         batch = mesh_lib.to_global(mesh, local)

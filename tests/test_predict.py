@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from configs import layered_gan
-from foregan_jax import predict, train
+from foregan_jax import evaluate, predict, runs, train
 from foregan_jax.data import check, stills
 from tests import commands
 
@@ -21,6 +21,17 @@ def run(tmp_path_factory):
   config.num_steps = 2
   train.train_and_evaluate(config, workdir)
   return workdir
+
+
+def test_labels_choose_no_checkpoint(run):
+  """The method uses no labels, so those of the test split choose nothing."""
+  # Without a score nothing but the newest steps is kept.
+  assert not (run / "checkpoints" / "2" / "metrics").exists()
+  trained = runs.Run(run)
+  assert trained.steps("best") == trained.steps("latest") == [2]
+  assert trained.load("best")[0] == 2
+  evaluate.evaluate(run)
+  assert (run / "eval" / "fake-val" / "step-2" / "scores.json").is_file()
 
 
 def _predict(*arguments):

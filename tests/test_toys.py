@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from foregan_jax import game, items, runs, systems
+from configs import layered_gan
+from foregan_jax import game, items, runs, stepper, systems
 from foregan_jax.runtime import base_config, checkpoints, restore, settings
 from tests import toys
 
@@ -63,6 +64,24 @@ def test_resume_with_memory_is_bitwise(toy, tmp_path):
   }  # fmt: skip
   resumed, _ = loop.run(items.join(fresh, trees), range(3, 6))
   _assert_equal(resumed, straight, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["generator", "discriminator"])
+def test_restart_changes_only_what_its_player_owns(toy, name):
+  loop = toys.Loop(toy, jax.devices()[:1])
+  initial = loop.init()
+  state, _ = loop.run(loop.init(), range(2))
+  again = stepper.restart(toy, (name,), state, initial)
+  for player, net in (("generator", "g"), ("discriminator", "d")):
+    source = initial if player == name else state
+    for part, key in (
+      ("params", net), ("variables", net), ("ema", net), ("opt", player),
+      ("memory", player),
+    ):  # fmt: skip
+      now, expected = (getattr(s, part).get(key) for s in (again, source))
+      _assert_equal(now, expected, rtol=0, atol=0)
+  assert again.step == state.step
+  _assert_equal(again.frozen, state.frozen, rtol=0, atol=0)
 
 
 def test_one_device_and_four_agree(toy):
@@ -207,3 +226,13 @@ def test_config_of_another_version_is_refused(tmp_path):
     match="another version.*missing keys: data.samples;.*unknown.* data.still",
   ):
     runs.Run(tmp_path)
+
+
+def test_key_of_the_method_that_a_config_lacks_is_named(tmp_path):
+  config = settings.to_json(layered_gan.get_config("smoke"))
+  del config["nets"]["seg_kind"]
+  (tmp_path / settings.FILE).write_text(json.dumps(config))
+  with pytest.raises(
+    ValueError, match="config.json is .* another version .*keys: seg_kind. Use"
+  ):
+    _ = runs.Run(tmp_path).system

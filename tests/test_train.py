@@ -112,6 +112,7 @@ def test_run_writes_all_files_of_the_readme(uninterrupted):
     "repeat_first", "flow_warp", "flow_splat", "generator", "segmenter",
   }  # fmt: skip
   assert list((uninterrupted / "samples").glob("step_000006_*.png"))
+  assert (uninterrupted / "checkpoints" / "6" / "metrics").is_dir()
 
 
 def test_workdir_of_another_config_is_refused(uninterrupted):

@@ -49,7 +49,11 @@ def open_reader(root: os.PathLike | str, split: str) -> Reader:
 
 
 class Stills:
-  """An indexable source of square pictures; `source[i]` is for training.
+  """A source of square pictures; `source.draw` is for training.
+
+  A square is as long as the shorter side of its picture: at a random place for
+  training, at the centre for evaluation (the protocol of FOBA, ICCV 2023,
+  which follows improved layered GANs). The device mirrors training pictures.
 
   Attributes:
     names: names of the pictures.
@@ -65,7 +69,7 @@ class Stills:
       split: "train", "val" or the name of another list.
       size: side of the networks' input, pixels.
       slack: training pictures are larger by this many pixels, so that the
-        device can crop random windows.
+        device can crop smaller windows at random.
 
     Raises:
       DataError: if there is no such folder, list or picture.
@@ -79,12 +83,30 @@ class Stills:
     return len(self.names)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    """Read `image`, uint8 [size + slack, size + slack, 3]."""
-    return {"image": self._square(index, self._size + self._slack)}
+    """Read a training picture; its square depends on the index only."""
+    return self.draw(index, np.random.default_rng(int(index)), 0)
+
+  def draw(
+    self, index: int, rng: np.random.Generator, step: int
+  ) -> dict[str, np.ndarray]:
+    """Read a random square of a picture; see `pipeline.RandomSource`.
+
+    Returns:
+      `image`, uint8 [size + slack, size + slack, 3].
+
+    Raises:
+      DataError: if the picture is broken.
+    """
+    del step
+    picture = self._reader.image(int(index))
+    h, w = picture.shape[:2]
+    place = int(rng.integers(abs(h - w) + 1))
+    return {"image": self._square(picture, place, self._size + self._slack)}
 
   def picture(self, index: int) -> UInt8[np.ndarray, "s s 3"]:
     """Read the centre square of a picture, at the networks' size."""
-    return self._square(index, self._size)
+    picture = self._reader.image(index)
+    return self._square(picture, _centre(picture), self._size)
 
   def mask(self, index: int) -> Bool[np.ndarray, "s s"] | None:
     """Read the mask of `picture(index)`; None if there is no mask.
@@ -98,22 +120,29 @@ class Stills:
     native = self._reader.image(index).shape[:2]
     path = self._reader.mask_path(index)
     images.check_size(path, coverage.shape, native, "its picture")
-    covered = (_centre(coverage) >= _COVERED).astype(np.uint8)
-    resized = images.resize_mask(covered, (self._size, self._size))
+    covered = _crop(coverage, _centre(coverage)) >= _COVERED
+    size = (self._size, self._size)
+    resized = images.resize_mask(covered.astype(np.uint8), size)
     return resized[..., 0] >= _COVERED
 
   def class_name(self, index: int) -> str | None:
     """Read the class of the object; None if it is unknown."""
     return self._reader.class_name(index)
 
-  def _square(self, index: int, side: int) -> np.ndarray:
-    picture = self._reader.image(index)
-    return images.resize_image(_centre(picture), (side, side))
+  def _square(self, picture: np.ndarray, place: int, side: int) -> np.ndarray:
+    # Cropped first: the long side need not be resized.
+    return images.resize_image(_crop(picture, place), (side, side))
 
 
-def _centre(image: np.ndarray) -> np.ndarray:
-  """Crop the largest square at the centre."""
+def _centre(image: np.ndarray) -> int:
+  """Return the place of the centre square along the longer side."""
+  h, w = image.shape[:2]
+  return abs(h - w) // 2
+
+
+def _crop(image: np.ndarray, place: int) -> np.ndarray:
+  """Crop a square at a place along the longer side, in pixels."""
   h, w = image.shape[:2]
   side = min(h, w)
-  y, x = (h - side) // 2, (w - side) // 2
+  y, x = (place, 0) if h > w else (0, place)
   return image[y : y + side, x : x + side]

@@ -12,13 +12,13 @@ class Result:
 
   Attributes:
     scalars: every number, as `head/metric`.
-    best: the value of the system's `best` metric.
+    best: the value of the system's `best` metric; None if it has none.
     show: prints the table below a title.
     scores: of the first head, by video and object; empty for pictures.
   """
 
   scalars: dict[str, float]
-  best: float
+  best: float | None
   show: Callable[[str], None]
   scores: Mapping[str, Mapping[int, Any]] = dataclasses.field(
     default_factory=dict

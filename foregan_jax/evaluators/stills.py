@@ -85,6 +85,7 @@ class StillEvaluator:
       added["drawn"] = self._realism.scores(
         self._system, nets, self._training or self._source
       )
+    best = self._system.best
     first = distributed.is_first_process()
     if first:
       (folder / "scores.json").write_text(json.dumps(table | added))
@@ -96,7 +97,7 @@ class StillEvaluator:
         for head, row in {**table, **added}.items()
         for name, value in row.items()
       },
-      best=table[self._system.heads[0]][self._system.best.name],
+      best=table[self._system.heads[0]][best.name] if best else None,
       show=lambda title: print(_plain(title, table, added, len(truth))),
     )
 

@@ -11,18 +11,23 @@ from foregan_jax.layers import warp
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-  """Half-widths of a uniform distribution of affine maps.
+  """A distribution of affine maps; all parameters are uniform.
+
+  A preset sets one of the two scales.
 
   Attributes:
-    log2_scale: half-width of the exponent s; the object grows by 2^s.
     degrees: half-width of the rotation.
     shift: half-width of both shifts, in normalised coordinates: 1 is half the
       image.
+    log2_scale: half-width of the exponent s; the object grows by 2^s.
+    grid_scale: bounds of a factor of the sampling grid; the object grows by its
+      inverse.
   """
 
-  log2_scale: float
   degrees: float
   shift: float
+  log2_scale: float = 0.0
+  grid_scale: tuple[float, float] = (1.0, 1.0)
 
   def draw(self, key: PRNGKeyArray, count: int) -> Float[Array, "b 2 3"]:
     """Return random inverse maps A^-1, with A = Tr Rot Sc.
@@ -33,8 +38,10 @@ class Perturbation:
     Source: appendix, eqs. 9 and 10.
     """
     drawn = jax.random.uniform(key, (4, count), minval=-1.0, maxval=1.0)
+    low, high = self.grid_scale
+    grid = (low + high) / 2 + (high - low) / 2 * drawn[0]
     return inverse(
-      self.log2_scale * drawn[0],
+      self.log2_scale * drawn[0] - jnp.log2(grid),
       jnp.deg2rad(self.degrees) * drawn[1],
       self.shift * drawn[2:],
     )
@@ -71,12 +78,13 @@ def apply(
   return warp.sample(image, xy, outside="zero")
 
 
-# Published ranges (spec sec. 4). "paper" has the paper's order of maps but our
-# ranges, because the part of the paper with its ranges was not available.
+# "paper" has the paper's order of maps but our ranges, because the part of the
+# paper with its ranges was not available. The others have published ranges:
+# PerturbGAN's, and those of C3-GAN (ICLR 2022), in the paper's order.
 PRESETS = {
-  "none": Perturbation(0.0, 0.0, 0.0),
-  "paper": Perturbation(0.25, 15.0, 0.25),
-  "perturbgan": Perturbation(0.0, 0.0, 0.25),
-  "c3_strong": Perturbation(0.45, 15.0, 0.15),
-  "c3_weak": Perturbation(0.14, 2.0, 0.08),
+  "none": Perturbation(degrees=0.0, shift=0.0),
+  "paper": Perturbation(degrees=15.0, shift=0.25, log2_scale=0.25),
+  "perturbgan": Perturbation(degrees=0.0, shift=0.25),
+  "c3_strong": Perturbation(degrees=15.0, shift=0.15, grid_scale=(0.8, 1.5)),
+  "c3_weak": Perturbation(degrees=2.0, shift=0.08, grid_scale=(0.9, 1.1)),
 }

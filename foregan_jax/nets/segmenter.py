@@ -1,4 +1,8 @@
-"""A small segmenter of single images."""
+"""Segmenters of single images: a compact U-Net, and the published one.
+
+Both return one mask logit per pixel. `train` has an effect only on the batch
+norms of `PublishedUNet`, whose collection is `batch_stats`.
+"""
 
 import functools
 from typing import Any
@@ -11,10 +15,13 @@ from jaxtyping import Array, Float
 from foregan_jax.layers import convs, norms, warp
 
 _CHANNELS_PER_GROUP = 8
+# PyTorch's defaults: uniform in +-1 / sqrt(fan_in); its momentum is 1 - 0.9.
+_torch_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+_MOMENTUM = 0.9
 
 
 class Segmenter(nn.Module):
-  """A U-Net that separates the object of an image from the background.
+  """A compact U-Net that separates the object from the background.
 
   It halves the image `depth` times; level l has `width 2^l` channels. The
   coarsest level gets the mean over the image, because the choice of the object
@@ -27,8 +34,11 @@ class Segmenter(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, image: Float[Array, "b h w 3"]) -> Float[Array, "b h w 1"]:
+  def __call__(
+    self, image: Float[Array, "b h w 3"], train: bool = False
+  ) -> Float[Array, "b h w 1"]:
     """Return float32 mask logits of an RGB image in [-1, 1]."""
+    del train
     x = self._two_blocks(image.astype(self.dtype), self.width, "enc_0")
     skips = []
     for level in range(1, self.depth + 1):
@@ -61,3 +71,65 @@ class Segmenter(nn.Module):
     x = conv(features, (3, 3), stride, (1, 1), dtype=self.dtype, name=name)(x)
     x = norms.GroupNorm(groups, dtype=self.dtype, name=f"{name}_norm")(x)
     return nn.relu(x)
+
+
+class PublishedUNet(nn.Module):
+  """The U-Net of ILSGAN's code, which is the widely used bilinear one.
+
+  A level is two 3x3 convolutions, each with batch norm and ReLU. There are
+  `depth` max pools by 2. On the way down level l has `width 2^l` channels, the
+  coarsest level as many as the one before it; on the way up it has as many as
+  level l - 1 on the way down. With `width` 64 and `depth` 4 there are
+  13,395,394 parameters: biases are included, and the head has two classes.
+
+  The logit of a mask is the difference of both classes' logits, so its sigmoid
+  is their softmax. Enlarging aligns the images' edges, not the centres of
+  their corner pixels as in that code (no effect on quality is known).
+  """
+
+  width: int = 64
+  depth: int = 4
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, image: Float[Array, "b h w 3"], train: bool = False
+  ) -> Float[Array, "b h w 1"]:
+    """Return float32 mask logits of an RGB image in [-1, 1].
+
+    With `train` the norms use the statistics of the batch and update their
+    running averages; else they use these averages.
+    """
+    channels = [self.width * 2**level for level in range(self.depth)]
+    channels.append(channels[-1])
+    x = image.astype(self.dtype)
+    skips = []
+    for level, features in enumerate(channels):
+      if level:
+        skips.append(x)
+        x = nn.max_pool(x, (2, 2), (2, 2))
+      x = self._two_blocks(x, features, train, f"enc_{level}")
+    for level in reversed(range(self.depth)):
+      skip = skips[level]
+      size = (*skip.shape[:3], x.shape[-1])
+      x = jnp.concatenate([skip, jax.image.resize(x, size, "bilinear")], -1)
+      features = channels[max(level - 1, 0)]
+      x = self._two_blocks(x, features, train, f"dec_{level}")
+    head = nn.Conv(
+      2, (1, 1), dtype=jnp.float32, kernel_init=_torch_init, name="classes"
+    )
+    classes = head(x.astype(jnp.float32))
+    return classes[..., 1:] - classes[..., :1]
+
+  def _two_blocks(self, x, features: int, train: bool, name: str) -> jax.Array:
+    for i in range(2):
+      x = convs.Conv(
+        features, (3, 3), padding=(1, 1), use_bias=True, dtype=self.dtype,
+        kernel_init=_torch_init, name=f"{name}_{i}",
+      )(x)  # fmt: skip
+      norm = nn.BatchNorm(
+        use_running_average=not train, momentum=_MOMENTUM, dtype=self.dtype,
+        name=f"{name}_{i}_norm",
+      )  # fmt: skip
+      x = nn.relu(norm(x))
+    return x

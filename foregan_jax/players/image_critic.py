@@ -1,7 +1,10 @@
 """The discriminator of layered images, with the estimators of the codes."""
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -20,13 +23,16 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class ImageCritic:
-  """Trains `disc` and `estimator` on the offers `fake`, `mask` and `codes`.
+  """Trains `disc` and `estimator` on generated and real pictures.
 
-  It also scores the backgrounds of `clip`, without a gradient: backgrounds
-  that score higher than whole pictures are a sign of leakage (ILSGAN).
+  Of the generated ones it uses `fake`, `mask` and `codes`. It also scores the
+  backgrounds of `clip`, without a gradient: backgrounds that score higher than
+  whole pictures are a sign of leakage (ILSGAN).
 
   Attributes:
     size: (h, w) of its input; real pictures are cropped to it.
+    draw: draws new generated pictures from (nets, batch, key), in the form of
+      the generator's offers; None: the generator's offers are used.
   """
 
   disc: nn.Module
@@ -34,6 +40,7 @@ class ImageCritic:
   weights: Weights
   adversarial: str
   size: tuple[int, int]
+  draw: Callable[[game.Nets, game.Batch, Any], dict[str, Any]] | None = None
   name: str = "critic"
   trains: tuple[str, ...] = ("disc", "estimator")
 
@@ -46,9 +53,12 @@ class ImageCritic:
     discriminate = lambda x: self.disc.apply(nets["disc"], x)
     image = ranges.image_to_float(batch["image"])
     real = discriminate(jitter.crop_and_flip(key, image, self.size))
-    fake = discriminate(batch["fake"])
-    codes = batch["codes"]
-    guess = self.estimator.apply(nets["estimator"], batch["mask"])
+    made = batch
+    if self.draw:
+      made = self.draw(nets, batch, jax.random.fold_in(key, 1))
+    fake = discriminate(made["fake"])
+    codes = made["codes"]
+    guess = self.estimator.apply(nets["estimator"], made["mask"])
     terms = {
       "adv": adversarial.critic(real.real, fake.real, kind=self.adversarial),
       "info": information.code_error(fake.code, codes.private)
@@ -61,7 +71,7 @@ class ImageCritic:
       **terms,
       "real": real.real.mean(),
       "fake": fake.real.mean(),
-      "background": discriminate(batch["clip"].bg[:, 0]).real.mean(),
+      "background": discriminate(made["clip"].bg[:, 0]).real.mean(),
       "image_code_accuracy": accuracy(fake.code, codes.private),
       "mask_code_accuracy": accuracy(guess, codes.superclass),
     }

@@ -15,6 +15,8 @@ from foregan_jax import game
 from foregan_jax.layers import composite, jitter
 from foregan_jax.losses import segmentation
 
+_STATISTICS = "batch_stats"  # running statistics, if the net has any
+
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
@@ -79,7 +81,9 @@ class Segmenter:
       saturation=saturation, hue=hue,
     )  # fmt: skip
     target = (masks > 0.5).astype(jnp.float32)
-    logits: jax.Array = self.seg.apply(nets["seg"], images)
+    logits, updated = self.seg.apply(
+      nets["seg"], images, train=True, mutable=[_STATISTICS]
+    )
     keep = (target.mean((1, 2, 3)) >= self.min_area).astype(jnp.float32)
     terms = {
       "bce": segmentation.bce(logits, target, keep[:, None, None, None]),
@@ -88,7 +92,8 @@ class Segmenter:
     weights = dataclasses.asdict(self.weights)
     total = sum(weights[name] * value for name, value in terms.items())
     accuracy = ((logits > 0) == (target > 0)).mean()
-    return total, game.Made({**terms, "accuracy": accuracy})
+    variables = {"seg": updated} if updated else {}
+    return total, game.Made({**terms, "accuracy": accuracy}, variables)
 
   def _pictures(self, key, clip):
     """Return pictures [(b t), h, w, 3] and masks, some of them recomposed."""

@@ -37,6 +37,7 @@ SHARED = {
   "optim.*.learning_rate": (0, 10),
   "optim.*.b1": (0, _BELOW_1),
   "optim.*.b2": (0, _BELOW_1),
+  "optim.*.decay_factor": (1e-6, 1),
   "optim.*": (0, INF),
 }
 

@@ -3,7 +3,7 @@
 import ml_collections
 import optax
 
-DECAYS = ("none", "cosine")
+DECAYS = ("none", "cosine", "step")
 
 
 def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
@@ -16,8 +16,11 @@ def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
       eps=1e-8,
       grad_clip=0.0,  # largest global norm; 0: off
       warmup_steps=0,
-      decay="none",  # none | cosine
-      decay_steps=0,  # updates of the player; 0: until the end of the run
+      decay="none",  # none | cosine | step
+      # Updates of the player: the length of the cosine (0: until the end of the
+      # run), or those between two steps.
+      decay_steps=0,
+      decay_factor=1.0,  # of the rate at each step
     )
   )
 
@@ -26,11 +29,13 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
   """Return the learning rate as a function of the player's updates.
 
   The rate increases linearly from 0 during `warmup_steps`. Then it is constant
-  (`decay="none"`) or decreases along half a cosine to 0 at `decay_steps`, which
-  includes the warm-up.
+  (`decay="none"`), decreases along half a cosine to 0 at `decay_steps`
+  (`"cosine"`), or is multiplied by `decay_factor` after every `decay_steps`
+  updates (`"step"`, PyTorch's StepLR). `decay_steps` includes the warm-up.
 
   Args:
-    c: a config with the fields learning_rate, warmup_steps, decay, decay_steps.
+    c: a config with the fields learning_rate, warmup_steps, decay, decay_steps,
+      decay_factor.
 
   Returns:
     A function from the number of completed updates to the learning rate.
@@ -46,17 +51,24 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
     raise ValueError(
       f"decay is {c.decay!r}, but must be one of {', '.join(DECAYS)}."
     )
+  least = c.warmup_steps + 1 if c.decay == "cosine" else 1
+  if c.decay != "none" and c.decay_steps < least:
+    raise ValueError(
+      f"decay_steps is {c.decay_steps}, but must be at least {least} with "
+      f"decay {c.decay!r} and warmup_steps {c.warmup_steps}."
+    )
   if c.decay == "none":
     main = optax.constant_schedule(c.learning_rate)
-  elif c.decay_steps > c.warmup_steps:
+  elif c.decay == "cosine":
     main = optax.cosine_decay_schedule(
       c.learning_rate, c.decay_steps - c.warmup_steps
     )
   else:
-    raise ValueError(
-      f"decay_steps is {c.decay_steps}, but must be above warmup_steps, "
-      f"{c.warmup_steps}."
+    stairs = optax.exponential_decay(
+      c.learning_rate, c.decay_steps, c.decay_factor, staircase=True
     )
+    # `join_schedules` counts from the end of the warm-up.
+    main = lambda count: stairs(count + c.warmup_steps)
   if not c.warmup_steps:
     return main
   warmup = optax.linear_schedule(0.0, c.learning_rate, c.warmup_steps)
@@ -81,9 +93,8 @@ def make(c: ml_collections.ConfigDict) -> optax.GradientTransformation:
 
   Args:
     c: a config with the fields learning_rate, b1, b2, eps, grad_clip (largest
-      global norm of the gradient, 0 for no limit), warmup_steps, decay ("none"
-      or "cosine"), decay_steps. Steps are updates of the player, not steps of
-      the training loop.
+      global norm of the gradient, 0 for no limit), and those of `schedule`.
+      Steps are updates of the player, not steps of the training loop.
 
   Returns:
     The optimiser.

@@ -156,7 +156,7 @@ def pick_steps(
   Args:
     directory: the checkpoints' folder.
     which: "all", "latest", "best", or the number of a step.
-    best: name of the metric of the best step, or None.
+    best: name of the metric of the best step; None: the best is the latest.
     higher_is_better: whether the largest value of that metric is the best.
 
   Raises:
@@ -168,7 +168,7 @@ def pick_steps(
     raise ValueError(f"there is no checkpoint in {directory}.")
   if which == "all":
     return steps
-  if which == "latest":
+  if which == "latest" or (which == "best" and best is None):
     return steps[-1:]
   if which == "best":
     sign = 1.0 if higher_is_better else -1.0

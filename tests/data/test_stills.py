@@ -43,6 +43,28 @@ def test_pictures_with_masks_are_val_and_the_others_train(tmp_path):
   assert mask[:, :8].all() and not mask[:, 8:].any()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_training_pictures_are_random_squares_of_the_longer_side(
+  axis, tmp_path
+):
+  ramp = np.broadcast_to(np.arange(50, dtype=np.uint8), (20, 50))
+  ramp = np.moveaxis(ramp, 1, axis)
+  (tmp_path / "images").mkdir()
+  cv2.imwrite(str(tmp_path / "images" / "a.png"), ramp)
+  source = stills.Stills(tmp_path, split="train", size=16, slack=4)
+  draw = lambda seed: source.draw(0, np.random.default_rng(seed), 0)["image"]
+  starts = set()
+  for seed in range(300):
+    line = np.moveaxis(draw(seed), axis, 0)[:, 0, 0].astype(int)
+    np.testing.assert_array_equal(line, line[0] + np.arange(20))
+    starts.add(line[0])
+  assert starts == set(range(31))  # every window, the ends included
+  np.testing.assert_array_equal(draw(5), draw(5))
+  # The test protocol: the shorter side is resized, the centre is cropped.
+  centre = np.moveaxis(source.picture(0), axis, 0)[:, 0, 0]
+  assert centre[0] == 15 and centre[-1] == 34
+
+
 def test_lists_select_the_pictures(tmp_path):
   for name in ("x", "y"):
     _write(tmp_path, name, (16, 16), _half((16, 16)))

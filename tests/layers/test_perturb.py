@@ -38,3 +38,21 @@ def test_object_grows_with_the_scale():
   mask = jnp.zeros((1, 32, 32, 1)).at[:, 12:20, 12:20].set(1)
   theta = perturb.inverse(jnp.ones(1), _ZERO, jnp.zeros((2, 1)))
   assert perturb.apply(theta, mask).sum() == pytest.approx(4 * 64, rel=0.05)
+
+
+@pytest.mark.parametrize(
+  "preset, low, high", [("c3_strong", 0.8, 1.5), ("c3_weak", 0.9, 1.1)]
+)
+def test_c3_presets_scale_the_sampling_grid_uniformly(preset, low, high, key):
+  theta = np.asarray(perturb.PRESETS[preset].draw(key, 4000))
+  grid = np.hypot(theta[:, 0, 0], theta[:, 1, 0])
+  # The object is 0.67 to 1.25 times as large with c3_strong.
+  assert low - 1e-6 <= grid.min() < low + 0.01
+  assert high - 0.01 < grid.max() <= high + 1e-6
+  # Quartiles of a uniform distribution; those of 2^s differ by up to 0.03.
+  quartiles = low + (high - low) * np.array([0.25, 0.5, 0.75])
+  np.testing.assert_allclose(
+    np.quantile(grid, [0.25, 0.5, 0.75]),
+    quartiles,
+    atol=0.03 * (high - low),
+  )

@@ -1,5 +1,7 @@
 """The segmenter's player: pictures that it is trained on."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +52,27 @@ def test_recomposed_pictures_have_another_background(samples):
   outside = np.asarray(masks[..., 0] < 0.01)
   np.testing.assert_allclose(images[outside], other[outside], atol=1e-5)
   assert np.abs(images[outside] - own[outside]).max() > 0.1
+
+
+def test_running_statistics_are_returned():
+  net = net_lib.PublishedUNet(width=4, depth=1)
+  player = dataclasses.replace(_player(), seg=net)
+  image = jax.ShapeDtypeStruct((1, *_SIZE, 3), jnp.float32)
+  variables = jax.eval_shape(net.init, jax.random.key(0), image)
+  statistics = {"batch_stats": variables["batch_stats"]}
+  loss = lambda player, params, variables: jax.eval_shape(
+    lambda: player.loss(
+      game.Nets(params, variables), {"clip": _clip(3)}, jax.random.key(1)
+    )
+  )
+  zeros = lambda tree: jax.tree.map(lambda x: jnp.zeros(x.shape), tree)
+  params = {"seg": zeros(variables["params"])}
+  _, made = loss(player, params, {"seg": zeros(statistics)})
+  assert made.variables == {"seg": statistics}
+  # A net without any does not change the structure of the state.
+  compact = jax.eval_shape(_player().seg.init, jax.random.key(0), image)
+  _, made = loss(_player(), {"seg": zeros(compact["params"])}, {})
+  assert made.variables == {}
 
 
 def test_player_satisfies_the_protocol():

@@ -119,6 +119,7 @@ def test_keeps_latest_and_best(tmp_path):
   assert restore.pick_steps(tmp_path, "all", best="J") == [1, 3, 4]
   assert restore.pick_steps(tmp_path, "best", best="J") == [1]
   assert restore.pick_steps(tmp_path, "latest", best=None) == [4]
+  assert restore.pick_steps(tmp_path, "best", best=None) == [4]
   assert restore.pick_steps(tmp_path, "3", best="J") == [3]
   with pytest.raises(ValueError, match="no checkpoint of step 2"):
     restore.pick_steps(tmp_path, "2", best="J")

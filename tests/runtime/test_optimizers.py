@@ -20,6 +20,7 @@ def _config(**kwargs):
     warmup_steps=0,
     decay="none",
     decay_steps=0,
+    decay_factor=1.0,
   )
   return ml_collections.ConfigDict({**defaults, **kwargs})
 
@@ -41,6 +42,26 @@ def test_cosine_ends_at_decay_steps_including_warmup():
   rate = optimizers.schedule(config)
   np.testing.assert_allclose(
     [rate(10), rate(20), rate(30), rate(40)], [0.1, 0.05, 0, 0], atol=1e-8
+  )
+
+
+def test_step_decay_multiplies_the_rate_after_each_interval():
+  config = _config(decay="step", decay_steps=8, decay_factor=0.2)
+  rate = optimizers.schedule(config)
+  np.testing.assert_allclose(
+    [rate(n) for n in (0, 7, 8, 15, 16)],
+    [0.1, 0.1, 0.02, 0.02, 0.004],
+    rtol=1e-6,
+  )
+
+
+def test_step_decay_counts_the_warmup():
+  config = _config(
+    decay="step", decay_steps=8, decay_factor=0.5, warmup_steps=4
+  )
+  rate = optimizers.schedule(config)
+  np.testing.assert_allclose(
+    [rate(n) for n in (2, 4, 7, 8)], [0.05, 0.1, 0.1, 0.05], rtol=1e-6
   )
 
 
@@ -89,8 +110,15 @@ def test_flattened_optimizer_equals_plain_adam():
 @pytest.mark.parametrize(
   "changes, message",
   [
-    ({"decay": "linear"}, "decay is 'linear', but must be one of none, cosine"),
-    ({"decay": "cosine", "warmup_steps": 5, "decay_steps": 5}, "above warmup"),
+    (
+      {"decay": "linear"},
+      "decay is 'linear', but must be one of none, cosine, step",
+    ),
+    ({"decay": "step"}, "decay_steps is 0, but must be at least 1"),
+    (
+      {"decay": "cosine", "warmup_steps": 5, "decay_steps": 5},
+      "decay_steps is 5, but must be at least 6 .*warmup_steps 5",
+    ),
     ({"learning_rate": -1.0}, "learning_rate is -1.0"),
     ({"grad_clip": -1.0}, "grad_clip is -1.0"),
   ],

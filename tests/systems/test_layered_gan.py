@@ -8,7 +8,7 @@ import pytest
 from configs import layered_gan as config_lib
 from foregan_jax import game, systems
 from foregan_jax.layers import composite
-from foregan_jax.runtime import platform
+from foregan_jax.runtime import optimizers, platform
 from foregan_jax.systems.layered_gan import system as layered_gan
 
 
@@ -56,11 +56,75 @@ def test_fakes_without_perturbation_equal_the_composite():
   )
 
 
+@pytest.mark.parametrize(
+  # That of ILSGAN's code has 13.395 M parameters, for 64 and 128 pixels.
+  "arg, count",
+  [("fake", 13_395_394), ("fake,small", 393_361)],
+)
+def test_segmenter_is_the_published_one_except_for_small(arg, count):
+  net = systems.build(config_lib.get_config(arg)).nets["seg"]
+  image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+  params = jax.eval_shape(net.init, platform.key(0), image)["params"]
+  assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_critic_draws_fresh_fakes_unless_they_are_shared(shared, nets):
+  config = config_lib.get_config("smoke")
+  config.shared_fakes = shared
+  generator, critic, *_ = systems.build(config).players
+  spec = jax.ShapeDtypeStruct((8, 16, 16, 3), jnp.uint8)
+  batch = {"image": jnp.zeros(spec.shape, spec.dtype), "step": 0}
+  offers = jax.jit(generator.forward)(nets, batch, platform.key(3))
+  loss = jax.jit(lambda offers, key: critic.loss(nets, batch | offers, key))
+  one, two = (loss(offers, platform.key(seed))[1].metrics for seed in (4, 5))
+  # Real pictures are black: only the generated ones depend on the key.
+  np.testing.assert_array_equal(one["real"], two["real"])
+  assert bool(one["fake"] == two["fake"]) == shared
+  # The offered pictures have no influence on fresh ones.
+  other = jax.tree.map(jnp.zeros_like, offers)
+  changed = loss(other, platform.key(4))[1].metrics
+  assert bool(changed["fake"] == one["fake"]) != shared
+  assert bool(changed["background"] == one["background"]) != shared
+
+
 def test_rounds_depend_on_the_step():
   turn = layered_gan.Rounds(gan=2, seg=1)
   gan, seg = ("generator", "critic"), ("segmenter",)
   assert [turn(i) for i in range(6)] == [gan, gan, seg, gan, gan, seg]
   assert layered_gan.Rounds(gan=0, seg=0)(7) == (*gan, "segmenter")
+
+
+def test_final_segmenter_trains_alone_after_the_last_round():
+  config = config_lib.get_config("fake")
+  rounds = config.turn.gan + config.turn.seg
+  assert config.turn.final_start == 5 * rounds
+  assert config.num_steps - config.turn.final_start == 12_000
+  system = systems.build(config)
+  start = config.turn.final_start
+  assert system.turn(start - 1) == ("segmenter",)
+  for step in (start, start + 11_999):
+    assert system.turn(step) == ("final_segmenter",)
+  assert system.restarts(start) == ("final_segmenter",)
+  assert not system.restarts(start - 1) and not system.restarts(start + 1)
+  # ILSGAN's code: Adam 1e-3, after 8,000 of 12,000 updates times 0.2.
+  optim = config.optim.final_segmenter
+  rate = optimizers.schedule(optim)
+  np.testing.assert_allclose(
+    [rate(0), rate(7_999), rate(8_000), rate(11_999)],
+    [1e-3, 1e-3, 2e-4, 2e-4],
+    rtol=1e-6,
+  )
+  assert (optim.b1, optim.b2) == (0.9, 0.999)
+
+
+def test_small_has_no_final_segmenter():
+  config = config_lib.get_config("small,fake")
+  system = systems.build(config)
+  assert "final_segmenter" not in {player.name for player in system.players}
+  assert not any(map(system.restarts, range(config.num_steps + 1)))
+  seen = {name for step in range(4_000) for name in system.turn(step)}
+  assert seen == {"generator", "critic", "segmenter"}
 
 
 def test_bg_seg_starts_after_the_first_round():
@@ -91,6 +155,7 @@ def test_area_band_narrows_on_schedule():
   [
     ("perturbation", "papr", "Did you mean 'paper'"),
     ("adversarial", "lsgan", "must be one of hinge, ns"),
+    ("nets.seg_kind", "compct", "Did you mean 'compact'"),
     ("codes.groups", 4, "private is 6, but must be a multiple of .* 4"),
     ("bg_seg_every", 0, "bg_seg_every is 0"),
     ("turn.seg", 0, "turn.seg is 0, but must be at least 1"),

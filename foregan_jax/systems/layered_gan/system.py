@@ -3,7 +3,8 @@
 Yang et al., WACV 2022, with ILSGAN's layer independence as an option. Nets:
 `gb`, `gf` (background and foreground generators), `disc` (discriminator with
 the private code's head), `estimator` (of the code, from the mask), `seg`.
-Players, in the order they move: generator, critic, segmenter.
+Players, in the order they move: generator, critic, segmenter; after the last
+round only `final_segmenter`, which trains `seg` again from its initial weights.
 """
 
 import dataclasses
@@ -25,20 +26,26 @@ from foregan_jax.players import segmenter as segmenter_player
 from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.systems.layered_gan import diagnosis
 
+_FINAL = "final_segmenter"
+
 
 @dataclasses.dataclass(frozen=True)
 class Rounds:
   """The alternation of algorithm 1, as a function of the step.
 
   A round is `gan` turns of generator and critic, then `seg` turns of the
-  segmenter. With `gan` 0 all three move in every turn.
+  segmenter. With `gan` 0 all three move in every turn. From `final_start` on
+  (0: never) the final segmenter trains alone: it ends with the run.
   """
 
   gan: int
   seg: int
+  final_start: int = 0
 
   def __call__(self, step: int) -> tuple[str, ...]:
     """Return the players that move at `step`."""
+    if self.final_start and step >= self.final_start:
+      return (_FINAL,)
     if not self.gan:
       return ("generator", "critic", "segmenter")
     inner = step % (self.gan + self.seg)
@@ -66,7 +73,7 @@ class LayeredGan:
   alarm_after: int
   name: str = "layered_gan"
   task: str = tasks.STILLS
-  best: game.Metric = game.Metric("iou")
+  best: game.Metric | None = None  # labels must not choose a checkpoint
 
   frozen = {}
   checkpoint_items = {
@@ -84,20 +91,30 @@ class LayeredGan:
   def init(self, key):
     """See `game.System`."""
     keys = jax.random.split(key, 4)
-    params = self.layers.init(keys[0])
+    params, variables = self.layers.init(keys[0]), {}
     picture = lambda c: jax.ShapeDtypeStruct(
       (2, self.size, self.size, c), jnp.float32
     )
     for net, key, channels in (
       ("disc", keys[1], 3), ("estimator", keys[2], 1), ("seg", keys[3], 3),
     ):  # fmt: skip
-      net_params = self.nets[net].lazy_init(key, picture(channels))
-      params[net] = net_params["params"]
-    return params, {}
+      collections = dict(self.nets[net].lazy_init(key, picture(channels)))
+      params[net] = collections.pop("params")
+      if collections:
+        variables[net] = collections
+    return params, variables
 
   def turn(self, step: int) -> tuple[str, ...]:
     """See `game.System`."""
     return self.rounds(step)
+
+  def restarts(self, step: int) -> tuple[str, ...]:
+    """See `tasks.HasRestarts`: the final segmenter is trained from scratch.
+
+    In the rounds it has learned from worse generators.
+    """
+    begins = self.rounds.final_start and step == self.rounds.final_start
+    return (_FINAL,) if begins else ()
 
   def diagnose(self, step: int, metrics) -> dict[str, str]:
     """See `tasks.HasDiagnostics`."""
@@ -158,7 +175,7 @@ def from_config(c) -> LayeredGan:
     "estimator": critic_net.MaskCodeEstimator(
       n.critic_width, c.codes.groups, dtype
     ),
-    "seg": segmenter_net.Segmenter(n.seg_width, n.seg_depth, dtype),
+    "seg": _SEGMENTERS[n.seg_kind](n.seg_width, n.seg_depth, dtype),
   }
   layers = generator_player.Layers(nets["gb"], nets["gf"], **c.codes)
   generator = generator_player.ImageGenerator(
@@ -178,6 +195,8 @@ def from_config(c) -> LayeredGan:
     weights=critic_player.Weights(**c.w_critic),
     adversarial=c.adversarial,
     size=(size, size),
+    # By then the generator has been updated.
+    draw=None if c.shared_fakes else generator.forward,
   )
   segmenter = segmenter_player.Segmenter(
     seg=nets["seg"],
@@ -186,17 +205,24 @@ def from_config(c) -> LayeredGan:
     frames=1,
     min_area=c.min_area,
   )
+  players = [generator, critic, segmenter]
+  if c.turn.final_start:
+    players.append(dataclasses.replace(segmenter, name=_FINAL))
   return LayeredGan(
     layers=layers,
     nets=nets,
-    players=(generator, critic, segmenter),
+    players=tuple(players),
     size=size,
     margin=c.data.still_margin,
-    rounds=Rounds(c.turn.gan, c.turn.seg),
+    rounds=Rounds(**c.turn),
     alarm_after=c.alarm_after,
   )
 
 
+_SEGMENTERS = {
+  "published": segmenter_net.PublishedUNet,
+  "compact": segmenter_net.Segmenter,
+}
 _NETS = ("gb", "gf", "disc", "estimator", "seg")
 _LIMITS = {
   "nets.residuals": (0, limits.INF),
@@ -220,6 +246,7 @@ def _check(c) -> None:
   for name, value, allowed in (
     ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
     ("adversarial", c.adversarial, ["hinge", "ns"]),
+    ("nets.seg_kind", c.nets.seg_kind, sorted(_SEGMENTERS)),
   ):
     if value not in allowed:
       raise ValueError(

@@ -41,7 +41,11 @@ def test_prepared_samples_equal_the_originals(folder, tmp_path):
     assert len(original) == len(prepared) == count
     for i, name in enumerate(original.names):
       j = prepared.names.index(name)
-      np.testing.assert_array_equal(original[i]["image"], prepared[j]["image"])
+      drawn, again = (
+        source.draw(k, np.random.default_rng(i), 0)["image"]
+        for source, k in ((original, i), (prepared, j))
+      )
+      np.testing.assert_array_equal(drawn, again)
       np.testing.assert_array_equal(original.picture(i), prepared.picture(j))
       np.testing.assert_array_equal(original.mask(i), prepared.mask(j))
       assert original.class_name(i) == name.split("/")[0]
