@@ -57,7 +57,6 @@ _FIELDS = {
 }  # fmt: skip
 
 
-
 class Features(struct.PyTreeNode):
   """The features at four scales; sides are rounded up."""
 
