@@ -65,7 +65,7 @@ def test_splat_mask_is_bilinear_and_in_range(key):
   assert got.min() >= 0 and got.max() <= 1
 
 
-@pytest.mark.parametrize("size", [(7, 12), (14, 24), (4, 5), (7, 5)])
+@pytest.mark.parametrize("size", [(7, 12), (14, 24), (28, 36), (4, 5), (7, 5)])
 def test_resize_equals_jax_image_resize(size, key):
   image = jax.random.normal(key, (2, 7, 12, 3))
   got = warp.resize(image, size, align_corners=False)
