@@ -62,7 +62,7 @@ def _large() -> ml_collections.ConfigDict:
   c.data.still_size = 480
   c.data.skips.update(dict(most=9, raise_by=1, every=5_000))
 
-  c.trunk = ""  # its weight file; "": the installed package; random: for tests
+  c.trunk = ""  # its weight file; "": the installed package; random
   c.nets = ml_collections.ConfigDict(
     dict(keys=64, values=128, widths=(128, 96, 64))
   )
@@ -105,7 +105,7 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   """Set the smallest sizes that run everything."""
   base_config.set_smoke(c)
   c.batch_size = 4
-  c.trunk = "random"
+  c.trunk = "tiny"
   c.data.height, c.data.width = 32, 48
   c.data.clip_len = 3
   c.data.still_size = 40

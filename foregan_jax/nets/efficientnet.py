@@ -33,7 +33,6 @@ _STEM = 32
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-  blocks: int
   kernel: int
   stride: int  # of the first block
   expand: int
@@ -41,14 +40,16 @@ class _Stage:
 
 
 _STAGES = (
-  _Stage(1, 3, 1, 1, 16),
-  _Stage(2, 3, 2, 6, 24),
-  _Stage(2, 5, 2, 6, 40),
-  _Stage(3, 3, 2, 6, 80),
-  _Stage(3, 5, 1, 6, 112),
-  _Stage(4, 5, 2, 6, 192),
-  _Stage(1, 3, 1, 6, 320),
+  _Stage(3, 1, 1, 16),
+  _Stage(3, 2, 6, 24),
+  _Stage(5, 2, 6, 40),
+  _Stage(3, 2, 6, 80),
+  _Stage(5, 1, 6, 112),
+  _Stage(5, 2, 6, 192),
+  _Stage(3, 1, 6, 320),
 )
+BLOCKS = (1, 2, 2, 3, 3, 4, 1)  # of each stage
+TINY = (1,) * len(BLOCKS)  # for tests; no weight file fits
 _RETURNED = (1, 2, 4, 6)  # the last stages before each further halving
 _CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")  # in the file, not in the trunk
 _FIELDS = {
@@ -102,9 +103,11 @@ class EfficientNetLite0(nn.Module):
 
   Attributes:
     dtype: of the convolutions; parameters are float32.
+    blocks: of each stage.
   """
 
   dtype: Any = jnp.float32
+  blocks: tuple[int, ...] = BLOCKS
 
   @nn.compact
   def __call__(self, image: Float[Array, "b h w 3"]) -> Features:
@@ -116,7 +119,7 @@ class EfficientNetLite0(nn.Module):
     x = nn.relu6(stem(x, norm()))
     features, number = [], 0
     for i, stage in enumerate(_STAGES):
-      for j in range(stage.blocks):
+      for j in range(self.blocks[i]):
         stride = 1 if j else stage.stride
         x = Block(
           stage.channels, stage.kernel, stride, stage.expand, self.dtype,
@@ -155,11 +158,11 @@ def load(path: str | pathlib.Path = "") -> dict[str, Any]:
   return from_state_dict(state_dicts.read(file), file)
 
 
-def random() -> dict[str, Any]:
+def random(blocks: tuple[int, ...] = BLOCKS) -> dict[str, Any]:
   """Return random parameters, always the same, for tests and benchmarks."""
   rng = np.random.default_rng(0)
   params = {}
-  for place, leaf in traverse_util.flatten_dict(_shapes()).items():
+  for place, leaf in traverse_util.flatten_dict(_shapes(blocks)).items():
     fan_in = max(1, int(np.prod(leaf.shape[:-1])))
     match place[-1]:
       case "kernel":
@@ -206,9 +209,9 @@ def from_state_dict(
 
 
 @functools.cache
-def _shapes() -> dict[str, Any]:
+def _shapes(blocks: tuple[int, ...] = BLOCKS) -> dict[str, Any]:
   image = jax.ShapeDtypeStruct((1, STRIDE, STRIDE, 3), jnp.float32)
-  init = EfficientNetLite0().init
+  init = EfficientNetLite0(blocks=blocks).init
   return jax.eval_shape(init, jax.random.key(0), image)["params"]
 
 

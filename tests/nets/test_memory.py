@@ -40,11 +40,15 @@ def test_an_unused_row_is_finite():
 def setup():
   net = memory.MemoryNet(8, 8, (8, 8, 8))
   track = memory_tracker.MemoryTracker(
-    net, efficientnet.EfficientNetLite0(), num_given=2, num_kept=2, every=2
+    net,
+    efficientnet.EfficientNetLite0(blocks=efficientnet.TINY),
+    num_given=2,
+    num_kept=2,
+    every=2,
   )
   params = {
     "prop": memory.init(net, jax.random.key(0)),
-    "trunk": efficientnet.random(),
+    "trunk": efficientnet.random(efficientnet.TINY),
   }
   # Saturated probabilities would amplify rounding in the odds of the merge.
   params["prop"]["head"]["kernel"] *= 0.1
