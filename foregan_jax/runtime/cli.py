@@ -158,9 +158,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
   rest = flags.FLAGS([_find_config(argument) for argument in argv])
   if len(rest) > 1:
     raise flags.Error(f"unexpected argument {rest[1]!r}")
-  if "config" in flags.FLAGS:
+  flag = flags.FLAGS["config"] if "config" in flags.FLAGS else None
+  if flag is not None and flag.flag_type() != "string":  # as in `ablate`
     # An error in the config file is only raised when the flag's value is used.
-    config = flags.FLAGS["config"].value
+    config = flag.value
     getattr(config, "is_locked", None)
     if config is not None and not isinstance(config, ml_collections.ConfigDict):
       raise flags.Error(

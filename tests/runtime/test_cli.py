@@ -8,6 +8,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from absl import flags
 from absl.testing import flagsaver
 
 # Defines the flag --config, which these tests set.
@@ -111,6 +112,15 @@ def test_user_error_in_flags_is_one_sentence(command, argv, message):
   assert err.startswith("error: ") and message in err
   assert len(err.splitlines()) == 1
   assert "Traceback" not in err
+
+
+def test_text_flag_named_config_is_not_a_config_file(monkeypatch):
+  """`foregan_jax.ablate` has such a flag."""
+  values = flags.FlagValues()
+  flags.DEFINE_string("config", None, "", flag_values=values)
+  monkeypatch.setattr(cli.flags, "FLAGS", values)
+  assert cli._parse(["program", "--config=five.py"]) == ["program"]
+  assert values.config == "five.py"
 
 
 def test_bug_in_a_config_keeps_its_traceback_with_debug(command):
