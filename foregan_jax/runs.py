@@ -17,6 +17,7 @@ from absl import logging
 from foregan_jax import game, items, systems, tasks
 from foregan_jax.runtime import (
   base_config,
+  checksums,
   distributed,
   restore,
   settings,
@@ -47,8 +48,19 @@ class Run:
 
   @functools.cached_property
   def system(self):
-    """The run's `game.System`."""
-    return systems.build(self.config)
+    """The run's `game.System`.
+
+    Raises:
+      ValueError: if the config is damaged or has bad values.
+    """
+    try:
+      return systems.build(self.config)
+    except (AttributeError, KeyError, TypeError) as error:
+      reason = str(error).strip().partition("\n")[0]
+      raise ValueError(
+        f"{self.workdir / settings.FILE} is damaged, or the config of another "
+        f"version: {reason}"
+      ) from error
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
@@ -185,6 +197,13 @@ def load_state(
   """
   trees = restore.load_items(directory, step, items.split(system, state))
   data = restore.load_json(directory, step, "data")
+  position = data.get("next_index")
+  # Larger numbers do not fit into the iterator.
+  if type(position) is not int or not 0 <= position < 2**62:
+    raise checksums.DamagedError(
+      f"item 'data' of checkpoint {directory / str(step)} is damaged: "
+      f"next_index is {str(position)[:80]}, but must be a whole number"
+    )
   return items.join(state, trees), data
 
 
@@ -215,7 +234,7 @@ def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
   hashes = {net: _hash(tree) for net, tree in loaded.items()}
   path = workdir / FROZEN
   if path.exists():
-    recorded = json.loads(path.read_text())
+    recorded = _read_hashes(path)
     for net, value in hashes.items():
       if recorded.get(net) != value:
         raise ValueError(
@@ -227,6 +246,19 @@ def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
   if distributed.is_first_process() and not path.exists():
     _write_json(path, hashes)
   return loaded
+
+
+def _read_hashes(path: pathlib.Path) -> dict[str, str]:
+  try:
+    recorded = json.loads(path.read_text())
+  except (ValueError, RecursionError):
+    recorded = None
+  if not isinstance(recorded, dict):
+    raise ValueError(
+      f"{path} is damaged: expected the hashes of the frozen nets. If their "
+      "weights are those of the run, remove the file"
+    )
+  return recorded
 
 
 def _hash(tree: Any) -> str:

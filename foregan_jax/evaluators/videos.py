@@ -135,6 +135,9 @@ class VideoEvaluator:
     quiet = not distributed.is_first_process()
     for name in rich.progress.track(share, "evaluating", disable=quiet):
       sequence = self._source.sequence(name)
+      if len(sequence["frames"]) < 2:
+        logging.warning("%s has one frame only: not scored", name)
+        continue
       soft, drawn = self._heads(nets, sequence)
       labels = self._labels(sequence, soft)
       labels |= self._finder.labels(nets, sequence)

@@ -7,6 +7,7 @@ palette PNG to colours.
 
 import os
 import pathlib
+import stat
 
 import cv2
 import numpy as np
@@ -59,11 +60,18 @@ def decode_image(
   """Decode the content of a picture file; `path` is for errors only.
 
   Raises:
-    DataError: if the content is truncated or not a picture.
+    DataError: if the content is truncated, too large or not a picture.
   """
   _check_complete(path, content)
   flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-  image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+  try:
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+  except (cv2.error, MemoryError) as error:
+    raise DataError(
+      path,
+      "cannot be decoded: it has more pixels than OpenCV accepts "
+      "(CV_IO_MAX_IMAGE_PIXELS, 2^30), or it is damaged",
+    ) from error
   if image is None:
     raise DataError(path, "cannot be decoded, expected a JPEG or PNG picture")
   return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -77,7 +85,8 @@ def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   object 1, not void.
 
   Raises:
-    DataError: if the file is missing, truncated, or a colour picture.
+    DataError: if the file is missing, truncated, too large, or a colour
+      picture.
   """
   if not os.path.isfile(path):
     raise DataError(path, "mask is missing")
@@ -85,7 +94,7 @@ def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     with Image.open(path) as image:
       mode = image.mode
       values = np.asarray(image)
-  except (OSError, SyntaxError, ValueError) as error:
+  except Exception as error:  # Pillow raises many kinds
     raise DataError(path, f"mask cannot be decoded ({error})") from error
   if mode == "LA":  # Some DAVIS-2016 masks carry an alpha channel.
     values = values[..., 0]
@@ -107,13 +116,15 @@ def read_coverage(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   void belongs to the object.
 
   Raises:
-    DataError: if the file is missing or broken.
+    DataError: if the file is missing, broken or too large.
   """
+  if not os.path.isfile(path):
+    raise DataError(path, "mask is missing")
   try:
     with Image.open(path) as image:
       if image.mode != "P":
         return np.array(image.convert("L"))
-  except (OSError, SyntaxError, ValueError) as error:
+  except Exception as error:  # Pillow raises many kinds
     raise DataError(path, f"mask cannot be decoded ({error})") from error
   labels = read_labels(path)
   return np.where((labels > 0) & (labels < VOID), 255, 0).astype(np.uint8)
@@ -123,9 +134,13 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   """Read a whole file.
 
   Raises:
-    DataError: if the file is missing, unreadable or empty.
+    DataError: if the file is missing, unreadable or empty, or is a folder, a
+      pipe or a device.
   """
   try:
+    # Reading a pipe or a device may never end.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+      raise DataError(path, "is not a file")
     content = pathlib.Path(path).read_bytes()
   except FileNotFoundError as error:
     raise DataError(path, "file is missing") from error
@@ -134,6 +149,22 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   if not content:
     raise DataError(path, "file is empty")
   return content
+
+
+def read_text(path: str | os.PathLike) -> str:
+  """Read a text file in UTF-8; remove the mark that some editors add.
+
+  Raises:
+    DataError: see `read_bytes`, or if the file is not UTF-8.
+  """
+  try:
+    return read_bytes(path).decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise DataError(
+      path,
+      f"is not text in UTF-8 (byte {error.start} is "
+      f"{error.object[error.start]:#04x}); save it as UTF-8",
+    ) from error
 
 
 def _check_complete(path: str | os.PathLike, content: bytes) -> None:

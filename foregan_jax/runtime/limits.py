@@ -36,6 +36,7 @@ SHARED = {
   "optim.*.b1": (0, _BELOW_1),
   "optim.*.b2": (0, _BELOW_1),
   "optim.*": (0, INF),
+  "*": (-INF, INF),
 }
 
 
@@ -98,6 +99,8 @@ def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
 
 
 def _say(low: Number, high: Number) -> str:
+  if low == -INF:
+    return "a finite number"
   if high == INF:
     return f"a finite number of at least {low}"
   if high == _BELOW_1:

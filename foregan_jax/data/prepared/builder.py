@@ -18,7 +18,7 @@ from PIL import Image
 from tensorflow_datasets.core import shuffle
 
 from foregan_jax.data.prepared import records
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 SPLITS = ("train", "val")
 
@@ -83,7 +83,7 @@ class Builder(
 
   def recipe(self, root: pathlib.Path) -> dict[str, Any]:
     """Return all settings that determine the content, as plain JSON."""
-    source = {"root": str(root.resolve()), "splits": list(self._splits)}
+    source = {"root": str(paths.full(root)), "splits": list(self._splits)}
     return source | self._options
 
 
@@ -162,7 +162,8 @@ def run_command(
   parser.add_argument(
     "out", type=pathlib.Path, help="root of the prepared data sets"
   )
+  paths.print_any_name()
   try:
     print(f"prepared: {prepare_folder(**vars(parser.parse_args(arguments)))}")
-  except images.DataError as error:
+  except (images.DataError, OSError) as error:
     sys.exit(str(error))
