@@ -17,7 +17,7 @@ import zlib
 
 from foregan_jax import models
 from foregan_jax.media import footage as footage_lib
-from foregan_jax.media import paths
+from foregan_jax.media import images, paths
 from foregan_jax.nets import tracker
 from foregan_jax.predictors import (
   cut_outs,
@@ -120,8 +120,9 @@ def _parse_masks(given: list[str]) -> dict[int, pathlib.Path]:
     index = int(frame or 0)
     if index in masks:
       raise ValueError(
-        f"--mask={text}: frame {index} has the mask {masks[index]} already; "
-        "give the frame of a later mask as in --mask=40:more.png"
+        f"--mask={images.show_name(text)}: frame {index} has the mask "
+        f"{images.show_name(masks[index])} already; give the frame of a later "
+        "mask as in --mask=40:more.png"
       )
     masks[index] = pathlib.Path(path)
   return masks

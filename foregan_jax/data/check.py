@@ -313,7 +313,7 @@ def main(arguments: list[str] | None = None) -> int:
   paths.print_any_name()
   problems = check(root, show_progress=sys.stderr.isatty())
   for problem in problems:
-    print(f"{problem.path}: {problem.reason}")
+    print(f"{images.show_name(problem.path)}: {problem.reason}")
   if problems:
     print(f"{len(problems)} problems in {root}")
     return 1

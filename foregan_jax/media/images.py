@@ -8,6 +8,7 @@ palette PNG to colours.
 import os
 import pathlib
 import stat
+import unicodedata
 
 import cv2
 import numpy as np
@@ -22,6 +23,9 @@ VOID = 255
 MAX_IDS = 64
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
+# Unicode's names of control characters, parts of surrogate pairs (in Python,
+# bytes that are not UTF-8), and separators of lines and paragraphs.
+_ODD_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 _PNG_END = b"IEND"
 _PNG_TRAILER_BYTES = 16  # the IEND chunk has 12 bytes; allows some padding
 _JPEG_START_OF_SCAN = b"\xff\xda"
@@ -42,7 +46,16 @@ class DataError(ValueError):
     self.reason = reason
 
   def __str__(self) -> str:
-    return f"{self.path}: {self.reason}"
+    return f"{show_name(self.path)}: {self.reason}"
+
+
+def show_name(name: str | os.PathLike) -> str:
+  """Return a name or path with its control characters and odd bytes escaped."""
+  escape = lambda x: x.encode("unicode_escape").decode()
+  return "".join(
+    escape(x) if unicodedata.category(x) in _ODD_CATEGORIES else x
+    for x in os.fspath(name)
+  )
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:

@@ -4,13 +4,8 @@ import io
 import os
 import pathlib
 import sys
-import unicodedata
 
 from foregan_jax.media import images
-
-# Unicode's names of control characters, parts of surrogate pairs (in Python,
-# bytes that are not UTF-8), and separators of lines and paragraphs.
-_ODD_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 
 
 def check_name(name: str, origin: str | os.PathLike) -> str:
@@ -25,7 +20,7 @@ def check_name(name: str, origin: str | os.PathLike) -> str:
       control character, or bytes that are not UTF-8.
   """
   parts = name.split("/")
-  odd = any(unicodedata.category(x) in _ODD_CATEGORIES for x in name)
+  odd = images.show_name(name) != name
   if odd or any(part in ("", ".", "..") for part in parts):
     raise images.DataError(
       origin,

@@ -61,21 +61,21 @@ def check_numbers(
     if low is None:
       continue
     for number in value if isinstance(value, list) else [value]:
-      if isinstance(number, (bool, str)) or number is None:
+      if isinstance(number, bool) or not isinstance(number, Number):
         continue
       if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
 
 
 def check_order(key: str, bounds: Iterable[Number]) -> None:
-  """Refuse a pair whose first number is larger than its second.
+  """Refuse a pair whose first number is larger than its second, or no pair.
 
   Raises:
     ValueError: naming the key and its value.
   """
-  low, high = bounds
-  if low > high:
-    raise ValueError(f"{key} is {(low, high)}, but must be (smallest, largest)")
+  pair = tuple(bounds)
+  if len(pair) != 2 or pair[0] > pair[1]:
+    raise ValueError(f"{key} is {pair}, but must be (smallest, largest)")
 
 
 def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:

@@ -180,6 +180,11 @@ def test_text_in_another_encoding_raises(tmp_path, content, message):
     images.read_text(path)
 
 
+def test_odd_names_are_escaped_in_errors():
+  error = images.DataError("a\nb/\udcff/\u2028é \u202f.png", "is odd")
+  assert str(error) == "a\\nb/\\udcff/\\u2028é \u202f.png: is odd"
+
+
 def test_mark_of_some_editors_is_removed(tmp_path):
   path = tmp_path / "list.txt"
   path.write_text("bär\n", encoding="utf-8-sig")

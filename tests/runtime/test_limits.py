@@ -33,9 +33,11 @@ from foregan_jax.runtime import limits
     ("davis", "data.prefetch", -1, "data.prefetch is -1"),
     ("davis", "log_every", 0, "log_every is 0"),
     ("davis", "seed", -1, "seed is -1"),
+    ("davis", "clips.filming.guidance.shift", math.nan, "shift is nan, .*fin"),
     ("layered_gan", "nets.width", 0, "nets.width is 0"),
     ("layered_gan", "ema_nets", ("fg",), "ema_nets has 'fg', but may only"),
     ("layered_gan", "schedule.area_late", (0.9, 0.1), "smallest, largest"),
+    ("layered_gan", "schedule.area_late", (1.0,), r"is \(1.0,\), but must be"),
     ("rgmp_voc", "nets.blocks", (1, 0, 1, 1), r"nets.blocks is \[1, 0, 1, 1\]"),
     ("rgmp_davis", "tracker.scales", (1.0, math.inf), "tracker.scales is"),
   ],
@@ -52,5 +54,6 @@ def test_first_pattern_counts_and_other_values_pass():
     {"a": {"b": 3, "c": True, "d": "x", "e": (1, 2)}, "f": -5}
   )
   limits.check_numbers(config, {"a.b": (3, 3), "a.*": (0, 2)})
+  limits.check_numbers(ml_collections.ConfigDict({"a": {}, "b": (None, ())}))
   with pytest.raises(ValueError, match=r"a.e is \[1, 2\], .*between 0 and 1"):
     limits.check_numbers(config, {"a.b": (3, 3), "a.*": (0, 1)})

@@ -165,7 +165,10 @@ def _run_child(
   with tempfile.TemporaryFile() as log:
     pid = os.fork()
     if not pid:
-      _become(f"foregan_jax.{case.module}", arguments, place, log.fileno())
+      module = case.module
+      if not module.startswith("tests."):
+        module = f"foregan_jax.{module}"
+      _become(module, arguments, place, log.fileno())
     start = time.monotonic()
     terminate = start + (case.terminate_after or math.inf)
     status = None
@@ -239,7 +242,7 @@ def main() -> None:
   parser.add_argument("--limit", type=int, default=0, help="cases; 0: all")
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--only", default="", help="cases whose name has this")
-  parser.add_argument("--fast", action="store_true", help="without runs")
+  parser.add_argument("--case", action="append", help="a name; repeatable")
   parser.add_argument("--world", type=pathlib.Path, help="kept for other calls")
   parser.add_argument("--log", type=pathlib.Path, help="JSON lines, per case")
   args = parser.parse_args()
@@ -250,10 +253,12 @@ def main() -> None:
   assert len(names) == len(cases)
   cases.sort(key=lambda case: case.name)  # the order of the code is irrelevant
   random.Random(args.seed).shuffle(cases)
-  chosen = [
-    case for case in cases
-    if args.only in case.name and not (args.fast and case.needs_run)
-  ]  # fmt: skip
+  chosen = [case for case in cases if args.only in case.name]
+  if args.case:
+    unknown = sorted(set(args.case) - names)
+    if unknown:
+      parser.error(f"no case is called {unknown[0]!r}")
+    chosen = [case for case in cases if case.name in args.case]
   chosen = chosen[: args.limit or None]
   log = open(args.log, "a") if args.log else None
   counts: collections.Counter = collections.Counter()
@@ -262,7 +267,11 @@ def main() -> None:
   try:
     world = args.world or pathlib.Path(temporary, "world")
     world.mkdir(parents=True, exist_ok=True)
-    world_lib.build(world, runs=not args.fast)
+    world_lib.build(
+      world,
+      prepared=any("{prepared}" in " ".join(c.arguments) for c in chosen),
+      runs=any(case.needs_run for case in chosen),
+    )
     pristine = _hashes(world)
     start = time.monotonic()
     for number, case in enumerate(chosen):

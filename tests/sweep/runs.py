@@ -145,9 +145,14 @@ def _ablations() -> Iterator[Case]:
     damage=damages.FILES["a folder"],
     place="ablation/table.md",
   )
-  for target in (os.path.join(c.ROOT, "README.md"), "/work", "{mask}"):
+  for name, target in {
+    "README.md": os.path.join(c.ROOT, "README.md"),
+    "a folder": "{mask}",
+    "a picture": "{mask}/mask.png",
+  }.items():
     yield make(
-      f"ablate, config is {target}",
+      f"ablate, the config is {name}",
       writes=(),
       arguments=(f"--config={target}", "--out={out}"),
+      needs_run=False,
     )

@@ -21,11 +21,18 @@ RUNS = {"foregan": "davis", "rgmp": "rgmp_davis", "layered": "layered_gan"}
 ABLATED = "layered"
 
 
-def build(folder: pathlib.Path, *, runs: bool) -> None:
-  """Write the world unless it is there: data, then the runs."""
+def build(folder: pathlib.Path, *, prepared: bool, runs: bool) -> None:
+  """Write the world unless it is there: data, prepared data, runs."""
   if not (folder / "data_done").exists():
     _write_data(folder)
     (folder / "data_done").touch()
+  if prepared and not (folder / "prepared").exists():
+    for kind, root in (
+      ("stills", "stills"),
+      ("instances", "voc"),
+      ("videos", "davis"),
+    ):
+      _call(f"data.prepared.{kind}", f"{folder}/{root}", f"{folder}/prepared")
   if runs and not (folder / "runs_done").exists():
     for name, config in RUNS.items():
       shutil.rmtree(folder / "runs" / name, ignore_errors=True)
@@ -65,11 +72,6 @@ def _write_data(folder: pathlib.Path) -> None:
   (folder / "mask").mkdir()
   shutil.copy(mask, folder / "mask" / "mask.png")
   _write_clip(folder / "clip" / "clip.mp4", video)
-  for kind, root, *options in (
-    ("stills", "stills"), ("instances", "voc"), ("videos", "davis"),
-  ):  # fmt: skip
-    out = folder / "prepared"
-    _call(f"data.prepared.{kind}", f"{folder}/{root}", f"{out}", *options)
 
 
 def _write_track(folder: pathlib.Path) -> None:
