@@ -36,6 +36,10 @@ _VOC = _Layout("JPEGImages", "SegmentationObject", "ImageSets/Segmentation")
 _VOC_CLASSES = "SegmentationClass"
 
 
+class NoSplitError(images.DataError):
+  """A folder that has no such split, as opposed to a broken list."""
+
+
 class Folder:
   """The pictures of one split of a folder; a `stills.Reader`.
 
@@ -76,7 +80,7 @@ class Folder:
       paths.check_name(name, folder)
     self.names = self._listed(split, found)
     if not self.names:
-      raise images.DataError(self._root, f"split {split!r} holds no picture")
+      raise NoSplitError(self._root, f"split {split!r} holds no picture")
     self.paths = [found[name] for name in self.names]
 
   def _listed(self, split: str, found: dict) -> tuple[str, ...]:
@@ -86,7 +90,7 @@ class Folder:
     elif (self._root / "train_test_split.txt").is_file():
       path, names = self._root / "images.txt", self._cub(split)
     elif self._layout is _VOC:
-      raise images.DataError(path, f"there is no list of split {split!r}")
+      raise NoSplitError(path, f"there is no list of split {split!r}")
     else:
       has_mask = lambda name: self._path_of_mask(name).is_file()
       names = [n for n in sorted(found) if has_mask(n) == (split == "val")]

@@ -9,6 +9,7 @@ from foregan_jax.runtime import settings
 
 Number = int | float
 INF = math.inf
+_LARGEST = 2**31 - 1  # of whole numbers on the device
 _BELOW_1 = math.nextafter(1.0, 0.0)
 # Of the keys of every config.
 SHARED = {
@@ -43,7 +44,7 @@ SHARED = {
 def check_numbers(
   config, limits: Mapping[str, tuple[Number, Number]] = SHARED
 ) -> None:
-  """Refuse a number that is outside its limits or not finite.
+  """Refuse a number that is outside its limits, not finite, or too large.
 
   Args:
     config: of a run.
@@ -63,6 +64,8 @@ def check_numbers(
     for number in value if isinstance(value, list) else [value]:
       if isinstance(number, bool) or not isinstance(number, Number):
         continue
+      if isinstance(number, int) and abs(number) > _LARGEST and high == INF:
+        raise ValueError(f"{key} is {value}, but must be at most {_LARGEST}")
       if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
 

@@ -11,7 +11,15 @@ from tests.sweep.commands import Case
 
 _NUMBERS = ("x", "", "1.5", "-1", "nan", "1e400", "9" * 30, "0x10", "\u0663")
 _STEPS = ("newest", "-1", "1.5", "99", "9" * 30, "", " ", "\u0662", "²", "all")
-_TEXTS = ("", "a\nb", "\udcff", "x" * 5000, "../..", "\u202e", "~")
+_TEXTS = ("", "a\nb", "\udcff", "x" * 5000, "\u202e", "~")
+# The default outputs, too.
+_WRITES = (
+  "out",
+  "runs/rgmp/eval",
+  "runs/rgmp/predict",
+  "runs/layered/predict",
+  "ablation/table.md",
+)
 
 
 def cases(seed: int) -> Iterator[Case]:
@@ -28,7 +36,7 @@ def _flags() -> Iterator[Case]:
     module, arguments = base
     kept = tuple(a for a in arguments if a not in without)
     title = f"flags of {module} {arguments[0].partition('=')[0]}: {name}"
-    return Case(title, module, (*kept, *extra), needs_run=run)
+    return Case(title, module, (*kept, *extra), writes=_WRITES, needs_run=run)
 
   for base in (
     c.TRAIN,
@@ -133,7 +141,7 @@ def _words() -> Iterator[Case]:
       "=",
       "smoke,a=b=c",
       "data=\n",
-      "year=1999",
+      "data={davis},smoke,year=1999",
       "resolution=9p,data=/nowhere",
       "\udcff",
       "data=\udcff",

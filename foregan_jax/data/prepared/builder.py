@@ -23,6 +23,13 @@ from foregan_jax.media import images, paths
 SPLITS = ("train", "val")
 
 
+class _Info(tfds.core.DatasetInfo):
+  """A description that is not looked up in the bucket of TFDS."""
+
+  def initialize_from_bucket(self) -> None:
+    """Do nothing; TFDS would leave a folder in the system's folder `tmp`."""
+
+
 class Builder(
   tfds.core.GeneratorBasedBuilder,
   skip_registration=True,  # type: ignore[call-arg]
@@ -65,7 +72,7 @@ class Builder(
     """Yield the records of an opened split, with their positions."""
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return tfds.core.DatasetInfo(
+    return _Info(
       builder=self,
       features=tfds.features.FeaturesDict(self._features()),
       disable_shuffling=True,

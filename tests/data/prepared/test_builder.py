@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from tensorflow_datasets.core import shuffle
@@ -93,3 +94,14 @@ def test_output_that_is_a_file_is_one_sentence(tiny_root, tmp_path, place):
   assert done.returncode == 1
   assert "out" in done.stderr and "directory" in done.stderr.lower()
   assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+  tiny_root, tmp_path, monkeypatch
+):
+  temporary = tmp_path / "temporary"
+  temporary.mkdir()
+  monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+  prepared = instances.prepare(tiny_root, tmp_path / "tfds")
+  records.InstanceRecords(prepared, "train", resolution="").read(0)
+  assert list(temporary.iterdir()) == []
