@@ -191,6 +191,9 @@ class VideoEvaluator:
   ) -> tuple[dict, dict, dict]:
     """Return scores, errors of backgrounds, and J by threshold of a video."""
     sequence = self._source.sequence(name, fit=self._runner.fit)
+    if len(sequence["frames"]) < 2:
+      logging.warning("%s has one frame only: not scored", name)
+      return {}, {}, {}
     soft, drawn = self._runner.run(nets, sequence)
     labels = {
       head: label_maps.make(sequence, masks, self._threshold)

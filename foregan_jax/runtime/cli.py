@@ -6,15 +6,19 @@ traceback. With `--debug`, all errors keep it.
 """
 
 import argparse
+import contextlib
 import errno
 import glob
+import io
 import logging as python_logging
 import os
 import pathlib
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import ml_collections
@@ -23,8 +27,9 @@ from absl import app, flags, logging
 from foregan_jax.runtime import pending, settings
 
 USER_ERROR = 2
-# The convention of shells: 128 + SIGINT.
+# The convention of shells: 128 + SIGINT, 128 + SIGTERM.
 _INTERRUPTED = 130
+_TERMINATED = 143
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Libraries that log so many INFO lines that ours would be hard to find.
 _VERBOSE_LIBRARIES = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
@@ -77,17 +82,57 @@ def _run_guarded(main: Callable[[], None]) -> None:
   # look as if this package had raised them (see `_is_user_error`).
   jax.config.update("jax_traceback_filtering", "off")
   try:
-    main()
+    with _stopped_by_sigterm():
+      main()
+  except _TerminatedError:
+    _exit(
+      "stopped by SIGTERM; run the same command again to continue", _TERMINATED
+    )
   except KeyboardInterrupt:
     _exit("interrupted", _INTERRUPTED)
   except Exception as error:
     if _DEBUG.value or not _is_user_error(error):
       _exit_if_distributed()
       raise
-    _exit(f"error: {error}", USER_ERROR)
+    _exit(f"error: {_describe(error)}", USER_ERROR)
+
+
+def _describe(error: Exception) -> str:
+  if isinstance(error, (FileExistsError, NotADirectoryError)):
+    return f"{error} (a file lies where a folder is needed)"
+  return str(error)
+
+
+class _TerminatedError(KeyboardInterrupt):
+  """SIGTERM was received; raised anywhere in the main thread, as by Ctrl-C."""
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+  """Raise `_TerminatedError` at SIGTERM; a second one ends the process.
+
+  The training loop and JAX, in a run of several processes, replace the handler.
+  """
+  if threading.current_thread() is not threading.main_thread():
+    yield  # Python allows signal handlers in the main thread only.
+    return
+
+  def stop(number, unused_frame):
+    signal.signal(number, signal.SIG_DFL)
+    raise _TerminatedError
+
+  previous = signal.signal(signal.SIGTERM, stop)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, previous)
 
 
 def _set_up_logging() -> None:
+  # Names of files may have bytes or letters that the terminal does not know.
+  for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+      stream.reconfigure(errors="backslashreplace")
   logging.set_verbosity(logging.INFO)
   handler = logging.get_absl_handler()
   handler.addFilter(_is_shown)
@@ -158,9 +203,10 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
   rest = flags.FLAGS([_find_config(argument) for argument in argv])
   if len(rest) > 1:
     raise flags.Error(f"unexpected argument {rest[1]!r}")
-  if "config" in flags.FLAGS:
+  flag = flags.FLAGS["config"] if "config" in flags.FLAGS else None
+  if flag is not None and flag.flag_type() != "string":  # as in `ablate`
     # An error in the config file is only raised when the flag's value is used.
-    config = flags.FLAGS["config"].value
+    config = flag.value
     getattr(config, "is_locked", None)
     if config is not None and not isinstance(config, ml_collections.ConfigDict):
       raise flags.Error(

@@ -9,6 +9,7 @@ from foregan_jax.runtime import settings
 
 Number = int | float
 INF = math.inf
+_LARGEST = 2**31 - 1  # of whole numbers on the device
 _BELOW_1 = math.nextafter(1.0, 0.0)
 # Of the keys of every config.
 SHARED = {
@@ -39,13 +40,14 @@ SHARED = {
   "optim.*.b2": (0, _BELOW_1),
   "optim.*.decay_factor": (1e-6, 1),
   "optim.*": (0, INF),
+  "*": (-INF, INF),
 }
 
 
 def check_numbers(
   config, limits: Mapping[str, tuple[Number, Number]] = SHARED
 ) -> None:
-  """Refuse a number that is outside its limits or not finite.
+  """Refuse a number that is outside its limits, not finite, or too large.
 
   Args:
     config: of a run.
@@ -63,21 +65,23 @@ def check_numbers(
     if low is None:
       continue
     for number in value if isinstance(value, list) else [value]:
-      if isinstance(number, (bool, str)) or number is None:
+      if isinstance(number, bool) or not isinstance(number, Number):
         continue
+      if isinstance(number, int) and abs(number) > _LARGEST and high == INF:
+        raise ValueError(f"{key} is {value}, but must be at most {_LARGEST}")
       if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
 
 
 def check_order(key: str, bounds: Iterable[Number]) -> None:
-  """Refuse a pair whose first number is larger than its second.
+  """Refuse a pair whose first number is larger than its second, or no pair.
 
   Raises:
     ValueError: naming the key and its value.
   """
-  low, high = bounds
-  if low > high:
-    raise ValueError(f"{key} is {(low, high)}, but must be (smallest, largest)")
+  pair = tuple(bounds)
+  if len(pair) != 2 or pair[0] > pair[1]:
+    raise ValueError(f"{key} is {pair}, but must be (smallest, largest)")
 
 
 def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
@@ -101,6 +105,8 @@ def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
 
 
 def _say(low: Number, high: Number) -> str:
+  if low == -INF:
+    return "a finite number"
   if high == INF:
     return f"a finite number of at least {low}"
   if high == _BELOW_1:
