@@ -6,7 +6,6 @@ traceback. With `--debug`, all errors keep it.
 """
 
 import argparse
-import contextlib
 import errno
 import glob
 import io
@@ -18,7 +17,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import ml_collections
@@ -30,6 +29,7 @@ USER_ERROR = 2
 # The convention of shells: 128 + SIGINT, 128 + SIGTERM.
 _INTERRUPTED = 130
 _TERMINATED = 143
+_STOPPED = "stopped by SIGTERM; run the same command again to continue"
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Libraries that log so many INFO lines that ours would be hard to find.
 _VERBOSE_LIBRARIES = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
@@ -81,16 +81,16 @@ def _run_guarded(main: Callable[[], None]) -> None:
   # By default JAX removes its own frames from tracebacks. Then its errors would
   # look as if this package had raised them (see `_is_user_error`).
   jax.config.update("jax_traceback_filtering", "off")
+  stderr = sys.stderr
+  sigterm = _Sigterm()
   try:
-    with _stopped_by_sigterm():
+    with sigterm:
       main()
-  except _TerminatedError:
-    _exit(
-      "stopped by SIGTERM; run the same command again to continue", _TERMINATED
-    )
-  except KeyboardInterrupt:
-    _exit("interrupted", _INTERRUPTED)
-  except Exception as error:
+  except (Exception, KeyboardInterrupt) as error:
+    if sigterm.received:  # `error` may be another one that it has caused
+      _exit(_STOPPED, _TERMINATED, stderr)
+    if isinstance(error, KeyboardInterrupt):
+      _exit("interrupted", _INTERRUPTED)
     if _DEBUG.value or not _is_user_error(error):
       _exit_if_distributed()
       raise
@@ -103,29 +103,36 @@ def _describe(error: Exception) -> str:
   return str(error)
 
 
-class _TerminatedError(KeyboardInterrupt):
-  """SIGTERM was received; raised anywhere in the main thread, as by Ctrl-C."""
+class _Sigterm:
+  """A context in which SIGTERM interrupts as Ctrl-C does; a second one kills.
 
+  The training loop, and JAX in a run of several processes, replace the handler.
 
-@contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-  """Raise `_TerminatedError` at SIGTERM; a second one ends the process.
-
-  The training loop and JAX, in a run of several processes, replace the handler.
+  Attributes:
+    received: whether SIGTERM was received.
   """
-  if threading.current_thread() is not threading.main_thread():
-    yield  # Python allows signal handlers in the main thread only.
-    return
 
-  def stop(number, unused_frame):
+  def __init__(self):
+    self.received = False
+    self._previous = None
+
+  def __enter__(self):
+    # Python allows signal handlers in the main thread only.
+    if threading.current_thread() is threading.main_thread():
+      self._previous = signal.signal(signal.SIGTERM, self._interrupt)
+    return self
+
+  def __exit__(self, *unused_error):
+    if self._previous is not None:
+      signal.signal(signal.SIGTERM, self._previous)
+
+  def _interrupt(self, number, unused_frame):
+    self.received = True
     signal.signal(number, signal.SIG_DFL)
-    raise _TerminatedError
-
-  previous = signal.signal(signal.SIGTERM, stop)
-  try:
-    yield
-  finally:
-    signal.signal(signal.SIGTERM, previous)
+    # Threads that read a checkpoint would print errors about their event loop,
+    # which ends with the main thread.
+    sys.stderr = io.StringIO()
+    raise KeyboardInterrupt
 
 
 def _set_up_logging() -> None:
@@ -142,11 +149,12 @@ def _set_up_logging() -> None:
     )
 
 
-def _exit(message: str, status: int) -> None:
-  print(message, file=sys.stderr)
+def _exit(message: str, status: int, stream=None) -> None:
+  stream = stream or sys.stderr
+  print(message, file=stream)
   if jax.distributed.is_initialized():
     # A normal exit would wait for the other processes, which wait for this one.
-    sys.stderr.flush()
+    stream.flush()
     os._exit(status)
   sys.exit(status)
 
@@ -200,6 +208,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
+  path = _config_path(argv)
+  # Reading a pipe or a device may never end.
+  if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+    raise flags.Error(f"config file {path} is not a file")
   rest = flags.FLAGS([_find_config(argument) for argument in argv])
   if len(rest) > 1:
     raise flags.Error(f"unexpected argument {rest[1]!r}")

@@ -73,6 +73,25 @@ def check_numbers(
         raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
 
 
+def check_lengths(config, lengths: Mapping[str, int]) -> None:
+  """Refuse a tuple of another length.
+
+  Args:
+    config: of a run.
+    lengths: by dotted key, where `*` stands for any text; the first pattern
+      that fits a key counts. Values that are no tuples are not checked.
+
+  Raises:
+    ValueError: naming the key, its value and the length.
+  """
+  for key, text in settings.flatten(settings.to_json(config)).items():
+    value = json.loads(text)
+    found = (lengths[p] for p in lengths if fnmatch.fnmatchcase(key, p))
+    length = next(found, None)
+    if isinstance(value, list) and length not in (None, len(value)):
+      raise ValueError(f"{key} is {value}, but must have {length} values")
+
+
 def check_order(key: str, bounds: Iterable[Number]) -> None:
   """Refuse a pair whose first number is larger than its second, or no pair.
 

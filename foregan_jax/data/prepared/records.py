@@ -72,6 +72,10 @@ class Records:
     import tensorflow_datasets as tfds
 
     self.root = pathlib.Path(root)
+    for path in epath.Path(root).glob("*"):
+      # Reading a pipe may never end. In a cloud, `os` finds nothing.
+      if os.path.exists(path) and not os.path.isfile(path):
+        raise images.DataError(path, "is not a file, prepare the data again")
     try:
       # Not `self.root`: pathlib does not support gs://.
       self._open(

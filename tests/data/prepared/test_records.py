@@ -1,6 +1,7 @@
 """Reading prepared folders: imports, access on demand, errors."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -124,3 +125,12 @@ def test_damaged_index_is_named(prepared, entries):
   info.write_text(info.read_text().replace("instances", "videos"))
   with pytest.raises(images.DataError, match="damaged|is not the name"):
     records.VideoRecords(prepared, year="", split="train", resolution="")
+
+
+@pytest.mark.parametrize("name", [INFO, "features.json", "metadata.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_pipes_and_folders_in_place_of_files_are_named(prepared, name, make):
+  (prepared / name).unlink()
+  make(prepared / name)
+  with pytest.raises(images.DataError, match=f"{name}: is not a file"):
+    records.InstanceRecords(prepared, "train", resolution="")
