@@ -228,6 +228,8 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
       saver.close()
       raise
     save(config.num_steps, result)
+    # What follows may fail, for example because `samples` cannot be written.
+    saver.wait()
   sample(config.num_steps)
   _close(saver, writer, batches)
   if first:

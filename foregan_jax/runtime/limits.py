@@ -119,7 +119,7 @@ def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
     if name not in known:
       raise ValueError(
         f"{key} has {name!r}, but may only have {', '.join(known)}."
-        f"{settings.suggestion(name, known)}"
+        f"{settings.suggestion(str(name), known)}"
       )
 
 

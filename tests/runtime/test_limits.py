@@ -16,6 +16,7 @@ from foregan_jax.runtime import limits
     ("davis", "ema_decay", 2.0, "ema_decay is 2.0, .*at least 0 and below 1"),
     ("davis", "ema_decay", 1.0, "ema_decay is 1.0"),
     ("davis", "ema_nets", ("gf", "seq"), "'seq', .*Did you mean 'seg'"),
+    ("davis", "ema_nets", (1, 2), "ema_nets has 1, but may only have"),
     ("davis", "df.heads", ("fg", "maks"), "'maks', .*Did you mean 'mask'"),
     ("davis", "sos.degree", 0, "sos.degree is 0, but must be between 1"),
     ("davis", "area_band", (2.0, 0.5), r"\(2.0, 0.5\), .*smallest, largest"),

@@ -36,7 +36,13 @@ def _flags() -> Iterator[Case]:
     module, arguments = base
     kept = tuple(a for a in arguments if a not in without)
     title = f"flags of {module} {arguments[0].partition('=')[0]}: {name}"
-    return Case(title, module, (*kept, *extra), writes=_WRITES, needs_run=run)
+    return Case(
+      title,
+      module,
+      (*kept, *extra),
+      writes=(*_WRITES, *_TEXTS[1:]),
+      needs_run=run,
+    )
 
   for base in (
     c.TRAIN,
