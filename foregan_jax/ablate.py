@@ -14,7 +14,7 @@ for more flags:
 """
 
 import importlib.util
-import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -40,15 +40,20 @@ def variants(path: str) -> tuple[str, ...]:
   """Return the names in a config file's `VARIANTS`.
 
   Raises:
-    ValueError: if the file has none.
+    ValueError: if the file has none, or cannot be read as a config file.
   """
   spec = importlib.util.spec_from_file_location("ablated_config", path)
+  if spec is None or not os.path.isfile(path):
+    raise ValueError(f"{path} is not a config file (NAME.py)")
   module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  names = tuple(getattr(module, "VARIANTS", ()))
-  if not names:
-    raise ValueError(f"{path} has no VARIANTS to compare")
-  return names
+  try:
+    spec.loader.exec_module(module)
+  except Exception as error:  # of any kind, raised by the file
+    raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
+  names = getattr(module, "VARIANTS", ())
+  if not names or not all(isinstance(name, str) for name in names):
+    raise ValueError(f"{path} has no VARIANTS to compare, a tuple of names")
+  return tuple(names)
 
 
 def run(config: str, out: pathlib.Path, arguments: list[str]) -> str:
@@ -87,7 +92,7 @@ def _scores(workdir: pathlib.Path) -> dict[str, float]:
   last = runs_lib.Run(workdir).config.num_steps
   prefix = "eval/"
   return {
-    name.removeprefix(prefix): value
+    name.removeprefix(prefix): _to_number(workdir, name, value)
     for line in lines
     if line["step"] == last
     for name, value in line.items()
@@ -116,9 +121,21 @@ def _problems(workdir: pathlib.Path, system) -> str:
   means = {}
   for line in _lines(workdir):
     # Players that are not in the last turn have their last metrics earlier.
-    means |= {k: float(v) for k, v in line.items() if _is_term(k)}
+    means |= {
+      k: _to_number(workdir, k, v) for k, v in line.items() if _is_term(k)
+    }
   # The largest step: `alarm_after` must not silence a short run.
   return ", ".join(system.diagnose(sys.maxsize, means)) or "none"
+
+
+def _to_number(workdir: pathlib.Path, name: str, value: Any) -> float:
+  """Convert a value of a line; values that are not finite are strings."""
+  try:
+    return float(value)
+  except (TypeError, ValueError):
+    raise ValueError(
+      f"{workdir / writers.JSONL}: {name} is {value!r}, but must be a number"
+    ) from None
 
 
 def _is_term(name: str) -> bool:
@@ -127,9 +144,15 @@ def _is_term(name: str) -> bool:
 
 def _lines(workdir: pathlib.Path) -> list[dict]:
   path = workdir / writers.JSONL
-  if not path.is_file():
+  if not path.exists():
     return []
-  return [json.loads(line) for line in path.read_text().splitlines()]
+  lines, broken = writers.read_lines(path)
+  if broken:
+    raise ValueError(
+      f"{path}, line {broken[0]} is no line of metrics; remove it, or remove "
+      f"{workdir} to train that variant again"
+    )
+  return lines
 
 
 def _table(runs: dict[str, dict[str, dict[str, str]]]) -> str:

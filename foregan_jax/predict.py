@@ -17,6 +17,7 @@ import zlib
 
 from foregan_jax import models
 from foregan_jax.media import footage as footage_lib
+from foregan_jax.media import images, paths
 from foregan_jax.nets import tracker
 from foregan_jax.predictors import (
   cut_outs,
@@ -114,12 +115,14 @@ def _parse_masks(given: list[str]) -> dict[int, pathlib.Path]:
   """Parse PATH (for frame 0) or FRAME:PATH."""
   masks: dict[int, pathlib.Path] = {}
   for text in given:
-    frame, path = re.fullmatch(r"(?:(\d+):)?(.*)", text, re.S).groups()
+    # More digits than any video has frames are a part of the path.
+    frame, path = re.fullmatch(r"(?:([0-9]{1,18}):)?(.*)", text, re.S).groups()
     index = int(frame or 0)
     if index in masks:
       raise ValueError(
-        f"--mask={text}: frame {index} has the mask {masks[index]} already; "
-        "give the frame of a later mask as in --mask=40:more.png"
+        f"--mask={images.show_name(text)}: frame {index} has the mask "
+        f"{images.show_name(masks[index])} already; give the frame of a later "
+        "mask as in --mask=40:more.png"
       )
     masks[index] = pathlib.Path(path)
   return masks
@@ -134,7 +137,7 @@ def _parse_seed(text: str) -> int:
 
 def _default_folder(workdir: str, video: pathlib.Path) -> pathlib.Path:
   # The checksum of the full path keeps videos of the same name apart.
-  path = video.resolve()
+  path = paths.full(video)
   checksum = zlib.crc32(str(path).encode())
   name = f"{path.name.replace('.', '_')}-{checksum:08x}"
   return pathlib.Path(workdir, "predict", name)

@@ -1,4 +1,4 @@
-"""A run on disk: claim a workdir, start from other weights, load what it has.
+"""A run on disk: claim a workdir, load what it has.
 
 Training, evaluation, prediction and the benchmark share these functions.
 """
@@ -10,13 +10,13 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from foregan_jax import game, items, systems, tasks
+from foregan_jax import game, items, systems
 from foregan_jax.runtime import (
   base_config,
+  checksums,
   distributed,
   optimizers,
   restore,
@@ -52,10 +52,17 @@ class Run:
     """The run's `game.System`.
 
     Raises:
-      ValueError: for a bad config value, or if the config lacks a key.
+      ValueError: if the config is damaged, lacks a key or has bad values.
     """
-    with base_config.missing_keys_named(self.workdir / settings.FILE):
-      return systems.build(self.config)
+    path = self.workdir / settings.FILE
+    with base_config.missing_keys_named(path):
+      try:
+        return systems.build(self.config)
+      except (KeyError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+          f"{path} is damaged, or the config of another version: {reason}"
+        ) from error
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
@@ -63,7 +70,7 @@ class Run:
     Raises:
       ValueError: if there is none.
     """
-    return _pick_steps(self._directory, which, self.system)
+    return pick_steps(self._directory, which, self.system)
 
   def load(self, which: str) -> tuple[int, game.Nets]:
     """Return the step and the nets of one checkpoint.
@@ -178,7 +185,17 @@ class WeightFile:
     return 0, game.Nets(params, variables)
 
 
-def _pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
+def pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
+  """Return the checkpoints named by `all`, `best`, `latest` or a number.
+
+  Args:
+    directory: the checkpoints' folder.
+    which: of a system without a `best` metric, `best` is the latest one.
+    system: of the run.
+
+  Raises:
+    ValueError: if there is none.
+  """
   if which == "best" and not system.best:
     logging.info("%s chooses no best checkpoint: using the latest", system.name)
   return restore.pick_steps(directory, which, **items.best_metric(system))
@@ -246,6 +263,13 @@ def load_state(
   """
   trees = restore.load_items(directory, step, items.split(system, state))
   data = restore.load_json(directory, step, "data")
+  position = data.get("next_index")
+  # Larger numbers do not fit into the iterator.
+  if type(position) is not int or not 0 <= position < 2**62:
+    raise checksums.DamagedError(
+      f"item 'data' of checkpoint {directory / str(step)} is damaged: "
+      f"next_index is {str(position)[:80]}, but must be a whole number"
+    )
   return items.join(state, trees), data
 
 
@@ -276,7 +300,7 @@ def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
   hashes = {net: _hash(tree) for net, tree in loaded.items()}
   path = workdir / FROZEN
   if path.exists():
-    recorded = json.loads(path.read_text())
+    recorded = _read_hashes(path)
     for net, value in hashes.items():
       if recorded.get(net) != value:
         raise ValueError(
@@ -290,6 +314,19 @@ def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
   return loaded
 
 
+def _read_hashes(path: pathlib.Path) -> dict[str, str]:
+  try:
+    recorded = json.loads(path.read_text())
+  except (ValueError, RecursionError):
+    recorded = None
+  if not isinstance(recorded, dict):
+    raise ValueError(
+      f"{path} is damaged: expected the hashes of the frozen nets. If their "
+      "weights are those of the run, remove the file"
+    )
+  return recorded
+
+
 def _hash(tree: Any) -> str:
   """Return a hash of the names, types, shapes and values of all arrays."""
   digest = hashlib.sha256()
@@ -299,94 +336,3 @@ def _hash(tree: Any) -> str:
     digest.update(name.encode())
     digest.update(np.ascontiguousarray(array).tobytes())
   return digest.hexdigest()[:16]
-
-
-def start_from(c, system, state: game.State) -> game.State:
-  """Take weights from another run, from a file, or from neither.
-
-  Args:
-    c: `init_from` of a config.
-    system: of the new run.
-    state: its first state.
-
-  Raises:
-    ValueError: if the run or the file does not fit.
-  """
-  if c.workdir and c.weights:
-    raise ValueError("init_from names both a workdir and a weight file")
-  if c.workdir:
-    return _with_nets(state, *_read_items(c, system, state))
-  if c.weights:
-    if not isinstance(system, tasks.LoadsWeights):
-      raise ValueError(
-        f"init_from.weights is {c.weights!r}, but {system.name} reads no "
-        "weight file of another program"
-      )
-    # On the host; nets that the file lacks keep their initial weights.
-    params = system.load_weights(jax.device_get(state.params), c.weights)
-    logging.info("weights of %s", c.weights)
-    return _with_nets(state, params, {})
-  return state
-
-
-def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
-  """Read params and variables of chosen items; optimisers start afresh."""
-  directory = pathlib.Path(c.workdir) / "checkpoints"
-  if not c.checkpoint_items:
-    raise ValueError("init_from names a workdir, but no checkpoint_items")
-  unknown = set(c.checkpoint_items) - set(system.checkpoint_items)
-  if unknown:
-    raise ValueError(
-      f"init_from.checkpoint_items names {sorted(unknown)}; this system has "
-      f"{sorted(system.checkpoint_items)}"
-    )
-  path = pathlib.Path(c.workdir) / settings.FILE
-  if path.exists():
-    base_config.check(settings.load(path), path)
-  (step,) = _pick_steps(directory, c.step, system)
-  targets = {
-    item: {part: tree[part] for part in ("params", "variables") if part in tree}
-    for item, tree in items.split(system, state).items()
-    if item in c.checkpoint_items
-  }
-  loaded = restore.load_items(
-    directory, step, targets, ignore=("step", "opt", "ema", "memory")
-  )
-  params, variables = {}, {}
-  for tree in loaded.values():
-    params |= tree["params"]
-    variables |= tree.get("variables", {})
-  nets = c.nets or tuple(params)
-  absent = set(nets) - set(params)
-  if absent:
-    raise ValueError(
-      f"init_from.nets names {sorted(absent)}; the items "
-      f"{', '.join(c.checkpoint_items)} have {sorted(params)}"
-    )
-  logging.info(
-    "weights of %s from step %d of %s", ", ".join(nets), step, directory
-  )
-  chosen = lambda trees: {net: trees[net] for net in nets if net in trees}
-  return chosen(params), chosen(variables)
-
-
-def _with_nets(state: game.State, params: dict, variables: dict) -> game.State:
-  """Replace nets of a state, and their averages."""
-  place = lambda old, new: jax.tree.map(
-    lambda o, n: jax.device_put(n, o.sharding), old, new
-  )
-  params = {net: place(state.params[net], new) for net, new in params.items()}
-  variables = {
-    net: place(state.variables[net], new) for net, new in variables.items()
-  }
-  # Donated buffers must be distinct.
-  ema = {
-    net: jax.tree.map(jnp.copy, new)
-    for net, new in params.items()
-    if net in state.ema
-  }
-  return state.replace(
-    params={**state.params, **params},
-    variables={**state.variables, **variables},
-    ema={**state.ema, **ema},
-  )

@@ -7,7 +7,16 @@ import jax
 from absl import logging
 from clu import parameter_overview
 
-from foregan_jax import evaluate, evaluators, game, items, runs, systems, tasks
+from foregan_jax import (
+  evaluate,
+  evaluators,
+  game,
+  items,
+  runs,
+  systems,
+  tasks,
+  warm_start,
+)
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import pipeline, sources
 from foregan_jax.evaluators import result as result_lib
@@ -105,7 +114,7 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
     batches.set_state(data_state)
     logging.info("resumed at step %d of %s", start, workdir)
   else:
-    state = runs.start_from(config.init_from, system, state)
+    state = warm_start.start_from(config.init_from, system, state)
   saver = checkpoints.Checkpoints(
     folder,
     tuple(system.checkpoint_items),
@@ -219,6 +228,8 @@ def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
       saver.close()
       raise
     save(config.num_steps, result)
+    # What follows may fail, for example because `samples` cannot be written.
+    saver.wait()
   sample(config.num_steps)
   _close(saver, writer, batches)
   if first:

@@ -64,11 +64,57 @@ def test_every_variant_is_a_row_and_finished_runs_are_kept(trainer, tmp_path):
   assert trainer[-1][3].endswith("variant=ils")
 
 
-def test_config_without_variants_is_refused(tmp_path):
-  path = tmp_path / "plain.py"
-  path.write_text("def get_config(arg): ...\n")
-  with pytest.raises(ValueError, match="has no VARIANTS"):
+@pytest.mark.parametrize(
+  "name, content, message",
+  [
+    ("plain.py", "def get_config(arg): ...\n", "plain.py has no VARIANTS"),
+    ("five.py", "VARIANTS = (5,)", "five.py has no VARIANTS"),
+    ("README.md", "# Read me", "README.md is not a config file"),
+    ("folder.py", None, "folder.py is not a config file"),
+    ("empty.py", "", "empty.py has no VARIANTS"),
+    ("broken.py", "VARIANTS = (", "broken.py: SyntaxError: '\\(' was never"),
+    ("lost.py", "import absent_module", "lost.py: ModuleNotFoundError: No mod"),
+  ],
+)
+def test_file_that_is_no_config_is_refused(tmp_path, name, content, message):
+  path = tmp_path / name
+  path.mkdir() if content is None else path.write_text(content)
+  with pytest.raises(ValueError, match=message):
     ablate.variants(str(path))
+
+
+@pytest.mark.parametrize(
+  "damage, message",
+  [
+    ("junk\n", r"metrics.jsonl, line 2 is no line of metrics; remove"),
+    ("\xff\x00\n", r"metrics.jsonl, line 2 is no line of metrics"),
+    ("[" * 5000 + "\n", r"metrics.jsonl, line 2 is no line of metrics"),
+    ('{"step": 3, "eval/x/iou": []}\n', r"eval/x/iou is \[\], but must be a"),
+  ],
+)
+def test_broken_metrics_are_named(trainer, tmp_path, damage, message):
+  with pytest.raises(ValueError, match="no_info failed"):
+    ablate.run(f"{CONFIG}:smoke", tmp_path, [])
+  path = tmp_path / "full" / "metrics.jsonl"
+  first, *rest = path.read_text().splitlines(keepends=True)
+  content = "".join([first, damage, *rest]).encode("latin-1")
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=message):
+    ablate.run(f"{CONFIG}:smoke", tmp_path, [])
+  assert path.read_bytes() == content
+  assert len(trainer) == 2  # `full` is not trained again
+
+
+def test_line_cut_off_and_values_not_finite_are_read(trainer, tmp_path):
+  with pytest.raises(ValueError, match="no_info failed"):
+    ablate.run(f"{CONFIG}:smoke", tmp_path, [])
+  path = tmp_path / "full" / "metrics.jsonl"
+  text = path.read_text().replace(
+    '"eval/disc/iou": 0.5', '"eval/disc/iou": "nan"'
+  )
+  path.write_text(text + '{"step": 3, "eva')
+  table = ablate.run(f"{CONFIG}:smoke", tmp_path, [])
+  assert "| full | disc | nan | " in table
 
 
 @pytest.mark.parametrize(

@@ -154,3 +154,33 @@ def test_wrong_arguments_raise_one_sentence(
   assert done.returncode == 2
   assert re.search(message, done.stderr)
   assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+  ("masks", "message"),
+  [
+    (["a\nb.png"], r"a\nb.png: mask is missing"),
+    (["0:a\nb.png"], r"a\nb.png: mask is missing"),
+    (["\n"], r"\n: mask is missing"),
+    (["1:\udcff.png"], r"\udcff.png: mask is missing"),
+    (["a\nb", "0:c"], r"--mask=0:c: frame 0 has the mask a\nb already; give"),
+    (["0:c", "a\nb"], r"--mask=a\nb: frame 0 has the mask c already; give"),
+    (["7:a.png"], "a.png is for frame 7, but"),
+    ([f"{'9' * 5000}:a.png"], "999:a.png: mask is missing"),
+    (["\u0663:a.png"], "\u0663:a.png: mask is missing"),
+    ([""], "mask is missing"),
+  ],
+)  # fmt: skip
+def test_odd_masks_are_one_sentence(tmp_path, masks, message):
+  (tmp_path / "repeat" / "checkpoints" / "7").mkdir(parents=True)
+  for name in ("0.png", "1.png"):
+    cv2.imwrite(str(tmp_path / name), np.zeros((*_SIZE, 3), np.uint8))
+  done = _predict(
+    f"--workdir={tmp_path}/repeat",
+    f"--video={tmp_path}",
+    "--scales=0.5,1",
+    *(f"--mask={mask}" for mask in masks),
+  )
+  assert done.returncode == 2
+  assert message in done.stderr
+  assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

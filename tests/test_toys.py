@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from configs import layered_gan
-from foregan_jax import game, items, runs, stepper, systems
+from foregan_jax import game, items, runs, stepper, systems, warm_start
 from foregan_jax.runtime import base_config, checkpoints, restore, settings
 from tests import toys
 
@@ -197,14 +197,14 @@ def test_init_from_takes_running_statistics(toy, tmp_path):
     saver.save(3, items.split(toy, state), {}, {})
   c = base_config.base().init_from
   c.workdir, c.checkpoint_items, c.step = str(tmp_path), ("gan",), "latest"
-  started = runs.start_from(c, toy, loop.init())
+  started = warm_start.start_from(c, toy, loop.init())
   _assert_equal(started.params, state.params, rtol=0, atol=0)
   _assert_equal(started.variables, state.variables, rtol=0, atol=0)
   assert started.step == 0
   # One net alone; the other keeps its initial weights.
   c.nets = ("g",)
   fresh = loop.init()
-  started = runs.start_from(c, toy, fresh)
+  started = warm_start.start_from(c, toy, fresh)
   _assert_equal(started.params["g"], state.params["g"], rtol=0, atol=0)
   for net in set(state.params) - {"g"}:
     _assert_equal(started.params[net], fresh.params[net], rtol=0, atol=0)
@@ -212,7 +212,7 @@ def test_init_from_takes_running_statistics(toy, tmp_path):
   with pytest.raises(
     ValueError, match=r"nets names \['gb'\]; the items gan have"
   ):
-    runs.start_from(c, toy, fresh)
+    warm_start.start_from(c, toy, fresh)
 
 
 def test_config_of_another_version_is_refused(tmp_path):

@@ -96,6 +96,22 @@ def test_damaged_checkpoint_is_replaced_by_the_one_before(
   _assert_same(_saved(uninterrupted, 6), _saved(workdir, 6))
 
 
+@pytest.mark.slow
+def test_last_checkpoint_is_whole_if_samples_cannot_be_written(
+  uninterrupted, tmp_path
+):
+  workdir = tmp_path / "run"
+  shutil.copytree(uninterrupted, workdir)
+  for path in (workdir / "checkpoints" / "6", workdir / "samples"):
+    shutil.rmtree(path)
+  (workdir / "samples").write_text("a file")
+  with pytest.raises(FileExistsError):
+    train.train_and_evaluate(_config(num_steps=6), workdir)
+  # Immediately, because a process that fails would end now.
+  assert (workdir / "checkpoints" / "6").is_dir()
+  _assert_same(_saved(uninterrupted, 6), _saved(workdir, 6))
+
+
 def test_run_writes_all_files_of_the_readme(uninterrupted):
   assert (
     json.loads((uninterrupted / "config.json").read_text())["batch_size"] == 4

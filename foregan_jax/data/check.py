@@ -23,7 +23,7 @@ from rich import progress as rich_progress
 from foregan_jax.data import check_files as files
 from foregan_jax.data import flow as flow_lib
 from foregan_jax.data import folders, instance_folders
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 Problem = files.Problem
 # A unit of work for the thread pool: one sequence, or a group of pictures.
@@ -264,14 +264,21 @@ def _voc_tasks(root: pathlib.Path) -> Iterator[Task]:
     empty = root / "ImageSets" / "Segmentation"
     yield lambda: iter([Problem(empty, "no list of pictures (*.txt)")])
   for path in lists:
-    for name in path.read_text(errors="replace").split():
-      listed.setdefault(name, path)
+    try:
+      for name in images.read_text(path).split():
+        listed.setdefault(name, path)
+    except images.DataError as error:
+      yield functools.partial(_found, error)
   names = sorted(set(pictures) | masked | set(listed))
   for start in range(0, len(names), _PICTURES_PER_TASK):
     group = names[start : start + _PICTURES_PER_TASK]
     yield functools.partial(
       _check_pictures, root, group, pictures, masked | set(listed), listed
     )
+
+
+def _found(error: images.DataError) -> Iterator[Problem]:
+  yield Problem(error.path, error.reason)
 
 
 def _check_pictures(
@@ -345,9 +352,10 @@ def main(arguments: list[str] | None = None) -> int:
   )
   parser.add_argument("root", type=pathlib.Path, help="folder of the data set")
   root = parser.parse_args(arguments).root
+  paths.print_any_name()
   problems = check(root, show_progress=sys.stderr.isatty())
   for problem in problems:
-    print(f"{problem.path}: {problem.reason}")
+    print(f"{images.show_name(problem.path)}: {problem.reason}")
   if problems:
     print(f"{len(problems)} problems in {root}")
     return 1

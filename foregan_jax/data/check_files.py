@@ -30,10 +30,12 @@ def subfolders(folder: pathlib.Path) -> set[str]:
   """Return the names of the folders in a folder; none if it is missing."""
   if not folder.is_dir():
     return set()
-  with os.scandir(folder) as entries:
-    return {
-      e.name for e in entries if e.is_dir() and not e.name.startswith(".")
-    }
+  # Not `DirEntry.is_dir`, which raises an error for a link to itself.
+  return {
+    name
+    for name in os.listdir(folder)
+    if not name.startswith(".") and (folder / name).is_dir()
+  }
 
 
 def list_files(folder: pathlib.Path) -> list[pathlib.Path]:

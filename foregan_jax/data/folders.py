@@ -79,10 +79,12 @@ def _suggestion(root: pathlib.Path) -> str:
 
 
 def _folders(path: pathlib.Path) -> list[str]:
-  with os.scandir(path) as entries:
-    return [
-      e.name for e in entries if e.is_dir() and not e.name.startswith(".")
-    ]
+  # Not `DirEntry.is_dir`, which raises an error for a link to itself.
+  return [
+    name
+    for name in os.listdir(path)
+    if not name.startswith(".") and (path / name).is_dir()
+  ]
 
 
 def find_list(
@@ -129,11 +131,11 @@ def read_list(path: pathlib.Path) -> list[str]:
   A line is a name, or as in 2016 `/JPEGImages/480p/bear/00000.jpg ...`.
 
   Raises:
-    DataError: if the list is missing or empty, or has a name that leaves the
-      folder of the sequences.
+    DataError: if the list is missing, empty or not UTF-8, or has a name that
+      leaves the folder of the sequences.
   """
   names = {}
-  for line in images.read_bytes(path).decode().splitlines():
+  for line in images.read_text(path).splitlines():
     fields = line.split()
     if not fields:
       continue

@@ -146,7 +146,7 @@ def _scan_voc(
 ) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
   """Map the names in a list to the paths of picture and mask."""
   path = paths.below(root / _VOC_LISTS, f"{split}.txt")
-  names = images.read_bytes(path).decode().split()
+  names = images.read_text(path).split()
   pictures, masks = (
     {
       p.stem: p

@@ -98,7 +98,7 @@ def benchmark(config) -> str:
   if d.kind == "fake":
     return f"fake-{d.eval_split}"
   # The folder's name, so that results of several data sets differ.
-  name = pathlib.Path(d.root).resolve().name
+  name = paths.full(d.root).name
   year = "" if d.samples == _PICTURES else f"-{d.year}"
   return f"{name}{year}-{d.eval_split}"
 

@@ -36,6 +36,10 @@ _VOC = _Layout("JPEGImages", "SegmentationObject", "ImageSets/Segmentation")
 _VOC_CLASSES = "SegmentationClass"
 
 
+class NoSplitError(images.DataError):
+  """A folder that has no such split, as opposed to a broken list."""
+
+
 class Folder:
   """The pictures of one split of a folder; a `stills.Reader`.
 
@@ -52,7 +56,8 @@ class Folder:
       split: "train", "val" or the name of another list.
 
     Raises:
-      DataError: if there is no such folder, list or picture.
+      DataError: if there is no such folder, list or picture, or a list or
+        table is malformed.
     """
     self._root = pathlib.Path(root)
     layouts = [
@@ -71,19 +76,21 @@ class Folder:
       for p in folder.rglob("*")
       if p.suffix.lower() in images.SUFFIXES
     }
+    for name in found:
+      paths.check_name(name, folder)
     self.names = self._listed(split, found)
     if not self.names:
-      raise images.DataError(self._root, f"split {split!r} holds no picture")
+      raise NoSplitError(self._root, f"split {split!r} holds no picture")
     self.paths = [found[name] for name in self.names]
 
   def _listed(self, split: str, found: dict) -> tuple[str, ...]:
     path = paths.below(self._root / self._layout.lists, f"{split}.txt")
     if path.is_file():
-      names = path.read_text().split()
+      names = images.read_text(path).split()
     elif (self._root / "train_test_split.txt").is_file():
       path, names = self._root / "images.txt", self._cub(split)
     elif self._layout is _VOC:
-      raise images.DataError(path, f"there is no list of split {split!r}")
+      raise NoSplitError(path, f"there is no list of split {split!r}")
     else:
       has_mask = lambda name: self._path_of_mask(name).is_file()
       names = [n for n in sorted(found) if has_mask(n) == (split == "val")]
@@ -95,14 +102,24 @@ class Folder:
     return tuple(names)
 
   def _cub(self, split: str) -> list[str]:
-    table = lambda name: [
-      line.split() for line in (self._root / name).read_text().splitlines()
-    ]
-    is_train = {i: flag == "1" for i, flag in table("train_test_split.txt")}
+    flags = _read_table(self._root / "train_test_split.txt")
+    pictures = _read_table(self._root / "images.txt")
+    for number, flag in flags.items():
+      if flag not in ("0", "1"):
+        raise images.DataError(
+          self._root / "train_test_split.txt",
+          f"picture {number} has {flag!r}, expected 1 (train) or 0",
+        )
+    for number in pictures:
+      if number not in flags:
+        raise images.DataError(
+          self._root / "train_test_split.txt",
+          f"lacks picture {number}, which images.txt has",
+        )
     return [
       str(pathlib.PurePath(name).with_suffix(""))
-      for i, name in table("images.txt")
-      if is_train[i] == (split == "train")
+      for number, name in pictures.items()
+      if (flags[number] == "1") == (split == "train")
     ]
 
   def _path_of_mask(self, name: str) -> pathlib.Path:
@@ -140,3 +157,23 @@ class Folder:
     labels = images.read_labels(path)
     counts = np.bincount(labels[(labels > 0) & (labels < images.VOID)])
     return str(counts.argmax()) if counts.size else None
+
+
+def _read_table(path: pathlib.Path) -> dict[str, str]:
+  """Read a table of CUB: a number and a value in each line.
+
+  Raises:
+    DataError: naming the line that is malformed.
+  """
+  table = {}
+  for line, text in enumerate(images.read_text(path).splitlines(), 1):
+    fields = text.split()
+    if not fields:
+      continue
+    if len(fields) != 2 or fields[0] in table:
+      raise images.DataError(
+        path,
+        f"line {line} is {text[:80]!r}, expected a new number and a value",
+      )
+    table[fields[0]] = fields[1]
+  return table

@@ -31,6 +31,7 @@ import rich.console
 import rich.progress
 
 from foregan_jax.demo import render
+from foregan_jax.media import paths
 
 _MARKER, _LOCK = "demo.json", ".demo.lock"
 _VOC_LISTS = pathlib.Path("ImageSets", "Segmentation")
@@ -218,13 +219,25 @@ def _locked(root: pathlib.Path) -> Iterator[None]:
 
 
 def _read_marker(root: pathlib.Path) -> dict | None:
-  """Read the version and state of a folder; None without a marker file."""
-  try:
-    return json.loads((root / _MARKER).read_text())
-  except FileNotFoundError:
+  """Read the version and state of a folder; None without a marker file.
+
+  Raises:
+    ValueError: if the marker is damaged. It is written atomically, so another
+      program made it, and the folder must not be cleared.
+  """
+  path = root / _MARKER
+  if not path.exists():
     return None
-  except json.JSONDecodeError:
-    return {"version": "", "finished": False}
+  marker = None
+  if path.is_file():
+    with contextlib.suppress(ValueError, RecursionError):
+      marker = json.loads(path.read_text())
+  if not (isinstance(marker, dict) and {"version", "finished"} <= set(marker)):
+    raise ValueError(
+      f"{path} is not the marker of the demo data: expected a new folder; or "
+      "remove this one, if it has only the demo data"
+    )
+  return marker
 
 
 def _write_marker(root: pathlib.Path, version: str, finished: bool) -> None:
@@ -256,7 +269,8 @@ def prepare(
     root.
 
   Raises:
-    ValueError: if root holds files that are not the demo data.
+    ValueError: if root holds files that are not the demo data, or its marker
+      is damaged.
     RuntimeError: if a worker fails.
   """
   version = recipe.version()
@@ -290,6 +304,7 @@ def main() -> None:
   parser.add_argument("--force", action="store_true", help="render again")
   parser.add_argument("--worker", help=argparse.SUPPRESS)
   args = parser.parse_args()
+  paths.print_any_name()
   if args.worker:
     cv2.setNumThreads(1)  # there is one worker per core
     root, recipe, worker, num_workers = json.loads(args.worker)
@@ -301,7 +316,7 @@ def main() -> None:
     parser.error("ROOT, the folder for the demo data, is missing")
   try:
     prepare(args.root, force=args.force)
-  except ValueError as error:
+  except (ValueError, OSError, RuntimeError) as error:
     sys.exit(str(error))
   print(f"The demo data is in {args.root}.")
 

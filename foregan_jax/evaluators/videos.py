@@ -36,6 +36,7 @@ from foregan_jax.media import pictures
 from foregan_jax.metrics import davis, proposals, report
 from foregan_jax.runtime import distributed
 
+_PER_DEVICE = 2  # videos at a time: one is scored while the other one runs
 _NUM_CLIPS = 2  # in the samples during training
 
 # By head, video and object.
@@ -147,8 +148,9 @@ class VideoEvaluator:
     share = names[jax.process_index() :: jax.process_count()]
     quiet = not distributed.is_first_process()
     free: queue.Queue = queue.Queue()
-    for device in jax.local_devices():
-      free.put((device, jax.device_put(nets, device)))
+    copies = [(d, jax.device_put(nets, d)) for d in jax.local_devices()]
+    for copy in copies * _PER_DEVICE:
+      free.put(copy)
 
     def work(name: str) -> tuple[dict, dict, dict]:
       device, local_nets = free.get()
@@ -189,6 +191,9 @@ class VideoEvaluator:
   ) -> tuple[dict, dict, dict]:
     """Return scores, errors of backgrounds, and J by threshold of a video."""
     sequence = self._source.sequence(name, fit=self._runner.fit)
+    if len(sequence["frames"]) < 2:
+      logging.warning("%s has one frame only: not scored", name)
+      return {}, {}, {}
     soft, drawn = self._runner.run(nets, sequence)
     labels = {
       head: label_maps.make(sequence, masks, self._threshold)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.media import images, video_files
+from foregan_jax.media import images, paths, video_files
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -50,6 +50,8 @@ class Footage:
     self.path = pathlib.Path(path)
     if not self.path.exists():
       raise images.DataError(path, "video is missing")
+    if not (self.path.is_dir() or self.path.is_file()):
+      raise images.DataError(path, "is neither a video file nor a folder")
     reader_class = (
       _PictureFolder if self.path.is_dir() else video_files.VideoFile
     )
@@ -72,7 +74,7 @@ class Footage:
     """Return a hash of the path and of the size and time of each file."""
     stats = [(p.name, p.stat()) for p in self._reader.files]
     files = [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
-    text = repr((str(self.path.resolve()), files))
+    text = repr((str(paths.full(self.path)), files))
     return hashlib.sha256(text.encode()).hexdigest()
 
   def __iter__(self) -> Iterator[tuple[int, Frame | images.DataError]]:
@@ -121,6 +123,8 @@ class _PictureFolder:
       raise images.DataError(
         path, f"folder has no picture ({', '.join(images.SUFFIXES)})"
       )
+    for name in self.names:
+      paths.check_name(name, path)
     for one, two in itertools.pairwise(self.files):
       if one.stem == two.stem:
         raise images.DataError(

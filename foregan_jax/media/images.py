@@ -7,6 +7,8 @@ palette PNG to colours.
 
 import os
 import pathlib
+import stat
+import unicodedata
 
 import cv2
 import numpy as np
@@ -23,6 +25,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _MOST_STRETCH = 1.1  # of the aspect of a video; see `trained_size`
 _MULTIPLE = 4  # of the sides of a network's frames
+# Unicode's names of control characters, parts of surrogate pairs (in Python,
+# bytes that are not UTF-8), and separators of lines and paragraphs.
+_ODD_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 _PNG_END = b"IEND"
 _PNG_TRAILER_BYTES = 16  # the IEND chunk has 12 bytes; allows some padding
 _JPEG_START_OF_SCAN = b"\xff\xda"
@@ -43,7 +48,16 @@ class DataError(ValueError):
     self.reason = reason
 
   def __str__(self) -> str:
-    return f"{self.path}: {self.reason}"
+    return f"{show_name(self.path)}: {self.reason}"
+
+
+def show_name(name: str | os.PathLike) -> str:
+  """Return a name or path with its control characters and odd bytes escaped."""
+  escape = lambda x: x.encode("unicode_escape").decode()
+  return "".join(
+    escape(x) if unicodedata.category(x) in _ODD_CATEGORIES else x
+    for x in os.fspath(name)
+  )
 
 
 def read_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
@@ -61,11 +75,18 @@ def decode_image(
   """Decode the content of a picture file; `path` is for errors only.
 
   Raises:
-    DataError: if the content is truncated or not a picture.
+    DataError: if the content is truncated, too large or not a picture.
   """
   _check_complete(path, content)
   flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-  image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+  try:
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+  except (cv2.error, MemoryError) as error:
+    raise DataError(
+      path,
+      "cannot be decoded: it has more pixels than OpenCV accepts "
+      "(CV_IO_MAX_IMAGE_PIXELS, 2^30), or it is damaged",
+    ) from error
   if image is None:
     raise DataError(path, "cannot be decoded, expected a JPEG or PNG picture")
   return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -79,7 +100,8 @@ def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   object 1, not void.
 
   Raises:
-    DataError: if the file is missing, truncated, or a colour picture.
+    DataError: if the file is missing, truncated, too large, or a colour
+      picture.
   """
   if not os.path.isfile(path):
     raise DataError(path, "mask is missing")
@@ -87,7 +109,7 @@ def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
     with Image.open(path) as image:
       mode = image.mode
       values = np.asarray(image)
-  except (OSError, SyntaxError, ValueError) as error:
+  except Exception as error:  # Pillow raises many kinds
     raise DataError(path, f"mask cannot be decoded ({error})") from error
   if mode == "LA":  # Some DAVIS-2016 masks carry an alpha channel.
     values = values[..., 0]
@@ -109,13 +131,15 @@ def read_coverage(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   void belongs to the object.
 
   Raises:
-    DataError: if the file is missing or broken.
+    DataError: if the file is missing, broken or too large.
   """
+  if not os.path.isfile(path):
+    raise DataError(path, "mask is missing")
   try:
     with Image.open(path) as image:
       if image.mode != "P":
         return np.array(image.convert("L"))
-  except (OSError, SyntaxError, ValueError) as error:
+  except Exception as error:  # Pillow raises many kinds
     raise DataError(path, f"mask cannot be decoded ({error})") from error
   labels = read_labels(path)
   return np.where((labels > 0) & (labels < VOID), 255, 0).astype(np.uint8)
@@ -125,9 +149,13 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   """Read a whole file.
 
   Raises:
-    DataError: if the file is missing, unreadable or empty.
+    DataError: if the file is missing, unreadable or empty, or is a folder, a
+      pipe or a device.
   """
   try:
+    # Reading a pipe or a device may never end.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+      raise DataError(path, "is not a file")
     content = pathlib.Path(path).read_bytes()
   except FileNotFoundError as error:
     raise DataError(path, "file is missing") from error
@@ -136,6 +164,22 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   if not content:
     raise DataError(path, "file is empty")
   return content
+
+
+def read_text(path: str | os.PathLike) -> str:
+  """Read a text file in UTF-8; remove the mark that some editors add.
+
+  Raises:
+    DataError: see `read_bytes`, or if the file is not UTF-8.
+  """
+  try:
+    return read_bytes(path).decode("utf-8-sig")
+  except UnicodeDecodeError as error:
+    raise DataError(
+      path,
+      f"is not text in UTF-8 (byte {error.start} is "
+      f"{error.object[error.start]:#04x}); save it as UTF-8",
+    ) from error
 
 
 def _check_complete(path: str | os.PathLike, content: bytes) -> None:

@@ -1,7 +1,9 @@
 """Paths from names that a data set, a config or a folder brings along."""
 
+import io
 import os
 import pathlib
+import sys
 
 from foregan_jax.media import images
 
@@ -14,17 +16,30 @@ def check_name(name: str, origin: str | os.PathLike) -> str:
     origin: the file or config key that has the name, for the error.
 
   Raises:
-    DataError: if the name is empty or absolute, or has a part `.` or `..` or a
-      control character.
+    DataError: if the name is empty or absolute, or has a part `.` or `..`, a
+      control character, or bytes that are not UTF-8.
   """
   parts = name.split("/")
-  if any(part in ("", ".", "..") for part in parts) or not name.isprintable():
+  odd = images.show_name(name) != name
+  if odd or any(part in ("", ".", "..") for part in parts):
     raise images.DataError(
       origin,
-      f"{name!r} is not the name of a file or folder: expected no empty part, "
-      "no `..`, and no control character",
+      f"{name[:80]!r} is not the name of a file or folder: expected UTF-8 with "
+      "no empty part, no `..`, and no control character",
     )
   return name
+
+
+def full(path: str | os.PathLike) -> pathlib.Path:
+  """Return the absolute path without links, as far as they lead."""
+  # Path.resolve raises RuntimeError for a link to itself.
+  return pathlib.Path(os.path.realpath(path))
+
+
+def print_any_name() -> None:
+  """Let standard output print names that are not UTF-8, with escapes."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def below(

@@ -273,6 +273,8 @@ def animate(
 
 def is_whole_png(path: pathlib.Path) -> bool:
   """Return whether a file exists and begins and ends as a PNG does."""
+  if not path.is_file():
+    return False
   try:
     with open(path, "rb") as file:
       start = file.read(len(_PNG_START))

@@ -67,8 +67,8 @@ def write(
   """
   found = [p for p in folder.rglob("*") if p.suffix.lower() in images.SUFFIXES]
   # Exclude results of an earlier call.
-  results = out.resolve()
-  found = sorted(p for p in found if results not in p.resolve().parents)
+  results = paths.full(out)
+  found = sorted(p for p in found if results not in paths.full(p).parents)
   if not found:
     raise images.DataError(
       folder, f"folder has no picture ({', '.join(images.SUFFIXES)})"

@@ -105,14 +105,16 @@ class Results:
 
     Raises:
       ValueError: if an input is, or lies below, a file or folder that will be
-        written, or one of these is a symbolic link.
+        written, or one of these is a symbolic link, a pipe or a device.
     """
     places = [self._out / name for name in self.replaced]
     for place in places:
       paths.refuse_link(self._out, place)
-    full_places = {place.resolve() for place in places}
+      if place.exists() and not (place.is_file() or place.is_dir()):
+        raise ValueError(f"{place} is not a file; remove it")
+    full_places = {paths.full(place) for place in places}
     for path in inputs:
-      full = path.resolve()
+      full = paths.full(path)
       if full_places & {full, *full.parents}:
         raise ValueError(
           f"{path} lies where results will be written; give another --out"
@@ -165,7 +167,7 @@ class Results:
       table_bytes: minimum length of the table.
     """
     return (
-      self.table.exists()
+      self.table.is_file()
       and self.table.stat().st_size >= table_bytes
       and all(
         pictures.is_whole_png(self._path(folder, index))
@@ -214,10 +216,19 @@ class Results:
     os.truncate(self.table, table_bytes)
 
   def sort_table(self) -> None:
-    """Sort the rows by frame, because propagation also runs backward."""
-    with open(self.table, newline="", encoding="utf-8") as file:
-      header, *rows = csv.reader(file)
-    ordered = sorted(rows, key=lambda row: int(row[0]))
+    """Sort the rows by frame, because propagation also runs backward.
+
+    Raises:
+      ValueError: if the table is damaged.
+    """
+    try:
+      with open(self.table, newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+      ordered = sorted(rows, key=lambda row: int(row[0]))
+    except (ValueError, IndexError, csv.Error) as error:
+      raise ValueError(
+        f"{self.table} is damaged ({error}); remove it and run again"
+      ) from error
     if ordered != rows:
       part = self.table.with_suffix(".part")
       _write_rows(part, "w", [header, *ordered])

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from foregan_jax.media import pictures
-
-# Errors of reading a broken file, or a file of another kind.
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclasses.dataclass
@@ -75,23 +71,23 @@ class SnapshotFile:
       The snapshot; None if the file is missing, broken or of other inputs.
     """
     try:
-      with np.load(self._path) as arrays:
-        meta = json.loads(str(arrays["meta"]))
+      with self._open() as arrays:
+        meta = _read_meta(arrays)
         if meta["fingerprint"] != self._fingerprint:
           return None
         leaves = [
           arrays[f"leaf_{i}"].view(np.dtype(dtype)).reshape(shape)
           for i, (dtype, shape) in enumerate(meta["leaves"])
         ]
-    except _UNREADABLE:
+        return Snapshot(
+          meta["done"],
+          meta["table_bytes"],
+          dict(meta["lost"]),
+          leaves,
+          meta.get("written", ()),
+        )
+    except Exception:  # NumPy and the zip format raise many kinds
       return None
-    return Snapshot(
-      meta["done"],
-      meta["table_bytes"],
-      dict(meta["lost"]),
-      leaves,
-      meta.get("written", ()),
-    )
 
   def read_written(self, *, unlisted: Sequence[str]) -> Sequence[str]:
     """Return the names that earlier calls wrote, with these or other inputs.
@@ -108,13 +104,37 @@ class SnapshotFile:
     if not self._path.exists():
       return ()
     try:
-      with np.load(self._path) as arrays:
-        return json.loads(str(arrays["meta"])).get("written", unlisted)
-    except _UNREADABLE as error:
+      with self._open() as arrays:
+        return _read_meta(arrays).get("written", unlisted)
+    except Exception as error:  # NumPy and the zip format raise many kinds
       raise ValueError(
         f"{self._path} is damaged, so it is unknown which files beside it are "
         "results of an earlier call; remove it and them, or give another --out"
       ) from error
+
+  def _open(self):
+    # Reading a pipe or a device may never end.
+    if not self._path.is_file():
+      raise ValueError(f"{self._path} is not a file")
+    return np.load(self._path)
+
+
+def _read_meta(arrays: Any) -> dict[str, Any]:
+  """Read all fields but the arrays.
+
+  Raises:
+    ValueError: if one has another type than `SnapshotFile.save` writes.
+  """
+  meta = json.loads(str(arrays["meta"]))
+  numbers = meta["done"], meta["table_bytes"]
+  names = meta.get("written", [])
+  if (
+    not all(type(number) is int and number >= 0 for number in numbers)
+    or not isinstance(names, list)
+    or not all(isinstance(name, str) for name in names)
+  ):
+    raise ValueError("the fields have other types")
+  return meta
 
 
 def restore_leaves(state: Any, leaves: list[np.ndarray]) -> Any:

@@ -5,6 +5,7 @@ keys of its method. All configs therefore have the same keys here.
 """
 
 import contextlib
+import json
 import traceback
 from collections.abc import Iterator
 
@@ -142,9 +143,11 @@ def check(config: ml_collections.ConfigDict, path) -> None:
     path: its file, for the error message.
 
   Raises:
-    ValueError: if shared keys are missing or unknown; the error lists them.
+    ValueError: if shared keys are missing or unknown, or have values of another
+      type; the error lists them.
   """
-  expected, found = _names(base()), _names(config)
+  defaults = _values(base())
+  expected, found = set(defaults), set(_values(config))
   shared = tuple(f"{group}." for group in ("data", "eval", "init_from"))
   missing = sorted(expected - found)
   unknown = sorted(n for n in found - expected if n.startswith(shared))
@@ -154,6 +157,12 @@ def check(config: ml_collections.ConfigDict, path) -> None:
       f"missing keys: {', '.join(missing) or 'none'}; unknown keys: "
       f"{', '.join(unknown) or 'none'}",
     )
+  for name, text in _values(config).items():
+    if name in defaults and not _same_type(defaults[name], text):
+      raise ValueError(
+        f"{path} is damaged: {name} is {text[:80]}, but must be of the type of "
+        f"{defaults[name]}"
+      )
 
 
 @contextlib.contextmanager
@@ -185,6 +194,13 @@ def _of_another_version(path, keys: str) -> ValueError:
   )
 
 
-def _names(config: ml_collections.ConfigDict) -> set[str]:
-  # `optim` is empty in the base; methods fill it by player.
-  return set(settings.flatten(settings.to_json(config))) - {"optim"}
+def _values(config: ml_collections.ConfigDict) -> dict[str, str]:
+  """Return the values as JSON, by dotted name."""
+  flat = settings.flatten(settings.to_json(config))
+  flat.pop("optim", None)  # empty in the base; methods fill it by player
+  return flat
+
+
+def _same_type(default: str, text: str) -> bool:
+  one, two = json.loads(default), json.loads(text)
+  return type(one) is type(two) or (type(one), type(two)) == (float, int)

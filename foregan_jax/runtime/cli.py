@@ -8,11 +8,14 @@ traceback. With `--debug`, all errors keep it.
 import argparse
 import errno
 import glob
+import io
 import logging as python_logging
 import os
 import pathlib
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -23,8 +26,10 @@ from absl import app, flags, logging
 from foregan_jax.runtime import pending, settings
 
 USER_ERROR = 2
-# The convention of shells: 128 + SIGINT.
+# The convention of shells: 128 + SIGINT, 128 + SIGTERM.
 _INTERRUPTED = 130
+_TERMINATED = 143
+_STOPPED = "stopped by SIGTERM; run the same command again to continue"
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Libraries that log so many INFO lines that ours would be hard to find.
 _VERBOSE_LIBRARIES = ("orbax", "jax", "grain", "etils", "tensorflow_datasets")
@@ -76,18 +81,65 @@ def _run_guarded(main: Callable[[], None]) -> None:
   # By default JAX removes its own frames from tracebacks. Then its errors would
   # look as if this package had raised them (see `_is_user_error`).
   jax.config.update("jax_traceback_filtering", "off")
+  stderr = sys.stderr
+  sigterm = _Sigterm()
   try:
-    main()
-  except KeyboardInterrupt:
-    _exit("interrupted", _INTERRUPTED)
-  except Exception as error:
+    with sigterm:
+      main()
+  except (Exception, KeyboardInterrupt) as error:
+    if sigterm.received:  # `error` may be another one that it has caused
+      _exit(_STOPPED, _TERMINATED, stderr)
+    if isinstance(error, KeyboardInterrupt):
+      _exit("interrupted", _INTERRUPTED)
     if _DEBUG.value or not _is_user_error(error):
       _exit_if_distributed()
       raise
-    _exit(f"error: {error}", USER_ERROR)
+    _exit(f"error: {_describe(error)}", USER_ERROR)
+
+
+def _describe(error: Exception) -> str:
+  if isinstance(error, (FileExistsError, NotADirectoryError)):
+    return f"{error} (a file lies where a folder is needed)"
+  return str(error)
+
+
+class _Sigterm:
+  """A context in which SIGTERM interrupts as Ctrl-C does; a second one kills.
+
+  The training loop, and JAX in a run of several processes, replace the handler.
+
+  Attributes:
+    received: whether SIGTERM was received.
+  """
+
+  def __init__(self):
+    self.received = False
+    self._previous = None
+
+  def __enter__(self):
+    # Python allows signal handlers in the main thread only.
+    if threading.current_thread() is threading.main_thread():
+      self._previous = signal.signal(signal.SIGTERM, self._interrupt)
+    return self
+
+  def __exit__(self, *unused_error):
+    if self._previous is not None:
+      signal.signal(signal.SIGTERM, self._previous)
+
+  def _interrupt(self, number, unused_frame):
+    self.received = True
+    signal.signal(number, signal.SIG_DFL)
+    # Threads that read a checkpoint would print errors about their event loop,
+    # which ends with the main thread.
+    sys.stderr = io.StringIO()
+    raise KeyboardInterrupt
 
 
 def _set_up_logging() -> None:
+  # Names of files may have bytes or letters that the terminal does not know.
+  for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, io.TextIOWrapper):
+      stream.reconfigure(errors="backslashreplace")
   logging.set_verbosity(logging.INFO)
   handler = logging.get_absl_handler()
   handler.addFilter(_is_shown)
@@ -97,11 +149,12 @@ def _set_up_logging() -> None:
     )
 
 
-def _exit(message: str, status: int) -> None:
-  print(message, file=sys.stderr)
+def _exit(message: str, status: int, stream=None) -> None:
+  stream = stream or sys.stderr
+  print(message, file=stream)
   if jax.distributed.is_initialized():
     # A normal exit would wait for the other processes, which wait for this one.
-    sys.stderr.flush()
+    stream.flush()
     os._exit(status)
   sys.exit(status)
 
@@ -155,12 +208,17 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
+  path = _config_path(argv)
+  # Reading a pipe or a device may never end.
+  if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+    raise flags.Error(f"config file {path} is not a file")
   rest = flags.FLAGS([_find_config(argument) for argument in argv])
   if len(rest) > 1:
     raise flags.Error(f"unexpected argument {rest[1]!r}")
-  if "config" in flags.FLAGS:
+  flag = flags.FLAGS["config"] if "config" in flags.FLAGS else None
+  if flag is not None and flag.flag_type() != "string":  # as in `ablate`
     # An error in the config file is only raised when the flag's value is used.
-    config = flags.FLAGS["config"].value
+    config = flag.value
     getattr(config, "is_locked", None)
     if config is not None and not isinstance(config, ml_collections.ConfigDict):
       raise flags.Error(

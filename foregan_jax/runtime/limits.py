@@ -9,6 +9,7 @@ from foregan_jax.runtime import settings
 
 Number = int | float
 INF = math.inf
+_LARGEST = 2**31 - 1  # of whole numbers on the device
 _BELOW_1 = math.nextafter(1.0, 0.0)
 # Of the keys of every config.
 SHARED = {
@@ -39,13 +40,14 @@ SHARED = {
   "optim.*.b2": (0, _BELOW_1),
   "optim.*.decay_factor": (1e-6, 1),
   "optim.*": (0, INF),
+  "*": (-INF, INF),
 }
 
 
 def check_numbers(
   config, limits: Mapping[str, tuple[Number, Number]] = SHARED
 ) -> None:
-  """Refuse a number that is outside its limits or not finite.
+  """Refuse a number that is outside its limits, not finite, or too large.
 
   Args:
     config: of a run.
@@ -63,21 +65,42 @@ def check_numbers(
     if low is None:
       continue
     for number in value if isinstance(value, list) else [value]:
-      if isinstance(number, (bool, str)) or number is None:
+      if isinstance(number, bool) or not isinstance(number, Number):
         continue
+      if isinstance(number, int) and abs(number) > _LARGEST and high == INF:
+        raise ValueError(f"{key} is {value}, but must be at most {_LARGEST}")
       if not (math.isfinite(number) and low <= number <= high):
         raise ValueError(f"{key} is {value}, but must be {_say(low, high)}")
 
 
+def check_lengths(config, lengths: Mapping[str, int]) -> None:
+  """Refuse a tuple of another length.
+
+  Args:
+    config: of a run.
+    lengths: by dotted key, where `*` stands for any text; the first pattern
+      that fits a key counts. Values that are no tuples are not checked.
+
+  Raises:
+    ValueError: naming the key, its value and the length.
+  """
+  for key, text in settings.flatten(settings.to_json(config)).items():
+    value = json.loads(text)
+    found = (lengths[p] for p in lengths if fnmatch.fnmatchcase(key, p))
+    length = next(found, None)
+    if isinstance(value, list) and length not in (None, len(value)):
+      raise ValueError(f"{key} is {value}, but must have {length} values")
+
+
 def check_order(key: str, bounds: Iterable[Number]) -> None:
-  """Refuse a pair whose first number is larger than its second.
+  """Refuse a pair whose first number is larger than its second, or no pair.
 
   Raises:
     ValueError: naming the key and its value.
   """
-  low, high = bounds
-  if low > high:
-    raise ValueError(f"{key} is {(low, high)}, but must be (smallest, largest)")
+  pair = tuple(bounds)
+  if len(pair) != 2 or pair[0] > pair[1]:
+    raise ValueError(f"{key} is {pair}, but must be (smallest, largest)")
 
 
 def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
@@ -96,11 +119,13 @@ def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
     if name not in known:
       raise ValueError(
         f"{key} has {name!r}, but may only have {', '.join(known)}."
-        f"{settings.suggestion(name, known)}"
+        f"{settings.suggestion(str(name), known)}"
       )
 
 
 def _say(low: Number, high: Number) -> str:
+  if low == -INF:
+    return "a finite number"
   if high == INF:
     return f"a finite number of at least {low}"
   if high == _BELOW_1:

@@ -67,7 +67,10 @@ def load_items(
   for item, target in targets.items():
     loaded[item] = _load_item(folder, item, target, ignore)
     origin = f"item {item!r} of checkpoint {folder}"
-    checksums.check(loaded[item], recorded.get(item, {}), origin)
+    sums = recorded.get(item, {})
+    if not isinstance(sums, dict):
+      raise checksums.DamagedError(f"{origin} has damaged checksums")
+    checksums.check(loaded[item], sums, origin)
   return loaded
 
 
@@ -84,11 +87,23 @@ def load_json(directory: str | os.PathLike, step: int, item: str) -> dict:
     DamagedError: if the item is missing or damaged.
   """
   path = _item_folder(_step_folder(directory, step), item)
-  handler = ocp.JsonCheckpointHandler()
   try:
-    return handler.restore(path, ocp.args.JsonRestore())
+    return _read_json(path)
   except Exception as error:  # of Orbax, JSON or the file system
     _raise_damaged(path.parent, item, error)
+
+
+def _read_json(folder, filename: str = "metadata") -> dict:
+  """Read an item that Orbax wrote as JSON."""
+  path = folder / filename
+  # Reading a pipe or a device may never end. In a cloud, `os` finds nothing.
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise ValueError(f"{filename} is not a file")
+  handler = ocp.JsonCheckpointHandler(filename=filename)
+  value = handler.restore(folder, ocp.args.JsonRestore())
+  if not isinstance(value, dict):
+    raise ValueError(f"it is {str(value)[:80]!r}, expected a JSON object")
+  return value
 
 
 def load_newest(
@@ -209,9 +224,11 @@ def _score(directory: str, step: int, best: str | None, sign: float) -> float:
   folder = _step_folder(directory, step) / METRICS
   if not folder.exists():
     return -math.inf
-  handler = ocp.JsonCheckpointHandler(filename=METRICS)
-  metrics = handler.restore(folder, ocp.args.JsonRestore())
-  return quality(metrics, best, sign)
+  try:
+    return quality(_read_json(folder, filename=METRICS), best, sign)
+  except Exception as error:  # of Orbax, JSON or the file system
+    logging.warning("metrics of checkpoint %s are damaged: %s", folder, error)
+    return -math.inf
 
 
 def quality(

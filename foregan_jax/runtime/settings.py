@@ -21,6 +21,7 @@ FILE = "config.json"
 _TRUE = ("true", "yes", "1")
 _FALSE = ("false", "no", "0")
 _NOTHING = "(absent)"
+_MAX_DEPTH = 20  # of a config file; configs have up to 5 levels
 
 
 def closest(name: str, allowed: list[str]) -> str | None:
@@ -103,6 +104,8 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
     ValueError: if the file is missing or not a config.
   """
   path = pathlib.Path(path)
+  if path.exists() and not path.is_file():
+    raise ValueError(f"{path} is not a file, so it is not a config.")
   try:
     fields = json.loads(path.read_text(encoding="utf-8"))
   except FileNotFoundError:
@@ -111,9 +114,25 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
     ) from None
   except ValueError as error:
     raise ValueError(f"{path} is not valid JSON: {error}") from error
-  if not isinstance(fields, dict):
-    raise ValueError(f"{path} is not a config: it contains {fields!r}.")
-  return ml_collections.ConfigDict(tuples(fields)).lock()
+  except RecursionError:
+    fields = None
+  if not isinstance(fields, dict) or not _is_shallow(fields, _MAX_DEPTH):
+    raise ValueError(
+      f"{path} is not a config: expected a JSON object, nested at most "
+      f"{_MAX_DEPTH} levels deep."
+    )
+  try:
+    return ml_collections.ConfigDict(tuples(fields)).lock()
+  except (KeyError, ValueError, TypeError) as error:  # of a name
+    raise ValueError(f"{path} is not a config: {error}") from error
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+  """Return whether nested values have at most `depth` levels."""
+  if not isinstance(value, (dict, list)):
+    return True
+  inner = value.values() if isinstance(value, dict) else value
+  return depth > 0 and all(_is_shallow(x, depth - 1) for x in inner)
 
 
 def tuples(value: Any) -> Any:

@@ -83,6 +83,8 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """
   path = pathlib.Path(path)
   try:
+    # Reading a pipe or a device may never end.
+    _require(path.is_file() or not path.exists(), "is not a file")
     content = path.read_bytes()
     limit = _MAX_GROWTH * len(content)
     if path.suffix == ".safetensors":

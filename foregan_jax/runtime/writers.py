@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+from absl import logging
 
 JSONL = "metrics.jsonl"
 # Characters that TensorBoard does not allow in a name.
@@ -216,17 +217,49 @@ def _tag(name: str) -> str:
   return _ILLEGAL.sub("_", name)
 
 
-def _delete_lines(path: pathlib.Path, resume_step: int) -> None:
-  if not path.exists():
-    return
-  kept = []
-  for line in path.read_text(encoding="utf-8").splitlines():
+def read_lines(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
+  """Read the lines that a `JsonlWriter` wrote.
+
+  Args:
+    path: the file.
+
+  Returns:
+    The lines, and the numbers (from 1) of other lines. A last line that is cut
+    off is in neither: the run was killed while it wrote the line.
+
+  Raises:
+    ValueError: if the path is not a file.
+  """
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(f"{path} is not a file, expected lines of metrics")
+  text = path.read_text(encoding="utf-8", errors="replace")
+  *whole, last = text.split("\n")
+  lines, broken = [], []
+  for number, line in enumerate((*whole, last), 1):
+    if not line.strip():
+      continue
     try:
-      keep = json.loads(line)["step"] < resume_step
-    except (ValueError, KeyError, TypeError):
-      continue  # An incomplete line: the run was killed while writing it.
-    if keep:
-      kept.append(line + "\n")
+      entries = json.loads(line)
+      if not isinstance(entries["step"], int):
+        raise TypeError
+      lines.append(entries)
+    except (ValueError, KeyError, TypeError, RecursionError):
+      if number <= len(whole):
+        broken.append(number)
+  return lines, broken
+
+
+def _delete_lines(path: pathlib.Path, resume_step: int) -> None:
+  if not (path.exists() or path.is_symlink()):
+    return
+  lines, broken = read_lines(path)
+  if broken:
+    logging.warning(
+      "%s: removed %d lines that are no metrics, the first is line %d",
+      path, len(broken), broken[0],
+    )  # fmt: skip
+  kept = [json.dumps(x) + "\n" for x in lines if x["step"] < resume_step]
   # A temporary file, then a rename: a killed process cannot lose the file.
   temporary = path.with_name(path.name + ".tmp")
   temporary.write_text("".join(kept), encoding="utf-8")

@@ -1,6 +1,9 @@
 """The checker: it finds all of many damages, and none in intact data."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -300,3 +303,35 @@ def test_frame_named_with_superscripts_is_no_number(tmp_path):
   (folder / "²²².jpg").write_bytes(b"")
   problems = {p.path.name: p.reason for p in check.check(tmp_path)}
   assert problems["²²².jpg"] == "frame's name is not a number"
+
+
+@pytest.mark.parametrize(
+  "content", ["ant\n".encode("utf-16"), b"b\xe4r\n", bytes(range(256))]
+)
+def test_lists_that_are_no_text_are_problems(tiny_root, tiny, content):
+  voc = _write_voc(tiny_root, tiny)
+  lists = (
+    tiny_root / "ImageSets" / "2016" / "train.txt",
+    voc / "ImageSets" / "Segmentation" / "train.txt",
+  )
+  for path in lists:
+    path.write_bytes(content)
+  found = {p.path: p.reason for p in check.check(tiny_root)}
+  assert set(found) == set(lists)
+  assert all("is not text in UTF-8" in reason for reason in found.values())
+
+
+def test_odd_names_and_links_to_themselves_are_problems(tiny_root):
+  frames = tiny_root / "JPEGImages" / "tiny" / "ant"
+  odd = os.path.join(os.fsencode(frames), b"\xff.jpg")
+  shutil.copy(frames / "00000.jpg", odd)
+  for path in (frames / "00001.jpg", tiny_root / "JPEGImages" / "loop"):
+    path.unlink(missing_ok=True)
+    path.symlink_to(path)
+  command = [sys.executable, "-m", "foregan_jax.data.check", str(tiny_root)]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert done.returncode == 1, done.stderr
+  *problems, last = done.stdout.splitlines()
+  assert len(problems) == 2 and last.startswith("2 problems")
+  assert "00001.jpg: cannot be read (Too many levels" in problems[0]
+  assert "ant/\\udcff.jpg: frame's name is not a number" in problems[1]

@@ -1,5 +1,8 @@
 """Pictures of one object: layouts, lists, masks, classes, errors."""
 
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -137,3 +140,39 @@ def test_demo_singles_have_one_object_and_known_classes(tmp_path):
   # Five classes each: val has those of train, new has others.
   assert classes["train"] == classes["val"] == set("12345")
   assert classes["new"] == {"6", "7", "8", "9", "10"}
+
+
+@pytest.mark.parametrize(
+  "name, content, message",
+  [
+    ("images.txt", "1 a/x.jpg y\n", "images.txt: line 1 is '1 a/x.jpg y'"),
+    ("images.txt", "\n1\n", "images.txt: line 2 is '1', expected a new number"),
+    ("images.txt", "1 a/x.jpg\n1 a/y.jpg\n", "images.txt: line 2 is"),
+    ("images.txt", "3 a/x.jpg\n", "split.txt: lacks picture 3"),
+    ("images.txt", "1 a/z.jpg\n", "images.txt: lists a/z, which is not in"),
+    ("train_test_split.txt", "", "split.txt: file is empty"),
+    ("train_test_split.txt", "1 yes\n2 0\n", "picture 1 has 'yes', expected 1"),
+    ("train_test_split.txt", "1,1\n2,0\n", "split.txt: line 1 is '1,1'"),
+    ("train_test_split.txt", "\xff", "split.txt: is not text in UTF-8"),
+    ("train.txt", "\xe4\n", "train.txt: is not text in UTF-8"),
+  ],
+)
+def test_malformed_tables_are_named(tmp_path, name, content, message):
+  for picture in ("a/x", "a/y"):
+    _write(tmp_path, picture, (16, 16), ending=".jpg")
+  (tmp_path / "images.txt").write_text("1 a/x.jpg\n2 a/y.jpg\n")
+  (tmp_path / "train_test_split.txt").write_text("1 1\n2 0\n")
+  assert stills.Stills(tmp_path, split="train", size=16).names == ("a/x",)
+  (tmp_path / name).write_bytes(content.encode("latin-1"))
+  with pytest.raises(images.DataError, match=message):
+    stills.Stills(tmp_path, split="train", size=16)
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+  _write(tmp_path, "x", (16, 16))
+  odd = os.path.join(os.fsencode(tmp_path), b"images/\xff.png")
+  shutil.copy(tmp_path / "images" / "x.png", odd)
+  with pytest.raises(
+    images.DataError, match="images: '.udcff' is not the name"
+  ):
+    stills.Stills(tmp_path, split="train", size=16)

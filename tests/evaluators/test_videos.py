@@ -324,3 +324,17 @@ def test_labels_are_those_of_the_largest_soft_mask():
   soft[1, 2] = 0.55, 0.0
   labels = label_maps.cut(soft)
   np.testing.assert_array_equal(labels, [[0, 2, 0], [0, 0, 1]])
+
+
+def test_video_of_one_frame_is_skipped(monkeypatch, tmp_path, caplog):
+  class OneFrame(_TwoObjects):
+    names = ("pair", "one")
+
+    def sequence(self, name, *, num_frames=None, fit=None):
+      count = 1 if name == "one" else num_frames
+      return super().sequence(name, num_frames=count) | {"name": name}
+
+  evaluator = _evaluator(monkeypatch, tmp_path, _RepeatFirst(), OneFrame())
+  heads, _, _ = evaluator.run(_NETS, folder=tmp_path, limit=0, write=True)
+  assert "one has one frame only: not scored" in caplog.text
+  assert all(set(head.scores) == {"pair"} for head in heads)

@@ -1,12 +1,14 @@
 """Tests of videos in folders of pictures; `test_video_files` has the rest."""
 
 import os
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from foregan_jax.media import footage, images
+from tests.media import bombs
 
 SIZE = (6, 8)
 
@@ -96,3 +98,29 @@ def test_fingerprint_depends_on_the_files(folder):
   assert touched != before
   _write(folder / "f12.png", 4)
   assert footage.Footage(folder).fingerprint not in (before, touched)
+
+
+def test_frame_of_a_huge_size_is_one_broken_frame(folder):
+  (folder / "f9.png").write_bytes(bombs.png(2**16, 2**16))
+  found = _grey_values(footage.Footage(folder))
+  assert found[0] == 0 and found[2:] == [2, 3]
+  assert "f9.png: cannot be decoded: it has more pixels" in found[1]
+
+
+@pytest.mark.parametrize("name", [b"\xff.png", b"f\n.png"])
+def test_odd_names_of_frames_raise(folder, name):
+  shutil.copy(folder / "f8.png", os.path.join(os.fsencode(folder), name))
+  with pytest.raises(images.DataError, match="is not the name of a file"):
+    footage.Footage(folder)
+
+
+def test_spaces_of_other_languages_are_allowed(folder):
+  shutil.copy(folder / "f8.png", folder / "9.41\u202fAM.png")
+  assert "9.41\u202fAM" in footage.Footage(folder).names
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda p: os.symlink(p, p)])
+def test_pipe_and_link_to_itself_are_no_video(tmp_path, make):
+  make(tmp_path / "x.mp4")
+  with pytest.raises(images.DataError, match="x.mp4: (is neither|video is mi)"):
+    footage.Footage(tmp_path / "x.mp4")

@@ -1,5 +1,6 @@
 """Tests of decoding, resizing, and errors that contain the path."""
 
+import os
 import pickle
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from foregan_jax.media import images
+from tests.media import bombs
 
 
 def test_image_is_rgb(tmp_path):
@@ -118,3 +120,72 @@ def test_image_and_mask_resize_identically():
 def test_error_can_be_pickled():
   error = pickle.loads(pickle.dumps(images.DataError("a/b.jpg", "is bad")))
   assert str(error) == "a/b.jpg: is bad"
+
+
+@pytest.mark.parametrize("side", [2**16, 2**31 - 1])
+@pytest.mark.parametrize(
+  "read, message",
+  [
+    (images.read_image, "bomb.png: cannot be decoded"),
+    (images.read_labels, "bomb.png: mask cannot be decoded .*exceeds limit"),
+    (images.read_coverage, "bomb.png: mask cannot be decoded .*exceeds limit"),
+  ],
+)
+def test_picture_of_a_huge_size_raises(tmp_path, read, message, side):
+  path = tmp_path / "bomb.png"
+  path.write_bytes(bombs.png(side, side))
+  with pytest.raises(images.DataError, match=message):
+    read(path)
+
+
+@pytest.mark.parametrize(
+  "kind, message",
+  [
+    ("folder", "is not a file"),
+    ("pipe", "is not a file"),
+    ("device", "is not a file"),
+    ("loop", "cannot be read .*symbolic links"),
+    ("dangling", "file is missing"),
+  ],
+)
+def test_what_is_no_file_is_not_read(tmp_path, kind, message):
+  path = tmp_path / "x.png"
+  {
+    "folder": path.mkdir,
+    "pipe": lambda: os.mkfifo(path),
+    "device": lambda: path.symlink_to("/dev/zero"),
+    "loop": lambda: path.symlink_to(path),
+    "dangling": lambda: path.symlink_to("nowhere"),
+  }[kind]()
+  with pytest.raises(images.DataError, match=f"x.png: {message}"):
+    images.read_image(path)
+  for read in (images.read_labels, images.read_coverage):
+    with pytest.raises(images.DataError, match="x.png: mask is missing"):
+      read(path)
+
+
+@pytest.mark.parametrize(
+  "content, message",
+  [
+    ("bär".encode("latin-1"), "not text in UTF-8 .byte 1 is 0xe4"),
+    ("bear\n".encode("utf-16"), "not text in UTF-8 .byte 0 is 0xff"),
+    (b"\x89PNG", "not text in UTF-8 .byte 0 is 0x89"),
+    (b"", "file is empty"),
+  ],
+)
+def test_text_in_another_encoding_raises(tmp_path, content, message):
+  path = tmp_path / "list.txt"
+  path.write_bytes(content)
+  with pytest.raises(images.DataError, match=f"list.txt: .*{message}"):
+    images.read_text(path)
+
+
+def test_odd_names_are_escaped_in_errors():
+  error = images.DataError("a\nb/\udcff/\u2028é \u202f.png", "is odd")
+  assert str(error) == "a\\nb/\\udcff/\\u2028é \u202f.png: is odd"
+
+
+def test_mark_of_some_editors_is_removed(tmp_path):
+  path = tmp_path / "list.txt"
+  path.write_text("bär\n", encoding="utf-8-sig")
+  assert images.read_text(path) == "bär\n"

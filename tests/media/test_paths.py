@@ -8,7 +8,10 @@ from foregan_jax.data import folders, sources
 from foregan_jax.media import images, paths
 from foregan_jax.runtime import base_config
 
-_BAD = ("..", ".", "", "/etc/x", "a/../../b", "a//b", "a\nb", "a\0b", "../x")
+_BAD = (
+  "..", ".", "", "/etc/x", "a/../../b", "a//b", "a\nb", "a\0b", "../x",
+  "\udcff", "a\u2028b",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", _BAD)
@@ -50,3 +53,19 @@ def test_folder_of_results_stays_in_the_workdir(key):
   config.data[key] = "../../../x"
   with pytest.raises(images.DataError, match=rf"^data.{key}: '\.\./"):
     sources.benchmark(config)
+
+
+@pytest.mark.parametrize(
+  "content", [b"ant\0bee\n", b"b\xe4r\n", "ant\n".encode("utf-16"), b"\xff" * 9]
+)
+def test_lists_that_are_no_text_are_refused(tmp_path, content):
+  path = tmp_path / "train.txt"
+  path.write_bytes(content)
+  with pytest.raises(images.DataError, match="train.txt: (is not text|'ant)"):
+    folders.read_list(path)
+
+
+def test_full_path_of_a_link_to_itself(tmp_path):
+  loop = tmp_path / "loop"
+  loop.symlink_to(loop)
+  assert paths.full(loop / "x").name == "x"

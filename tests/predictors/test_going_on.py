@@ -1,6 +1,8 @@
 """An interrupted propagation continues; other inputs start a new one."""
 
+import argparse
 import os
+import signal
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,8 @@ import numpy as np
 import pytest
 
 from foregan_jax.predictors import results
+from foregan_jax.runtime import cli
+from tests import commands
 
 
 def _mixed_inputs(world):
@@ -135,3 +139,28 @@ def test_restored_state_keeps_array_types(world, first_mask, shift_tracker):
   with pytest.raises(RuntimeError):
     world.write(StrictTracker(fails_at=6), first_mask)
   world.write(StrictTracker(), first_mask)
+
+
+def test_call_stopped_by_sigterm_continues(world, shift_tracker):
+  masks = _mixed_inputs(world)
+  problems = world.write(shift_tracker(), masks, out="whole")
+
+  class Stopped(shift_tracker):
+    def step(self, state, frame):
+      if self.steps == 6:
+        os.kill(os.getpid(), signal.SIGTERM)
+      return super().step(state, frame)
+
+  parser = argparse.ArgumentParser()
+  parser.add_argument("--debug", action="store_true")
+  done = commands.run(
+    lambda: cli.run_parser(
+      parser, lambda _: world.write(Stopped(), masks, every=4)
+    )
+  )
+  assert done.returncode == 143
+  assert done.stderr.endswith("run the same command again to continue\n")
+  rest = shift_tracker()
+  assert world.write(rest, masks) == problems
+  assert world.contents() == world.contents(world.root / "whole")
+  assert rest.steps == 4

@@ -1,6 +1,7 @@
 """The table of confidences, and files that must not be replaced."""
 
 import csv
+import os
 
 import cv2
 import numpy as np
@@ -157,3 +158,27 @@ def test_soft_mask_is_refused_with_a_hint(world, unused_tracker):
   cv2.imwrite(str(world.root / "soft.png"), ramp)
   with pytest.raises(ValueError, match="soft.png: .*199 distinct.*above 127"):
     world.write(unused_tracker, {0: world.root / "soft.png"})
+
+
+@pytest.mark.parametrize(
+  "table", [b"frame,name\nx,f0\n", b"\xff\xfe", b"frame\n\n", b"\n"]
+)
+def test_damaged_table_is_named(
+  world, first_mask, finished, unused_tracker, table
+):
+  path = world.out / "confidence.csv"
+  path.write_bytes(table.ljust(path.stat().st_size, b"\n"))
+  with pytest.raises(ValueError, match="confidence.csv is damaged .*remove it"):
+    world.write(unused_tracker, first_mask)
+
+
+@pytest.mark.parametrize("name", ["confidence.csv", "masks/f5.png"])
+def test_pipe_among_results_is_refused(
+  world, first_mask, finished, unused_tracker, name
+):
+  (world.out / name).unlink()
+  os.mkfifo(world.out / name)
+  with pytest.raises(
+    ValueError, match=f"{name} (is not a file|would be remov)"
+  ):
+    world.write(unused_tracker, first_mask)

@@ -58,3 +58,31 @@ def test_leaves_are_restored_in_order():
   assert isinstance(restored["b"], jnp.ndarray)
   with pytest.raises(ValueError, match="2 arrays, the tracker's 3"):
     resume.restore_leaves(state, [np.ones(4), np.ones(5)])
+
+
+@pytest.mark.parametrize(
+  "meta",
+  [
+    "null", "[]", "7", "{}", '{"fingerprint": "inputs"}', "[" * 5000,
+    '{"fingerprint": "inputs", "done": "7", "table_bytes": 9}',
+    '{"fingerprint": "inputs", "done": -7, "table_bytes": 9}',
+    '{"done": 7, "table_bytes": 9, "written": "masks"}',
+    '{"done": 7, "table_bytes": 9, "written": [5]}',
+  ],
+)  # fmt: skip
+def test_damaged_fields_are_refused(path, meta):
+  np.savez(path, meta=np.array(meta))
+  file = resume.SnapshotFile(path, "inputs")
+  assert file.load() is None
+  with pytest.raises(ValueError, match="resume.npz is damaged, so it is unkno"):
+    file.read_written(unlisted=())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_damaged(path, make):
+  path.unlink()
+  make(path)
+  file = resume.SnapshotFile(path, "inputs")
+  assert file.load() is None
+  with pytest.raises(ValueError, match="resume.npz is damaged"):
+    file.read_written(unlisted=())

@@ -3,11 +3,14 @@
 import errno
 import os
 import pathlib
+import signal
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
 import pytest
+from absl import flags
 from absl.testing import flagsaver
 
 # Defines the flag --config, which these tests set.
@@ -113,6 +116,15 @@ def test_user_error_in_flags_is_one_sentence(command, argv, message):
   assert "Traceback" not in err
 
 
+def test_text_flag_named_config_is_not_a_config_file(monkeypatch):
+  """`foregan_jax.ablate` has such a flag."""
+  values = flags.FlagValues()
+  flags.DEFINE_string("config", None, "", flag_values=values)
+  monkeypatch.setattr(cli.flags, "FLAGS", values)
+  assert cli._parse(["program", "--config=five.py"]) == ["program"]
+  assert values.config == "five.py"
+
+
 def test_bug_in_a_config_keeps_its_traceback_with_debug(command):
   with pytest.raises(AttributeError, match="wrong"):
     command("--config=bug.py", "--debug")
@@ -179,3 +191,43 @@ def test_full_disk_and_diverged_training_are_one_sentence(command, error):
   assert status == cli.USER_ERROR
   assert err.startswith("error: ") and len(err.splitlines()) == 1
   assert str(error) in err
+
+
+@pytest.mark.parametrize(
+  "write", [lambda p: p.mkdir(), lambda p: (p / "x").mkdir(parents=True)]
+)
+def test_output_that_is_a_file_is_one_sentence(command, tmp_path, write):
+  (tmp_path / "out").write_text("mine")
+  status, err = command(
+    "--config=good.py", program=lambda: write(tmp_path / "out")
+  )
+  assert status == cli.USER_ERROR
+  assert err.startswith("error: [Errno ") and f"{tmp_path}/out" in err
+  assert err.endswith("(a file lies where a folder is needed)\n")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("loop")])
+def test_sigterm_is_one_sentence_and_handlers_are_restored(command, error):
+  before = signal.getsignal(signal.SIGTERM)
+
+  def program():
+    try:
+      os.kill(os.getpid(), signal.SIGTERM)
+      time.sleep(10)
+    except KeyboardInterrupt:
+      print("errors of threads", file=sys.stderr)
+      raise error from None
+
+  status, err = command("--config=good.py", program=program)
+  assert status == 128 + signal.SIGTERM
+  assert err == "stopped by SIGTERM; run the same command again to continue\n"
+  assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_config_file_that_is_a_pipe_is_one_sentence(command):
+  os.mkfifo("pipe.py")
+  status, err = command("--config=pipe.py")
+  assert status == cli.USER_ERROR
+  assert (
+    err.startswith("error: config file ") and "pipe.py is not a file" in err
+  )

@@ -16,6 +16,7 @@ from foregan_jax.runtime import limits
     ("davis", "ema_decay", 2.0, "ema_decay is 2.0, .*at least 0 and below 1"),
     ("davis", "ema_decay", 1.0, "ema_decay is 1.0"),
     ("davis", "ema_nets", ("gf", "seq"), "'seq', .*Did you mean 'seg'"),
+    ("davis", "ema_nets", (1, 2), "ema_nets has 1, but may only have"),
     ("davis", "df.heads", ("fg", "maks"), "'maks', .*Did you mean 'mask'"),
     ("davis", "sos.degree", 0, "sos.degree is 0, but must be between 1"),
     ("davis", "area_band", (2.0, 0.5), r"\(2.0, 0.5\), .*smallest, largest"),
@@ -35,7 +36,22 @@ from foregan_jax.runtime import limits
     ("davis", "data.threads", -1, "data.threads is -1"),
     ("davis", "data.prefetch", -1, "data.prefetch is -1"),
     ("davis", "log_every", 0, "log_every is 0"),
+    ("davis", "db.patch", (7,), r"db.patch is \[7\], but must have 2 values"),
+    ("davis", "prop.blocks", (1, 1), r"prop.blocks is \[1, 1\], .*have 4 val"),
+    (
+      "davis",
+      "clips.filming.window.scale",
+      (),
+      r"scale is \[\], but must have",
+    ),
+    ("layered_gan", "augment.colour", (1.0,), "colour is .*, but must have 4"),
+    ("rgmp_voc", "clips.size", (32,), r"clips.size is \[32\], but must have 2"),
+    ("rgmp_voc", "nets.blocks", (1,), r"nets.blocks is \[1\], but must have 4"),
+    ("davis", "nets.width", 10**12, "nets.width is 10{12}, .* most 2147483647"),
+    ("davis", "jitter_next_frame", (-(10**400), 1), "but must be at most"),
+    ("rgmp_davis", "recurrence", 10**12, "recurrence is 10{12}, but must be"),
     ("davis", "seed", -1, "seed is -1"),
+    ("davis", "clips.filming.guidance.shift", math.nan, "shift is nan, .*fin"),
     ("layered_gan", "nets.width", 0, "nets.width is 0"),
     ("layered_gan", "ema_nets", ("fg",), "ema_nets has 'fg', but may only"),
     ("layered_gan", "schedule.area_late", (0.9, 0.1), "smallest, largest"),
@@ -43,6 +59,7 @@ from foregan_jax.runtime import limits
     ("rgmp_voc", "bootstrap.start", 80_000, "start, end.*smallest, largest"),
     ("rgmp_voc", "data.root_weights", (1, -1), r"root_weights is \[1, -1\]"),
     ("rgmp_davis", "data.distant_reference", 1.5, "between 0 and 1"),
+    ("layered_gan", "schedule.area_late", (1.0,), r"1.0\], but must have 2 v"),
     ("rgmp_voc", "nets.blocks", (1, 0, 1, 1), r"nets.blocks is \[1, 0, 1, 1\]"),
     ("rgmp_davis", "tracker.scales", (1.0, math.inf), "tracker.scales is"),
   ],
@@ -59,5 +76,6 @@ def test_first_pattern_counts_and_other_values_pass():
     {"a": {"b": 3, "c": True, "d": "x", "e": (1, 2)}, "f": -5}
   )
   limits.check_numbers(config, {"a.b": (3, 3), "a.*": (0, 2)})
+  limits.check_numbers(ml_collections.ConfigDict({"a": {}, "b": (None, ())}))
   with pytest.raises(ValueError, match=r"a.e is \[1, 2\], .*between 0 and 1"):
     limits.check_numbers(config, {"a.b": (3, 3), "a.*": (0, 1)})

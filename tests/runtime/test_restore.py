@@ -1,6 +1,7 @@
 """Damaged checkpoints: none loads in silence, and a whole one is found."""
 
 import json
+import os
 import shutil
 
 import jax.numpy as jnp
@@ -154,3 +155,30 @@ def test_failure_of_the_machine_is_not_damage(folder, monkeypatch, error):
   with pytest.raises(type(error)) as raised:
     restore.load_newest(folder, lambda step: _load(folder, step))
   assert not isinstance(raised.value, checksums.DamagedError)
+
+
+@pytest.mark.parametrize(
+  "content", [b"", b"null", b"[1]", b"7", b"\xff", b"[" * 10_000, b'{"gan": 5}']
+)
+def test_damaged_json_items_are_damage(folder, content):
+  for item in ("data", "checksums"):
+    (folder / "2" / item / "metadata").write_bytes(content)
+  if not content.startswith(b"{"):
+    with pytest.raises(checksums.DamagedError, match="item 'data' of checkpoi"):
+      restore.load_json(folder, 2, "data")
+  step, tree = restore.load_newest(folder, lambda step: _load(folder, step))
+  assert step == 1 and _equal(tree)
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"[1]", b'{"J": "x"}', None])
+def test_damaged_metrics_are_skipped(tmp_path, caplog, content):
+  with checkpoints.Checkpoints(tmp_path, ("gan",), keep=2, best="J") as store:
+    for step in (1, 2):
+      store.save(step, {"gan": _TREE}, {}, {}, {"J": float(step)})
+  pick = lambda: restore.pick_steps(tmp_path, "best", best="J")
+  assert pick() == [2]
+  path = tmp_path / "2" / "metrics" / "metrics"
+  path.unlink()
+  os.mkfifo(path) if content is None else path.write_bytes(content)
+  assert pick() == [1]
+  assert "metrics of checkpoint" in caplog.text

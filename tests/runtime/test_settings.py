@@ -1,11 +1,12 @@
 """The argument after a config's colon, and configs compared."""
 
 import json
+import os
 
 import ml_collections
 import pytest
 
-from foregan_jax.runtime import settings
+from foregan_jax.runtime import base_config, settings
 
 SPEC = {
   "data": "",
@@ -91,11 +92,58 @@ def test_load_gives_back_what_was_written(tmp_path):
     ("{", "not valid JSON"),
     ("3", "not a config"),
     (None, "not the workdir of a run"),
+    ("", "not valid JSON"),
+    ("null", "not a config"),
+    ("[1]", "not a config"),
+    ('{"a": ' * 10_000 + "1" + "}" * 10_000, "not a config"),
+    ('{"a": ' * 100 + "1" + "}" * 100, "not a config.*at most 20 levels"),
+    ('{"a": ' + "[" * 10_000 + "]" * 10_000 + "}", "not a config"),
+    ('{"a.b": 1}', "not a config"),
+    ("\udcff", "not valid JSON"),
   ],
 )
 def test_load_names_the_file(tmp_path, text, sentence):
   path = tmp_path / settings.FILE
   if text is not None:
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
   with pytest.raises(ValueError, match=rf"config\.json.*{sentence}"):
     settings.load(path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_load_reads_files_only(tmp_path, make):
+  make(tmp_path / settings.FILE)
+  with pytest.raises(ValueError, match="config.json is not a file"):
+    settings.load(tmp_path / settings.FILE)
+
+
+@pytest.mark.parametrize(
+  "key, value, message",
+  [
+    ("data", None, "missing keys: data.clip_len, .*unknown keys: none"),
+    ("data", [1], "missing keys: data.clip_len"),
+    ("data.width", "wide", 'damaged: data.width is "wide", but must be of the'),
+    ("data.width", 1.5, "damaged: data.width is 1.5, but must be of"),
+    ("system", None, "damaged: system is null"),
+    ("system", ["rgmp"], "damaged: system is"),
+    ("eval.write_pictures", 1, "damaged: eval.write_pictures is 1"),
+    ("ema_decay", "0", "damaged: ema_decay is"),
+  ],
+)
+def test_config_with_values_of_another_type_is_refused(key, value, message):
+  fields = settings.to_json(base_config.base())
+  *groups, last = key.split(".")
+  node = fields
+  for group in groups:
+    node = node[group]
+  node[last] = value
+  config = ml_collections.ConfigDict(settings.tuples(fields))
+  with pytest.raises(ValueError, match=f"config.json is .*{message}"):
+    base_config.check(config, "config.json")
+
+
+def test_whole_number_is_a_number():
+  config = base_config.base()
+  config.ema_decay = 0
+  fields = settings.to_json(config) | {"ema_decay": 0}
+  base_config.check(ml_collections.ConfigDict(fields), "config.json")

@@ -1,6 +1,7 @@
 """Tests of the metric writers: JSON lines, TensorBoard, resuming."""
 
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -74,3 +75,30 @@ def test_jsonl_is_written_without_tensorboardx(tmp_path, monkeypatch):
   monkeypatch.setattr(writers, "TensorBoardWriter", missing)
   _write_steps(tmp_path, [1])
   assert [p.name for p in tmp_path.iterdir()] == [writers.JSONL]
+
+
+@pytest.mark.parametrize(
+  "garbage",
+  [
+    b"junk", b"\xff\xfe\0", b"null", b"[1]", b"7", b"{}", b'{"step": "one"}',
+    b"[" * 10_000, b'{"step": 1' + b"0" * 5000 + b"}",
+  ],
+)  # fmt: skip
+def test_garbage_lines_are_removed_with_a_warning(tmp_path, caplog, garbage):
+  path = tmp_path / writers.JSONL
+  _write_steps(tmp_path, [1, 2])
+  first, second = path.read_bytes().splitlines()
+  path.write_bytes(b"\n".join([first, garbage, second, b'{"step": 3, "g']))
+  _write_steps(tmp_path, [3], resume_step=3)
+  assert [line["step"] for line in _lines(path)] == [1, 2, 3]
+  (record,) = caplog.records
+  assert "removed 1 lines that are no metrics, the first is line 2" in (
+    record.getMessage()
+  )
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_metrics_that_are_no_file_raise(tmp_path, make):
+  make(tmp_path / writers.JSONL)
+  with pytest.raises(ValueError, match="metrics.jsonl is not a file"):
+    writers.create(tmp_path, resume_step=1)

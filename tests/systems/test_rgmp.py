@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from foregan_jax import game, runs, stepper, systems, tasks
+from foregan_jax import game, stepper, systems, tasks, warm_start
 from foregan_jax.nets import propagator_weights
 from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.runtime import platform
@@ -78,12 +78,12 @@ def test_run_starts_from_a_weight_file(stage, tmp_path):
   state = stepper.make_init(config, system, tx, place)(platform.key(5))
   c = config.init_from.copy_and_resolve_references()
   c.weights = str(path)
-  started = runs.start_from(c, system, state)
+  started = warm_start.start_from(c, system, state)
   for params in (started.params, started.ema):
     jax.tree.map(np.testing.assert_array_equal, params, nets.params)
   c.workdir = "another"
   with pytest.raises(ValueError, match="both a workdir and a weight file"):
-    runs.start_from(c, system, state)
+    warm_start.start_from(c, system, state)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,16 @@ from PIL import Image
 from tensorflow_datasets.core import shuffle
 
 from foregan_jax.data.prepared import records
-from foregan_jax.media import images
+from foregan_jax.media import images, paths
 
 SPLITS = ("train", "val")
+
+
+class _Info(tfds.core.DatasetInfo):
+  """A description that is not looked up in the bucket of TFDS."""
+
+  def initialize_from_bucket(self) -> None:
+    """Do nothing; TFDS would leave a folder in the system's folder `tmp`."""
 
 
 class Builder(
@@ -65,7 +72,7 @@ class Builder(
     """Yield the records of an opened split, with their positions."""
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return tfds.core.DatasetInfo(
+    return _Info(
       builder=self,
       features=tfds.features.FeaturesDict(self._features()),
       disable_shuffling=True,
@@ -83,7 +90,7 @@ class Builder(
 
   def recipe(self, root: pathlib.Path) -> dict[str, Any]:
     """Return all settings that determine the content, as plain JSON."""
-    source = {"root": str(root.resolve()), "splits": list(self._splits)}
+    source = {"root": str(paths.full(root)), "splits": list(self._splits)}
     return source | self._options
 
 
@@ -162,7 +169,8 @@ def run_command(
   parser.add_argument(
     "out", type=pathlib.Path, help="root of the prepared data sets"
   )
+  paths.print_any_name()
   try:
     print(f"prepared: {prepare_folder(**vars(parser.parse_args(arguments)))}")
-  except images.DataError as error:
+  except (images.DataError, OSError) as error:
     sys.exit(str(error))

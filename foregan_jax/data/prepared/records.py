@@ -26,10 +26,22 @@ def is_prepared(root: os.PathLike | str) -> bool:
   return (epath.Path(root) / _INFO).is_file()
 
 
-def decode_grey(content: bytes) -> UInt8[np.ndarray, "h w"]:
-  """Decode the PNG of `builder.encode_grey`."""
-  # Not `read_labels`, which reads grey masks of 0 and 255 as object 1.
-  return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+def decode_grey(
+  content: bytes, path: os.PathLike | str
+) -> UInt8[np.ndarray, "h w"]:
+  """Decode the PNG of `builder.encode_grey`; `path` is for errors only.
+
+  Raises:
+    DataError: if the content is damaged.
+  """
+  try:
+    # Not `read_labels`, which reads grey masks of 0 and 255 as object 1.
+    grey = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+  except cv2.error:  # no content, or too many pixels
+    grey = None
+  if grey is None:
+    raise images.DataError(path, "mask is damaged, prepare the data again")
+  return grey
 
 
 class Records:
@@ -60,13 +72,25 @@ class Records:
     import tensorflow_datasets as tfds
 
     self.root = pathlib.Path(root)
+    for path in epath.Path(root).glob("*"):
+      # Reading a pipe may never end. In a cloud, `os` finds nothing.
+      if os.path.exists(path) and not os.path.isfile(path):
+        raise images.DataError(path, "is not a file, prepare the data again")
     try:
       # Not `self.root`: pathlib does not support gs://.
-      builder = tfds.builder_from_directory(os.fspath(root))
-      recipe = builder.info.metadata["recipe"]
-      index = builder.info.metadata["index"]
+      self._open(
+        tfds, tfds.builder_from_directory(os.fspath(root)), split, options
+      )
+    except images.DataError:
+      raise
     except Exception as error:  # from TFDS, JSON, protobuf or cloud storage
       raise self._damaged(error) from error
+
+  def _open(self, tfds, builder, split: str, options: dict[str, str]) -> None:
+    """Check the metadata and open the files of a split."""
+    root = self.root
+    recipe = builder.info.metadata["recipe"]
+    index = builder.info.metadata["index"]
     if builder.name != self.builder_name:
       raise images.DataError(
         root, f"holds {builder.name}, expected {self.builder_name}"
@@ -80,7 +104,7 @@ class Records:
           root, f"was prepared with {option} {recipe[option]!r}, not {value!r}"
         )
     for path in builder.info.splits[split].filepaths:
-      if not path.exists():
+      if not path.is_file():
         raise images.DataError(path, "file is missing, prepare it again")
     encoded = {
       name: tfds.decode.SkipDecoding()
@@ -110,6 +134,15 @@ class Records:
       raise self._damaged(f"record {index} is empty")
     return record
 
+  def _read_pair(
+    self, record: dict[str, Any], path: pathlib.Path
+  ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """Decode a picture and its labels; refuse different sizes."""
+    picture = images.decode_image(record["image"], path)
+    labels = decode_grey(record["labels"], path)
+    images.check_size(path, labels.shape, picture.shape[:2], "its picture")
+    return picture, labels
+
   def _damaged(self, error: Exception | str) -> images.DataError:
     return images.DataError(self.root, f"damaged, prepare it again ({error})")
 
@@ -135,12 +168,12 @@ class StillRecords(Records):
 
   def coverage(self, index: int) -> UInt8[np.ndarray, "h w"] | None:
     """Read the object's coverage of each pixel, 0..255; None without a mask."""
-    record = self.record(index)
-    return decode_grey(record["mask"]) if record["has_mask"] else None
+    record, path = self.record(index), self.mask_path(index)
+    return decode_grey(record["mask"], path) if record["has_mask"] else None
 
   def class_name(self, index: int) -> str | None:
     """Read the class of the object; None if it is unknown."""
-    return self.record(index)["label"].decode() or None
+    return self.record(index)["label"].decode(errors="replace") or None
 
   def mask_path(self, index: int) -> pathlib.Path:
     """Return a path for error messages; no such file exists."""
@@ -170,10 +203,7 @@ class InstanceRecords(Records):
     self, index: int
   ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """Read a picture as RGB, and its labels."""
-    record = self.record(index)
-    path = self.root / self.names[index]
-    labels = decode_grey(record["labels"])
-    return images.decode_image(record["image"], path), labels
+    return self._read_pair(self.record(index), self.root / self.names[index])
 
 
 class VideoRecords(Records):
@@ -197,16 +227,17 @@ class VideoRecords(Records):
     """
     super().__init__(root, split, year=year, resolution=resolution)
     self.path = self.root
-    self.annotated = {video["name"]: video["known"] for video in self.entries}
-    lengths = [video["frames"] for video in self.entries]
-    starts = itertools.accumulate(lengths, initial=0)
-    self._starts = dict(zip(self.annotated, starts, strict=False))
+    try:
+      self.annotated = {v["name"]: v["known"] for v in self.entries}
+      lengths = [video["frames"] for video in self.entries]
+      starts = itertools.accumulate(lengths, initial=0)
+      self._starts = dict(zip(self.annotated, starts, strict=False))
+    except (KeyError, TypeError) as error:
+      raise self._damaged(error) from error
 
   def read(
     self, name: str, time: int
   ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """Read an annotated frame as RGB, and its labels."""
     record = self.record(self._starts[name] + time)
-    path = self.root / name / f"{time:05d}"
-    labels = decode_grey(record["labels"])
-    return images.decode_image(record["image"], path), labels
+    return self._read_pair(record, self.root / name / f"{time:05d}")

@@ -72,8 +72,8 @@ def prepare(root: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
     The prepared folder, for `:data=`.
 
   Raises:
-    DataError: if the folder has no picture, a file is broken, or `out` holds
-      stills that were prepared from another folder.
+    DataError: if the folder has no picture, a file or list is broken, or `out`
+      holds stills that were prepared from another folder.
   """
   splits = tuple(s for s in _SPLITS if _has(root, s))
   if not splits:
@@ -84,7 +84,7 @@ def prepare(root: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
 def _has(root: pathlib.Path, split: str) -> bool:
   try:
     return bool(still_folders.Folder(root, split).names)
-  except images.DataError:
+  except still_folders.NoSplitError:
     return False
 
 

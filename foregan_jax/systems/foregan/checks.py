@@ -44,6 +44,15 @@ _LIMITS = {
   "sos.degree": (1, 10),
   "sos.*": (0, limits.INF),
 }
+_LENGTHS = {
+  "prop.blocks": 4,
+  "db.*": 2,
+  "area_band": 2,
+  "augment.colour": 4,
+  "augment.*": 2,
+  "jitter_next_frame": 2,
+  "clips.*": 2,
+}
 
 
 def check(c) -> None:
@@ -53,6 +62,7 @@ def check(c) -> None:
     ValueError: naming the key, its value and what was expected.
   """
   limits.check_numbers(c, _LIMITS)
+  limits.check_lengths(c, _LENGTHS)
   limits.check_names("ema_nets", c.ema_nets, _NETS)
   limits.check_names("df.heads", c.df.heads, ("fg", "mask"))
   limits.check_order("area_band", c.area_band)

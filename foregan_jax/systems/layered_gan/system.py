@@ -235,11 +235,13 @@ _LIMITS = {
   "turn.*": (0, limits.INF),
   "schedule.*": (0, limits.INF),
 }
+_LENGTHS = {"augment.colour": 4, "augment.*": 2, "schedule.*": 2}
 
 
 def _check(c) -> None:
   """Refuse a config that would fail late or train something unintended."""
   limits.check_numbers(c, _LIMITS)
+  limits.check_lengths(c, _LENGTHS)
   limits.check_names("ema_nets", c.ema_nets, _NETS)
   for name in ("area_early", "area_late"):
     limits.check_order(f"schedule.{name}", c.schedule[name])

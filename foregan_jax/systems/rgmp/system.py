@@ -133,6 +133,7 @@ def from_config(c) -> Rgmp:
   Raises:
     ValueError: for an unknown value, or sizes that do not fit.
   """
+  limits.check_lengths(c, _LENGTHS)
   net = propagator_net.Propagator(
     **settings.tuples(c.nets.to_dict()), dtype=platform.dtype(c.dtype)
   )
@@ -209,6 +210,7 @@ _LIMITS = {
   "truncate": (0, limits.INF),
   "tracker.scales": tracker_lib.SCALES,
 }
+_LENGTHS = {"nets.blocks": 4, "clips.*": 2}
 
 
 def _check(c, stride: int) -> None:

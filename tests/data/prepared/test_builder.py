@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from tensorflow_datasets.core import shuffle
 
 from foregan_jax.data.prepared import instances, records, videos
 from foregan_jax.media import images
+from tests import commands
 
 INFO = "dataset_info.json"
 PREPARE = (instances.prepare, videos.prepare)
@@ -81,3 +83,25 @@ def test_importing_and_preparing_never_import_tensorflow(tiny_root, tmp_path):
     env={**os.environ, "PYTHONPATH": path},
   )
   assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("place", [".", "below/it"])
+def test_output_that_is_a_file_is_one_sentence(tiny_root, tmp_path, place):
+  (tmp_path / "out").write_text("mine")
+  done = commands.run(
+    lambda: instances.main([str(tiny_root), str(tmp_path / "out" / place)])
+  )
+  assert done.returncode == 1
+  assert "out" in done.stderr and "directory" in done.stderr.lower()
+  assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_nothing_is_left_in_the_temporary_folder(
+  tiny_root, tmp_path, monkeypatch
+):
+  temporary = tmp_path / "temporary"
+  temporary.mkdir()
+  monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+  prepared = instances.prepare(tiny_root, tmp_path / "tfds")
+  records.InstanceRecords(prepared, "train", resolution="").read(0)
+  assert list(temporary.iterdir()) == []

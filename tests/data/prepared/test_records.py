@@ -1,5 +1,7 @@
 """Reading prepared folders: imports, access on demand, errors."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -7,8 +9,10 @@ import pytest
 from tensorflow_datasets.core.data_sources import base
 
 from foregan_jax.data import clips, instances, stills
+from foregan_jax.data.prepared import builder, records
 from foregan_jax.data.prepared import instances as prepared_instances
 from foregan_jax.media import images
+from tests.media import bombs
 
 INFO = "dataset_info.json"
 
@@ -85,3 +89,48 @@ def test_names_that_leave_the_folder_are_refused(prepared, name):
   path.write_text(content.replace("ant", name, 1))
   with pytest.raises(images.DataError, match="is not the name of a file"):
     _open(prepared)
+
+
+@pytest.mark.parametrize(
+  "content",
+  [b"", b"junk", b"\x89PNG\r\n\x1a\n", bombs.png(2**16, 2**16)],
+  ids=["empty", "junk", "cut", "bomb"],
+)
+def test_damaged_mask_of_a_record_is_named(prepared, monkeypatch, content):
+  source = _open(prepared)
+  record = source._reader.record(0) | {"labels": content}
+  monkeypatch.setattr(source._reader, "record", lambda index: record)
+  with pytest.raises(images.DataError, match="1.0.0/ant: mask is damaged"):
+    source[0]
+
+
+def test_mask_of_another_size_is_refused(prepared, monkeypatch):
+  source = _open(prepared)
+  small = builder.encode_grey(None).getvalue()
+  record = source._reader.record(0) | {"labels": small}
+  monkeypatch.setattr(source._reader, "record", lambda index: record)
+  with pytest.raises(images.DataError, match="ant: size is 1x1, expected 40x"):
+    source[0]
+
+
+@pytest.mark.parametrize(
+  "entries", ["[5]", '[{"name": "ant"}]', "5", '["a/.."]']
+)
+def test_damaged_index_is_named(prepared, entries):
+  path = prepared / "metadata.json"
+  fields = json.loads(path.read_text())
+  fields["index"] = {"train": json.loads(entries)}
+  path.write_text(json.dumps(fields))
+  info = prepared / "dataset_info.json"
+  info.write_text(info.read_text().replace("instances", "videos"))
+  with pytest.raises(images.DataError, match="damaged|is not the name"):
+    records.VideoRecords(prepared, year="", split="train", resolution="")
+
+
+@pytest.mark.parametrize("name", [INFO, "features.json", "metadata.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_pipes_and_folders_in_place_of_files_are_named(prepared, name, make):
+  (prepared / name).unlink()
+  make(prepared / name)
+  with pytest.raises(images.DataError, match=f"{name}: is not a file"):
+    records.InstanceRecords(prepared, "train", resolution="")

@@ -74,3 +74,9 @@ def test_broken_picture_error_names_the_file(folder, tmp_path):
   )
   assert done.returncode == 1
   assert f"{broken}: picture is truncated" in done.stderr
+
+
+def test_broken_list_is_no_missing_split(folder, tmp_path):
+  (folder / "train.txt").write_text("a/one;b/three;\n")
+  with pytest.raises(images.DataError, match="train.txt: lists a/one;b/three"):
+    prepared_stills.prepare(folder, tmp_path / "tfds")

@@ -1,0 +1,64 @@
+"""A case of the sweep, and the commands that the cases vary."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+_CONFIGS = str(ROOT / "configs")
+
+Damage = Callable[[pathlib.Path], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A command with one bad input.
+
+  Attributes:
+    name: kind and damage, unique.
+    module: below `foregan_jax`.
+    arguments: `{x}` stands for the folder of the case's own copy of the item
+      `x` of the world, `{out}` for a new folder.
+    damage: changes the copies before the command runs.
+    place: what `damage` changes, below the folder of the case.
+    writes: what the command may write, below the folder of the case.
+    needs_run: whether it needs a trained run.
+    terminate_after: seconds until SIGTERM is sent; 0: never.
+  """
+
+  name: str
+  module: str
+  arguments: tuple[str, ...]
+  damage: Damage | None = None
+  place: str = ""
+  writes: tuple[str, ...] = ("out",)
+  needs_run: bool = False
+  terminate_after: float = 0.0
+
+
+def config_flag(name: str, words: str = "smoke") -> str:
+  return f"--config={_CONFIGS}/{name}.py:{words}"
+
+
+TRAIN = ("main", (config_flag("rgmp_davis"), "--workdir={out}"))
+EVALUATE = ("evaluate", ("--workdir={rgmp}",))
+TRACK = (
+  "predict",
+  ("track", "--workdir={rgmp}", "--video={video}", "--mask={mask}/mask.png",
+   "--out={out}"),
+)  # fmt: skip
+CUTOUT = (
+  "predict",
+  ("cutout", "--workdir={layered}", "--images={stills}/images", "--out={out}"),
+)
+SAMPLE = ("predict", ("sample", "--workdir={layered}", "--out={out}"))
+DATASET = ("predict", ("dataset", "--workdir={layered}", "--out={out}"))
+CHECK = ("data.check", ("{davis}",))
+ABLATE = ("ablate", ("--config={config}/tiny.py:smoke", "--out={ablation}"))
+DEMO = ("demo.dataset", ("{out}",))
+BENCH = ("bench", (config_flag("rgmp_davis"),))
+PREPARE = {
+  "videos": ("data.prepared.videos", ("{davis}", "{out}")),
+  "stills": ("data.prepared.stills", ("{stills}", "{out}")),
+  "instances": ("data.prepared.instances", ("{voc}", "{out}")),
+}
