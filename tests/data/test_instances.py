@@ -157,6 +157,18 @@ def test_mixture_has_the_shares_of_its_weights(roots, weights, shares):
   np.testing.assert_allclose(counts / 400, shares, atol=0.07)
 
 
+def test_several_sources_are_equally_frequent(roots):
+  source = instances.Several(roots)
+  assert len(source) == 8
+  counts = np.zeros(3)
+  for i in range(300):
+    sample = source.draw(0, np.random.default_rng(i), 0)
+    counts[round(sample["image"][..., 2].mean() / 80)] += 1
+    again = source.draw(0, np.random.default_rng(i), 9)
+    np.testing.assert_array_equal(sample["image"], again["image"])
+  np.testing.assert_allclose(counts / 300, 1 / 3, atol=0.08)
+
+
 def test_mixture_resumes_exactly(roots):
   make = lambda: pipeline.train_batches(
     instances.Mixture(roots[0], roots[1:]), global_batch=3, seed=0,

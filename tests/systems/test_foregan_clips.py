@@ -113,6 +113,16 @@ def test_mixture_of_one_kind_has_only_this_kind():
   assert (mixed(jax.random.key(0), _batch(2)).video == 1.0).all()
 
 
+def test_weights_may_change_with_the_step():
+  falling = lambda step: 1.0 - step / 100
+  rising = lambda step: step / 100
+  mixed = mixture.Mixture(((_kind(0.0), falling), (_kind(1.0), rising)), 1)
+  for step, count in ((0, 0), (50, 2), (75, 3), (100, 4)):
+    batch = {**_batch(4), "step": jnp.int32(step)}
+    clip = mixed(jax.random.key(step), batch)
+    assert clip.video[:, 0, 0, 0, 0].sum() == count
+
+
 def test_instances_use_their_own_stream():
   recipe = _plain(pseudo_video.PRESETS["student"])
   synthesis = settings.build(pseudo_video.Synthesis, recipe)
