@@ -243,6 +243,8 @@ def _find_config(argument: str) -> str:
 def _explain(error: Exception, argv: Sequence[str]) -> str:
   """Return one sentence for an error of absl or ml_collections."""
   if isinstance(error, SyntaxError):
+    if error.filename is None:  # a null byte
+      return f"config file {_config_path(argv)}: {error.msg}."
     return f"{error.filename}, line {error.lineno}: {error.msg}."
   if isinstance(error, OSError):
     return _explain_file(error, argv)

@@ -38,6 +38,7 @@ def command(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   pathlib.Path("good.py").write_text(CONFIG)
   pathlib.Path("broken.py").write_text("def get_config(:\n")
+  pathlib.Path("null.py").write_text("\0")
   pathlib.Path("bug.py").write_text("def get_config():\n  return {}.wrong\n")
   pathlib.Path("empty.py").write_text("")
   pathlib.Path("five.py").write_text("def get_config():\n  return 5\n")
@@ -91,6 +92,7 @@ def test_good_flags_reach_the_program(command):
     (["--config=goof.py"], "config file goof.py does not exist in "),
     (["--config=goof.py"], "Did you mean 'good.py'?"),
     (["--config=broken.py"], "broken.py, line 1: invalid syntax."),
+    (["--config=null.py"], "null.py: source code string cannot contain null"),
     (["--config=bug.py"], "bug.py, line 2: AttributeError: 'dict' object has"),
     (["--config=empty.py"], "empty.py has no function get_config"),
     (["--config=five.py"], "get_config returned int, but must return a Conf"),

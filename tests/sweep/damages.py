@@ -184,7 +184,8 @@ JSONS: dict[str, Damage] = {
 
 
 def _edit(path: pathlib.Path, *, depth: int = 0, **values: object) -> None:
-  fields = json.loads(path.read_text())
+  # Of a file of lines, the first one.
+  fields, _ = json.JSONDecoder().raw_decode(path.read_text())
   text = json.dumps({**fields, **values})
   if depth:
     text = text.replace('"deep": null', f'"deep": {"[" * depth}{"]" * depth}')

@@ -19,6 +19,7 @@ _WRITES = (
   "runs/rgmp/predict",
   "runs/layered/predict",
   "ablation/table.md",
+  "runs/ablation-tiny",
 )
 
 
