@@ -211,12 +211,8 @@ class MemoryTracker:
     read = memory.attend(
       query.key, state.keys[None], state.values[None], state.valid[None]
     )[0]
-    logits = self.net.apply(
-      {"params": params["prop"]},
-      query.repeat(n),
-      read,
-      state.maps[1:, ..., None],
-      method="decode",
+    logits = self._apply(
+      params, "decode", query.repeat(n), read, state.maps[1:, ..., None]
     )
     maps = merge(jax.nn.sigmoid(logits[..., 0]), state.live)
     values = self._value(params, query, maps[1:])
@@ -235,17 +231,17 @@ class MemoryTracker:
     padded = _pad(planes.reshape(t * c, h, w))
     images = jnp.moveaxis(padded.reshape(t, c, *padded.shape[1:]), 1, -1)
     features = self.trunk.apply({"params": params["trunk"]}, images)
-    return self.net.apply({"params": params["prop"]}, features, method="query")
+    return self._apply(params, "query", features)
 
   def _value(
     self, params, query: memory.Query, masks: Float[Array, "n h w"]
   ) -> jax.Array:
-    return self.net.apply(
-      {"params": params["prop"]},
-      query.repeat(len(masks)),
-      masks[..., None],
-      method="value",
+    return self._apply(
+      params, "value", query.repeat(len(masks)), masks[..., None]
     )
+
+  def _apply(self, params, method: str, *args) -> Any:
+    return self.net.apply({"params": params["prop"]}, *args, method=method)
 
 
 def merge(
