@@ -93,7 +93,7 @@ def evaluate(
   _set_data(config, options)
   extra = _check(config, system, options)
   if options.scales:
-    tracker = dataclasses.replace(system.tracker, scales=options.scales)
+    tracker = system.tracker.at_scales(options.scales)
     system = dataclasses.replace(system, tracker=tracker)
   sources.prepare(config, run.workdir)
   evaluator = evaluators.build(system, config, run.workdir, **extra)

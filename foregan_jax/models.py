@@ -230,9 +230,7 @@ def _mask_tracker(
   system, nets, scales: tuple[float, ...], size: tuple[int, int]
 ) -> mask_tracker.MaskTracker:
   """Return the tracker of a system of objects; () = its own scales."""
-  tracker = system.tracker
-  if scales:
-    tracker = dataclasses.replace(tracker, scales=scales)
+  tracker = system.tracker.at_scales(scales)
   return mask_tracker.MaskTracker(
     tracker, tracker.own_params(nets.params), min(size)
   )

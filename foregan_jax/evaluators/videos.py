@@ -115,6 +115,7 @@ class VideoEvaluator:
     names = self._source.names[: self._limit or None]
     main = next(head for head in rows if head.name == self._system.heads[0])
     chosen = {n: main.scores[n] for n in names if n in main.scores}
+    chosen = chosen or main.scores  # if none of these has annotations
     return result_lib.Result(
       scalars=numbers,
       best=report.global_results(chosen)["J-Mean"],

@@ -66,6 +66,19 @@ class MemoryTracker:
     """Return the parameters of both networks, from those of all nets."""
     return {"prop": params["prop"], "trunk": params["trunk"]}
 
+  def at_scales(self, scales: tuple[float, ...]) -> "MemoryTracker":
+    """Return the tracker; () is the only choice.
+
+    Raises:
+      ValueError: for other scales.
+    """
+    if scales:
+      raise ValueError(
+        f"--scales={','.join(map(str, scales))}: a memory has frames of one "
+        "size"
+      )
+    return self
+
   def begin(
     self,
     params,

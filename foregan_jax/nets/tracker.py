@@ -64,6 +64,10 @@ class Tracker:
     """Return the network's parameters, from those of all nets."""
     return params["prop"]
 
+  def at_scales(self, scales: tuple[float, ...]) -> "Tracker":
+    """Return the tracker with other scales; () keeps them."""
+    return dataclasses.replace(self, scales=scales) if scales else self
+
   def begin(
     self,
     params,

@@ -146,6 +146,13 @@ def test_objects_can_be_added_and_corrected(setup):
     track.grow(late, 1)
 
 
+def test_other_scales_are_refused(setup):
+  track = setup[0]
+  assert track.at_scales(()) is track
+  with pytest.raises(ValueError, match="--scales=0.5: a memory has frames of"):
+    track.at_scales((0.5,))
+
+
 def test_merge_of_two_objects():
   soft = jnp.array([0.6, 0.7]).reshape(2, 1, 1)
   got = memory_tracker.merge(soft, jnp.array([True, True]))[:, 0, 0]
