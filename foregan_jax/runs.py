@@ -55,14 +55,14 @@ class Run:
       ValueError: if the config is damaged, lacks a key or has bad values.
     """
     path = self.workdir / settings.FILE
-    with base_config.missing_keys_named(path):
-      try:
-        return systems.build(self.config)
-      except (KeyError, TypeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
-          f"{path} is damaged, or the config of another version: {reason}"
-        ) from error
+    try:
+      return systems.build(self.config)
+    except (AttributeError, KeyError, TypeError) as error:
+      reason = str(error).strip().partition("\n")[0]
+      raise ValueError(
+        f"{path} is damaged, or the config of another version of foregan_jax "
+        f"that lacks keys of its method: {reason}"
+      ) from error
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.

@@ -14,7 +14,6 @@ _SAMPLE = (
   "check, davis/JPEGImages/tiny is a link to itself",
   "clips, mask: bomb of 2^31 pixels",
   "config file: empty",
-  "davis: nets.patch_down='-1'",
   "demo, the output is text",
   "flags of bench --config: misspelt --config",
   "flags of evaluate --workdir: without --workdir",

@@ -4,10 +4,7 @@ A file in `configs/` starts from `base()`, sets some of these keys and adds the
 keys of its method. All configs therefore have the same keys here.
 """
 
-import contextlib
 import json
-import traceback
-from collections.abc import Iterator
 
 import ml_collections
 
@@ -152,10 +149,11 @@ def check(config: ml_collections.ConfigDict, path) -> None:
   missing = sorted(expected - found)
   unknown = sorted(n for n in found - expected if n.startswith(shared))
   if missing or unknown:
-    raise _of_another_version(
-      path,
-      f"missing keys: {', '.join(missing) or 'none'}; unknown keys: "
-      f"{', '.join(unknown) or 'none'}",
+    raise ValueError(
+      f"{path} is a config of another version of foregan_jax: missing keys: "
+      f"{', '.join(missing) or 'none'}; unknown keys: "
+      f"{', '.join(unknown) or 'none'}. Use that version for this run, or "
+      "train again in another workdir."
     )
   for name, text in _values(config).items():
     if name in defaults and not _same_type(defaults[name], text):
@@ -163,35 +161,6 @@ def check(config: ml_collections.ConfigDict, path) -> None:
         f"{path} is damaged: {name} is {text[:80]}, but must be of the type of "
         f"{defaults[name]}"
       )
-
-
-@contextlib.contextmanager
-def missing_keys_named(path) -> Iterator[None]:
-  """Explain the error of a key of the method that a config lacks.
-
-  `check` does not know these keys.
-
-  Args:
-    path: the config's file, for the error message.
-
-  Raises:
-    ValueError: naming the key.
-  """
-  try:
-    yield
-  except AttributeError as error:
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    if not frame.f_globals["__name__"].startswith("ml_collections"):
-      raise
-    name = str(error).partition("\n")[0].strip("'\"")
-    raise _of_another_version(path, f"missing keys: {name}") from error
-
-
-def _of_another_version(path, keys: str) -> ValueError:
-  return ValueError(
-    f"{path} is a config of another version of foregan_jax: {keys}. Use that "
-    "version for this run, or train again in another workdir."
-  )
 
 
 def _values(config: ml_collections.ConfigDict) -> dict[str, str]:

@@ -4,6 +4,7 @@ import fnmatch
 import json
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from foregan_jax.runtime import settings
 
@@ -103,7 +104,7 @@ def check_order(key: str, bounds: Iterable[Number]) -> None:
     raise ValueError(f"{key} is {pair}, but must be (smallest, largest)")
 
 
-def check_names(key: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+def check_names(key: str, names: Iterable[Any], allowed: Iterable[str]) -> None:
   """Refuse a name that is not allowed.
 
   Args:
