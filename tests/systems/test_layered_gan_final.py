@@ -14,6 +14,9 @@ from foregan_jax.runtime import platform, restore
 _START, _END = 2, 4  # steps: of the last phase, and of the run
 _FAR, _NEAR = 0.1, 1e-3  # learning rates: in the rounds, in the last phase
 
+# Each phase of a real run is compiled.
+pytestmark = pytest.mark.slow
+
 
 def _config():
   config = layered_gan.get_config("smoke")
