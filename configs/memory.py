@@ -71,6 +71,7 @@ def _large() -> ml_collections.ConfigDict:
   c.stills = ml_collections.ConfigDict(dict(share=(0.5, 0.25), steps=100_000))
   c.clips = ml_collections.ConfigDict()
   c.clips.size = (384, 672)
+  c.clips.objects = 3  # STM's number
   c.clips.filming = ml_collections.ConfigDict(filming.RECOMMENDED)
   c.clips.synthesis = ml_collections.ConfigDict(pseudo_video.PRESETS["video"])
   c.optim.propagator = optimizers.adam(learning_rate=2e-4, b1=0.9)
@@ -96,6 +97,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.data.still_size = 256
   c.data.skips.update(dict(most=9, raise_by=1, every=100))
   c.clips.size = (192, 320)
+  c.clips.objects = 1
   c.optim.propagator.learning_rate = 1e-3
   c.optim.propagator.warmup_steps = 50
   c.ema_decay = 0.995
@@ -110,6 +112,7 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.data.clip_len = 3
   c.data.still_size = 40
   c.clips.size = (32, 32)
+  c.clips.objects = 2
   c.optim.propagator.warmup_steps = 0
   c.nets.keys, c.nets.values, c.nets.widths = 8, 8, (8, 8, 8)
   c.tracker.num_given, c.tracker.num_kept, c.tracker.every = 2, 2, 2

@@ -50,6 +50,20 @@ def hardest_bce(
   return jnp.where(taken, hardest, 0.0).sum() / jnp.maximum(taken.sum(), 1)
 
 
+def cross_entropy(
+  log_prob: Float[Array, "b n h w"],
+  target: Float[Array, "b n h w"],
+  weight: Float[Array, "b h w"],
+) -> Float[Array, ""]:
+  """Return `-sum_i t_i log p_i`, a weighted mean over pixels.
+
+  The n channels are classes; the soft targets sum to 1 at each pixel. Weight 0
+  excludes a pixel.
+  """
+  loss = -(target * log_prob).sum(1)
+  return (loss * weight).sum() / jnp.maximum(weight.sum(), 1)
+
+
 def soft_iou(
   prob: Float[Array, "b h w 1"],
   target: Float[Array, "b h w 1"],

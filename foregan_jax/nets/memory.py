@@ -28,12 +28,15 @@ _INIT = nn.initializers.he_normal()
 
 
 class Query(struct.PyTreeNode):
-  """Features of frames, which do not depend on any object."""
+  """What frames alone determine: the keys, and parts that all objects share."""
 
   key: Any  # [b, h/16, w/16, k]
-  f16: Any  # [b, h/16, w/16, c]
-  f8: Any  # [b, h/8, w/8, 40]
-  f4: Any  # [b, h/4, w/4, 24]
+  value16: Any  # [b, h/16, w/16, v]: the frame's part of the values
+  value8: Any  # [b, h/8, w/8, v/2]
+  value4: Any  # [b, h/4, w/4, v/4]
+  join: Any  # [b, h/16, w/16, w16]: the frame's part of the decoder
+  skip8: Any  # [b, h/8, w/8, w8]
+  skip4: Any  # [b, h/4, w/4, w4]
 
   def repeat(self, times: int) -> "Query":
     """Return each frame `times` times: [b times, ...]."""
@@ -42,6 +45,9 @@ class Query(struct.PyTreeNode):
 
 class MemoryNet(nn.Module):
   """Keys, values and the decoder; the trunk is another network.
+
+  A convolution of features beside masks is the sum of two: that of the features
+  is computed once per frame (`query`), that of the masks per object.
 
   Attributes:
     keys: channels of keys.
@@ -57,19 +63,23 @@ class MemoryNet(nn.Module):
 
   def setup(self):
     """Build the layers."""
-    conv = lambda channels, size=3: convs.Conv(
-      channels, (size, size), 1, (size // 2, size // 2), use_bias=True,
+    conv = lambda channels, size=3, bias=True: convs.Conv(
+      channels, (size, size), 1, (size // 2, size // 2), use_bias=bias,
       dtype=self.dtype, kernel_init=_INIT,
     )  # fmt: skip
+    own = lambda channels: conv(channels, bias=False)  # of an object
     residual = lambda channels: Residual(channels, self.dtype)
     _, _, c16, _ = efficientnet.CHANNELS
+    v16, v8, v4 = self.values, self.values // 2, self.values // 4
+    w16, w8, w4 = self.widths
     self.coarse = conv(c16, 1)
     self.to_key = conv(self.keys)
-    self.value4, self.value8 = conv(self.values // 4), conv(self.values // 2)
-    self.value16 = conv(self.values)
-    self.value_residual = residual(self.values)
-    w16, w8, w4 = self.widths
-    self.join, self.skip8, self.skip4 = conv(w16), conv(w8, 1), conv(w4, 1)
+    self.value4, self.own_value4 = conv(v4), own(v4)
+    self.value8, self.own_value8 = conv(v8), own(v8)
+    self.value16, self.own_value16 = conv(v16), own(v16)
+    self.value_residual = residual(v16)
+    self.join, self.own_join = conv(w16), own(w16)
+    self.skip8, self.skip4 = conv(w8, 1), conv(w4, 1)
     self.up8, self.up4 = conv(w8, 1), conv(w4, 1)
     self.residual16, self.residual8 = residual(w16), residual(w8)
     self.residual4 = residual(w4)
@@ -78,49 +88,52 @@ class MemoryNet(nn.Module):
     )
 
   def query(self, features: efficientnet.Features) -> Query:
-    """Return the features of frames, from those of the trunk."""
+    """Return the parts of frames, from the features of the trunk."""
     size = features.f16.shape[1:3]
     coarse = warp.resize(self.coarse(features.f32), size, align_corners=False)
     f16 = features.f16.astype(self.dtype) + coarse
-    key = self.to_key(nn.relu(f16))
-    return Query(key, f16, features.f8, features.f4)
+    return Query(
+      key=self.to_key(nn.relu(f16)),
+      value16=self.value16(f16),
+      value8=self.value8(features.f8),
+      value4=self.value4(features.f4),
+      join=self.join(f16),
+      skip8=self.skip8(features.f8),
+      skip4=self.skip4(features.f4),
+    )
 
   def value(
-    self, query: Query, mask: Float[Array, "b h w 1"]
+    self, query: Query, masks: Float[Array, "b h w 2"]
   ) -> Float[Array, "b h2 w2 v"]:
-    """Return the values of frames with the soft masks of one object each."""
-    x = jnp.concatenate([query.f4.astype(self.dtype), _shrink(mask, 4)], -1)
-    x = _shrink(nn.relu(self.value4(x)), 2)
-    x = jnp.concatenate([x, query.f8.astype(self.dtype)], -1)
-    x = _shrink(nn.relu(self.value8(x)), 2)
-    x = self.value16(jnp.concatenate([x, query.f16], -1))
+    """Return the values of frames for one object each; masks as `beside`."""
+    x = query.value4 + self.own_value4(_shrink(masks, 4))
+    x = query.value8 + self.own_value8(_shrink(nn.relu(x), 2))
+    x = query.value16 + self.own_value16(_shrink(nn.relu(x), 2))
     return self.value_residual(x)
 
   def decode(
     self,
     query: Query,
     read: Float[Array, "b h2 w2 v"],
-    prev_mask: Float[Array, "b h w 1"],
-  ) -> Float[Array, "b h w 1"]:
+    prev_masks: Float[Array, "b h w 2"],
+  ) -> Float[Array, "b h w"]:
     """Return float32 logits of one object per frame.
 
     Args:
       query: of the frames.
       read: from `attend`.
-      prev_mask: soft masks of the previous frame.
+      prev_masks: masks of the previous frame, from `beside`.
     """
     double = lambda x, like: warp.resize(
       x, like.shape[1:3], align_corners=False
     )
-    mask = _shrink(prev_mask, STRIDE)
-    x = self.join(jnp.concatenate([read, query.f16, mask], -1))
-    x = self.residual16(x)
-    x = double(self.up8(x), query.f8) + self.skip8(query.f8)
-    x = self.residual8(x)
-    x = double(self.up4(x), query.f4) + self.skip4(query.f4)
-    x = self.residual4(x)
+    own = jnp.concatenate([read, _shrink(prev_masks, STRIDE)], -1)
+    x = self.residual16(query.join + self.own_join(own))
+    x = self.residual8(double(self.up8(x), query.skip8) + query.skip8)
+    x = self.residual4(double(self.up4(x), query.skip4) + query.skip4)
     logits = self.head(nn.relu(x).astype(jnp.float32))
-    return warp.resize(logits, prev_mask.shape[1:3], align_corners=False)
+    size = prev_masks.shape[1:3]
+    return warp.resize(logits, size, align_corners=False)[..., 0]
 
 
 class Residual(nn.Module):
@@ -178,6 +191,36 @@ def attend(
   return read.reshape(b, n, h, w, v)
 
 
+def beside(
+  masks: Float[Array, "*b n h w"],
+) -> Float[Array, "*b n h w 2"]:
+  """Return each object's mask, and beside it the sum of the others' masks.
+
+  Source: STCN, which gives both to the network that computes the values.
+  """
+  others = masks.sum(-3, keepdims=True) - masks
+  return jnp.stack([masks, others], axis=-1)
+
+
+def merge(
+  logits: Float[Array, "*b n h w"], live: Bool[Array, "*b n"]
+) -> Float[Array, "*b m h w"]:
+  """Return log-probabilities of background and objects: a softmax per pixel.
+
+  The background has the logit 0, so a single object keeps its probability,
+  beside any number of rows that are not live. (STM, sec. 3.5, gives the
+  background the odds of `prod(1 - p)`, which changes a single object's.)
+
+  Args:
+    logits: of the n objects.
+    live: which rows are objects.
+  """
+  logits = jnp.where(live[..., None, None], logits, _NEVER)
+  background = jnp.zeros_like(logits[..., :1, :, :])
+  both = jnp.concatenate([background, logits], axis=-3)
+  return jax.nn.log_softmax(both, axis=-3)
+
+
 def init(net: MemoryNet, key: jax.Array) -> Any:
   """Return fresh parameters."""
   size = 2 * efficientnet.STRIDE
@@ -187,13 +230,13 @@ def init(net: MemoryNet, key: jax.Array) -> Any:
   features = efficientnet.Features(
     *map(feature, (4, 8, 16, 32), efficientnet.CHANNELS)
   )
-  mask = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+  masks = jax.ShapeDtypeStruct((1, size, size, 2), jnp.float32)
 
-  def forward(net, features, mask):
+  def forward(net, features, masks):
     query = net.query(features)
-    return net.decode(query, net.value(query, mask), mask)
+    return net.decode(query, net.value(query, masks), masks)
 
-  return net.lazy_init(key, features, mask, method=forward)["params"]
+  return net.lazy_init(key, features, masks, method=forward)["params"]
 
 
 def _shrink(x: jax.Array, times: int) -> jax.Array:

@@ -18,7 +18,6 @@ from jaxtyping import Array, Bool, Float, UInt8
 from foregan_jax.layers import ranges
 from foregan_jax.nets import efficientnet, memory
 
-_EPSILON = 1e-7  # of the merge; keeps odds finite and above 0
 _FIRST = 0  # the slot of the first frame
 
 
@@ -224,10 +223,9 @@ class MemoryTracker:
     read = memory.attend(
       query.key, state.keys[None], state.values[None], state.valid[None]
     )[0]
-    logits = self._apply(
-      params, "decode", query.repeat(n), read, state.maps[1:, ..., None]
-    )
-    maps = merge(jax.nn.sigmoid(logits[..., 0]), state.live)
+    prev_masks = memory.beside(state.maps[1:])
+    logits = self._apply(params, "decode", query.repeat(n), read, prev_masks)
+    maps = jnp.exp(memory.merge(logits, state.live))
     values = self._value(params, query, maps[1:])
     time = state.time + 1
     state = state.replace(maps=maps, time=time)
@@ -249,34 +247,11 @@ class MemoryTracker:
   def _value(
     self, params, query: memory.Query, masks: Float[Array, "n h w"]
   ) -> jax.Array:
-    return self._apply(
-      params, "value", query.repeat(len(masks)), masks[..., None]
-    )
+    rows = query.repeat(len(masks))
+    return self._apply(params, "value", rows, memory.beside(masks))
 
   def _apply(self, params, method: str, *args) -> Any:
     return self.net.apply({"params": params["prop"]}, *args, method=method)
-
-
-def merge(
-  soft: Float[Array, "n h w"], live: Bool[Array, " n"]
-) -> Float[Array, "m h w"]:
-  """Return soft masks (background first) that sum to 1 at each pixel.
-
-  The background is `prod_m (1 - p_m)`; then `E_m = o_m / sum_j o_j` with odds
-  `o = p / (1 - p)`. A single object keeps its `p`.
-
-  Source: STM, sec. 3.5 (soft aggregation).
-  """
-  soft = soft * live[:, None, None]
-  if len(live) == 1:
-    return _maps(soft)
-  background = jnp.prod(1.0 - soft, axis=0, keepdims=True)
-  all_maps = jnp.concatenate([background, soft])
-  all_maps = jnp.clip(all_maps, _EPSILON, 1.0 - _EPSILON)
-  odds = all_maps / (1.0 - all_maps)
-  counts = jnp.concatenate([jnp.ones(1, bool), live])[:, None, None]
-  odds *= counts
-  return odds / odds.sum(0, keepdims=True)
 
 
 def _maps(objects: jax.Array) -> jax.Array:

@@ -3,6 +3,7 @@
 The network is unrolled over the frames of a clip, as in STM's main training: it
 reads the first frame with its true mask and all frames since then with the
 masks that it has predicted itself. The gradient flows through these masks.
+The objects of a clip share a softmax at each pixel.
 """
 
 import dataclasses
@@ -45,34 +46,53 @@ class MemoryPropagator:
     apply = lambda method, *args: self.prop.apply(
       nets["prop"], *args, method=method
     )
+    masks = jnp.moveaxis(clip.mask, -1, 2)  # [b, t, n, h, w]
+    b, frames, n = masks.shape[:3]
+    live = masks[:, 0].any((-2, -1))
     queries = self._queries(nets, clip.video)
     at = lambda t: jax.tree.map(lambda x: x[:, t], queries)
-    value = lambda t, mask: apply("value", at(t), mask)
-    b, frames = clip.video.shape[:2]
-    first = value(0, clip.mask[:, 0])
-    values = jnp.zeros((b, 1, frames, *first.shape[1:]), first.dtype)
-    values = values.at[:, 0, 0].set(first)
+    # The networks see each object of each clip as a row of the batch.
+    rows = lambda x: x.reshape(b * n, *x.shape[2:])
+    objects = lambda x: x.reshape(b, n, *x.shape[1:])
+
+    def value(t, masks):
+      beside = rows(memory.beside(masks))
+      return objects(apply("value", at(t).repeat(n), beside))
+
+    first = value(0, masks[:, 0])
+    values = jnp.zeros((b, n, frames, *first.shape[2:]), first.dtype)
+    values = values.at[:, :, 0].set(first)
 
     def step(carry, x):
-      prev_mask, values = carry
-      t, mask, weight = x
+      prev_masks, values = carry
+      t, masks, weight = x
       valid = (jnp.arange(frames) < t)[None, None]
       query = at(t)
-      read = memory.attend(query.key, queries.key, values, valid)[:, 0]
-      logits = apply("decode", query, read, prev_mask)
-      soft = jax.nn.sigmoid(logits)
-      entropy = segmentation.bce(logits, mask, weight)
-      iou_loss = segmentation.soft_iou(soft * weight, mask * weight)
-      values = values.at[:, 0, t].set(value(t, soft))
+      read = memory.attend(query.key, queries.key, values, valid)
+      prev_masks = rows(memory.beside(prev_masks))
+      logits = apply("decode", query.repeat(n), rows(read), prev_masks)
+      log_prob = memory.merge(objects(logits), live)
+      soft = jnp.exp(log_prob[:, 1:])
+      background = 1.0 - masks.sum(1, keepdims=True)
+      targets = jnp.concatenate([background, masks], axis=1)
+      entropy = segmentation.cross_entropy(log_prob, targets, weight[:, 0])
+      iou_loss = segmentation.soft_iou(
+        rows(soft * weight)[..., None],
+        rows(masks * weight)[..., None],
+        live.reshape(-1).astype(jnp.float32),
+      )
+      values = values.at[:, :, t].set(value(t, soft))
       return (soft, values), (entropy, iou_loss)
 
     if self.remat:
       step = jax.checkpoint(step)
+    guidance = jnp.moveaxis(clip.guidance, -1, 1)
+    weight = jnp.moveaxis(clip.weight, -1, 2)
     later = lambda x: jnp.moveaxis(x[:, 1:], 1, 0)
     _, (entropies, iou_losses) = jax.lax.scan(
       step,
-      (clip.guidance, values),
-      (jnp.arange(1, frames), later(clip.mask), later(clip.weight)),
+      (guidance, values),
+      (jnp.arange(1, frames), later(masks), later(weight)),
       unroll=frames - 1 if self.unroll else 1,
     )
     metrics = {

@@ -20,7 +20,7 @@ class Filming:
     clip_len: number of frames of a clip.
     min_area: minimum area of the chosen object in frame 0, as a share of the
       frame.
-    several: probability that the mask contains all objects.
+    several: probability that the first mask contains all objects.
     mirror: probability that a clip is mirrored.
     window: rotation, scale, shear and shift of the crop. They are the same in
       all frames, because the frames have real motion. Shifts are shares of the
@@ -28,8 +28,9 @@ class Filming:
     optics: changes of colours, blur and noise.
     guidance: simulation of a predicted mask from the true mask of the frame
       before frame 1.
-    min_pixels: a clip whose frame 0 shows the object on so many pixels or less
-      has weight 0.
+    min_pixels: an object that frame 0 shows on so many pixels or less does not
+      count; a clip without any object has weight 0.
+    objects: number of objects.
   """
 
   size: tuple[int, int]
@@ -41,6 +42,7 @@ class Filming:
   optics: optics.Optics
   guidance: guidance.Deformation
   min_pixels: float = 0.0
+  objects: int = 1
 
   def __call__(
     self,
@@ -60,40 +62,42 @@ class Filming:
     key_object, key_window, key_still, key_frames, key_guidance = (
       jax.random.split(key, 5)
     )
-    choice = pseudo_video.choose_object(
-      key_object, labels[:, 0], self.min_area, self.several
+    choice = pseudo_video.choose_objects(
+      key_object, labels[:, 0], self.min_area, self.several, self.objects
     )
-    mask = choice(labels)
+    masks = choice(labels)
     void = (labels == pseudo_video.VOID).astype(jnp.float32)
     frames = ranges.image_to_float(video)
-    channels = jnp.concatenate([frames, mask, void], axis=-1)
-    prev_mask = None if prev_labels is None else choice(prev_labels)
+    channels = jnp.concatenate([frames, masks, void], axis=-1)
+    prev_masks = None if prev_labels is None else choice(prev_labels)
     # One crop for all frames, so that the object moves as in the video. It must
-    # show the object in a distant reference and in the targets.
-    anchored = mask[:, 0]
-    if prev_mask is not None:
-      anchored = jnp.maximum(anchored, prev_mask)
+    # show the first object in a distant reference and in the targets.
+    anchored = masks[:, 0, ..., :1]
+    if prev_masks is not None:
+      anchored = jnp.maximum(anchored, prev_masks[..., :1])
     xy = self._window(key_window, anchored)
     reflected = trajectories.reflect(xy, video.shape[2:4])
     crop = _sample(channels, reflected)
     # Outside the frames the image is mirrored, but the object is not.
     inside = trajectories.inside(xy, video.shape[2:4])[:, None]
-    mask = jnp.where(inside, crop[..., 3:4], 0.0)
+    masks = jnp.where(inside, crop[..., 3:-1], 0.0)
     frames = self.optics.change_stills(key_still, crop[..., :3])
-    known = inside & (crop[..., 4:] == 0.0)  # no neighbouring pixel is void
+    known = inside & (crop[..., -1:] == 0.0)  # no neighbouring pixel is void
     # A propagator cannot segment an object that the reference does not show.
-    area = mask[:, :1].sum((1, 2, 3, 4), keepdims=True)
-    known &= area > self.min_pixels
-    if prev_mask is None:
-      prev_mask = mask[:, 0]
+    area = masks[:, :1].sum((1, 2, 3), keepdims=True)
+    shown = area > self.min_pixels
+    known &= shown.any(-1, keepdims=True)
+    masks = jnp.where(shown, masks, 0.0)
+    if prev_masks is None:
+      prev_masks = masks[:, 0]
     else:
-      prev_mask = _sample(prev_mask[:, None], reflected)[:, 0]
-      prev_mask = jnp.where(inside[:, 0], prev_mask, 0.0)
+      prev_masks = _sample(prev_masks[:, None], reflected)[:, 0]
+      prev_masks = jnp.where(inside[:, 0] & shown[:, 0], prev_masks, 0.0)
     return pseudo_video.Clip(
       video=self.optics.change_frames(key_frames, frames),
-      mask=mask,
+      mask=masks,
       weight=known.astype(jnp.float32),
-      guidance=self.guidance(key_guidance, prev_mask),
+      guidance=self.guidance(key_guidance, prev_masks),
     )
 
   def _window(self, key: PRNGKeyArray, mask: jax.Array) -> jax.Array:

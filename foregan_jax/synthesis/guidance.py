@@ -46,9 +46,17 @@ class Deformation:
   far: float
 
   def __call__(
+    self, key: PRNGKeyArray, masks: Float[Array, "b h w n"]
+  ) -> Float[Array, "b h w n"]:
+    """Return the deformed masks in [0, 1]; each has its own deformation."""
+    b, h, w, n = masks.shape
+    rows = jnp.moveaxis(masks, -1, 1).reshape(b * n, h, w, 1)
+    deformed = self._deform(key, rows).reshape(b, n, h, w)
+    return jnp.moveaxis(deformed, 1, -1)
+
+  def _deform(
     self, key: PRNGKeyArray, mask: Float[Array, "b h w 1"]
   ) -> Float[Array, "b h w 1"]:
-    """Return the deformed masks in [0, 1]; each has its own deformation."""
     b, h, w, _ = mask.shape
     # A single draw, because each draw adds compile time.
     drawn = jax.random.uniform(key, (b, 10))

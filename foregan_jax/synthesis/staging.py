@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from foregan_jax.synthesis import trajectories
 
@@ -218,8 +218,8 @@ class Staging:
 
 
 def roll_batch(
-  images: Float[Array, "b h w c"], offset: int
-) -> Float[Array, "b h w c"]:
+  images: Shaped[Array, "b h w c"], offset: int
+) -> Shaped[Array, "b h w c"]:
   """Return the images of other samples; in a batch of one, its mirror image."""
   if len(images) == 1:
     return images[:, :, ::-1]

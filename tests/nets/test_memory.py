@@ -153,8 +153,18 @@ def test_other_scales_are_refused(setup):
     track.at_scales((0.5,))
 
 
-def test_merge_of_two_objects():
-  soft = jnp.array([0.6, 0.7]).reshape(2, 1, 1)
-  got = memory_tracker.merge(soft, jnp.array([True, True]))[:, 0, 0]
-  odds = np.array([0.12 / 0.88, 0.6 / 0.4, 0.7 / 0.3])
-  np.testing.assert_allclose(got, odds / odds.sum(), rtol=1e-5)
+def test_merge_is_a_softmax_beside_the_background():
+  logits = jnp.array([0.3, -1.2, 5.0]).reshape(3, 1, 1)
+  got = jnp.exp(memory.merge(logits, jnp.array([True, True, False])))[:, 0, 0]
+  odds = np.exp([0.0, 0.3, -1.2])
+  np.testing.assert_allclose(got[:3], odds / odds.sum(), rtol=1e-5)
+  assert got[3] == 0.0
+  one = jnp.exp(memory.merge(logits, jnp.array([True, False, False])))
+  np.testing.assert_allclose(one[1, 0, 0], jax.nn.sigmoid(0.3), rtol=1e-6)
+
+
+def test_beside_is_the_sum_of_the_other_masks():
+  masks = jnp.array([0.5, 0.2, 0.1]).reshape(3, 1, 1)
+  got = memory.beside(masks)[:, 0, 0]
+  want = [[0.5, 0.3], [0.2, 0.6], [0.1, 0.7]]
+  np.testing.assert_allclose(got, want, rtol=1e-6)

@@ -111,8 +111,24 @@ def test_weight_is_zero_if_the_reference_shows_too_few_pixels(film, key):
   make = _make(window=_STILL, mirror=0.0, min_pixels=139.5)
   clip = jax.jit(make)(key, video, labels)
   area = clip.mask[:, 0].sum((1, 2, 3))
-  np.testing.assert_allclose(area, [140, 139], atol=0.1)
+  np.testing.assert_allclose(area, [140, 0], atol=0.1)
   assert [bool(w.any()) for w in clip.weight] == [True, False]
+
+
+def test_two_objects_are_disjoint_and_those_not_shown_do_not_count(film, key):
+  video, labels = film
+  labels = labels.copy()
+  labels[:, :, 5:15, 22:32] = 1
+  labels[1, 0, 5:15, 22:32] = 0  # frame 0 of sample 1 shows object 2 only
+  make = _make(size=(40, 60), window=_STILL, mirror=0.0, several=0.0, objects=2)
+  clip = jax.jit(make)(key, video, labels)
+  assert clip.mask.shape == (2, 3, 40, 60, 2)
+  assert clip.guidance.shape == (2, 40, 60, 2)
+  assert clip.mask.sum(-1).max() <= 1.0 + 1e-5
+  areas = np.asarray(clip.mask.sum((2, 3)))
+  np.testing.assert_allclose(sorted(areas[0, 0]), [100, 140], atol=0.1)
+  # Object 2 has slot 0, and the other slot stays empty in all frames.
+  np.testing.assert_allclose(areas[1], [[140, 0]] * 3, atol=0.1)
 
 
 def test_unknown_field_raises():

@@ -21,11 +21,11 @@ _STRONG = {
 _MOVING = {"start": _STRONG, "step": _STRONG, "shake": _STILL}
 
 
-def _make(size=(SIDE, SIDE), **staging):
+def _make(size=(SIDE, SIDE), objects=1, **staging):
   """Return a synthesis without motion, with changed fields of `staging`."""
   values = copy.deepcopy(pseudo_video.PRESETS["student"])
   values["staging"] |= {"mirror_targets": False} | staging
-  values |= {"size": size, "clip_len": T}
+  values |= {"size": size, "clip_len": T, "objects": objects}
   return jax.jit(settings.build(pseudo_video.Synthesis, values))
 
 
@@ -110,21 +110,51 @@ def test_cut_outs_move_over_the_given_background(stills, key):
   assert [bool((w == 1).all()) for w in clip.weight] == [True, False] * 2
 
 
-def test_choose_object_selects_one_large_instance_or_all(stills, key):
+def test_second_object_is_that_of_the_background(stills, key):
+  image, labels = stills
+  clip = _make(objects=2, cut_out=1.0)(key, image, labels)
+  first, second = (np.asarray(clip.mask)[:, 0, ..., i] for i in range(2))
+  ids = np.asarray(labels)[..., 0]
+  chosen = []
+  for i in range(4):
+    is_chosen = [bool((first[i] == (ids[i] == n)).all()) for n in (1, 2)]
+    assert any(is_chosen)
+    chosen.append(1 + is_chosen.index(True))
+  for i in range(4):
+    behind = ids[i - 1]
+    want = (behind == chosen[i - 1]) & (first[i] == 0)
+    np.testing.assert_array_equal(second[i], want)
+    unknown = (behind == 255) & (first[i] == 0)
+    np.testing.assert_array_equal(clip.weight[i, 0, ..., 0] == 0, unknown)
+  np.testing.assert_array_equal(clip.guidance[..., 1].any((1, 2)), True)
+
+
+def test_objects_of_one_still_move_together(stills, key):
+  image, labels = stills
+  clip = _make(objects=3)(key, image, labels)
+  masks = np.asarray(clip.mask)[:, 0]
+  both = np.asarray(labels == 1) | np.asarray(labels == 2)
+  np.testing.assert_array_equal(masks.sum(-1, keepdims=True), both)
+  assert (masks.sum((1, 2)) > 0).tolist() == [[True, True, False]] * 4
+
+
+def test_choose_objects_selects_one_large_instance_or_all(stills, key):
   _, labels = stills
   keys = jax.random.split(key, 64)
   # Instance 2 covers 64 of 2304 pixels, instance 1 covers 324.
   one = jax.jit(
-    jax.vmap(lambda k: pseudo_video.choose_object(k, labels, 0.02, 0.0)(labels))
+    jax.vmap(
+      lambda k: pseudo_video.choose_objects(k, labels, 0.02, 0.0)(labels)
+    )
   )(keys)
   areas = np.asarray(one.sum((2, 3, 4)))
   assert set(np.unique(areas)) == {64, 324}
   assert 0.3 < (areas == 64).mean() < 0.7
-  small = pseudo_video.choose_object(key, labels, 0.1, 0.0)(labels)
+  small = pseudo_video.choose_objects(key, labels, 0.1, 0.0)(labels)
   np.testing.assert_array_equal(small, labels == 1)
-  largest = pseudo_video.choose_object(key, labels, 0.9, 0.0)(labels)
+  largest = pseudo_video.choose_objects(key, labels, 0.9, 0.0)(labels)
   np.testing.assert_array_equal(largest, labels == 1)
-  both = pseudo_video.choose_object(key, labels, 0.01, 1.0)(labels)
+  both = pseudo_video.choose_objects(key, labels, 0.01, 1.0)(labels)
   np.testing.assert_array_equal(both, (labels == 1) | (labels == 2))
 
 

@@ -151,10 +151,14 @@ def _inputs(c) -> dict[str, Any]:
 
 def _clips(c) -> Callable:
   """Return the mixture of filmed videos and of moved stills."""
-  size = {"size": tuple(c.clips.size), "clip_len": c.data.clip_len}
-  film = settings.build(filming.Filming, size | c.clips.filming.to_dict())
+  common = {
+    "size": tuple(c.clips.size),
+    "clip_len": c.data.clip_len,
+    "objects": c.clips.objects,
+  }
+  film = settings.build(filming.Filming, common | c.clips.filming.to_dict())
   synthesis = settings.build(
-    pseudo_video.Synthesis, size | c.clips.synthesis.to_dict()
+    pseudo_video.Synthesis, common | c.clips.synthesis.to_dict()
   )
   videos = lambda key, batch: film(key, batch["video"], batch["labels"])
   stills = lambda key, batch: synthesis(
@@ -174,6 +178,7 @@ def _clips(c) -> Callable:
 
 _LIMITS = {
   "nets.*": (1, limits.INF),
+  "clips.objects": (1, 16),
   "iou_weight": (0, limits.INF),
   "stills.share": (0, 1),
   "stills.steps": (0, limits.INF),
