@@ -8,6 +8,7 @@
 
 The first command evaluates a run on its own evaluation data, the second one on
 other data, the third one RGMP's official weights, beside the published scores.
+A file that `python -m foregan_jax.export` wrote is evaluated in the same way.
 Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from foregan_jax import evaluators, game, runs, tasks
+from foregan_jax import evaluators, game, runs, tasks, weight_files
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.metrics import published
@@ -74,7 +75,7 @@ def evaluate(
   Args:
     workdir: of the run; with `weights`, the folder of the results.
     step: `all`, `best`, `latest` or a number.
-    weights: RGMP's official weight file, to evaluate in place of a run.
+    weights: a weight file, to evaluate in place of a run.
     options: of the evaluation.
 
   Raises:
@@ -86,7 +87,7 @@ def evaluate(
   if weights:
     if not options.data:
       raise ValueError(f"--weights={weights} also needs --data=FOLDER")
-    run = runs.WeightFile(weights, workdir)
+    run = weight_files.open_file(weights, workdir)
   else:
     run = runs.Run(workdir)
   config, system = run.config, run.system
@@ -107,7 +108,7 @@ def evaluate(
     )
     if distributed.is_first_process():
       show(run.workdir, config, number, result, benchmark=benchmark)
-      if weights:
+      if isinstance(run, weight_files.OfficialRGMP):
         published.show(result.scores, config.data.year)
 
 
@@ -241,7 +242,9 @@ if __name__ == "__main__":
     "step", "best", "Which checkpoints: all, best, latest or a number."
   )
   _WEIGHTS = flags.DEFINE_string(
-    "weights", "", "RGMP's official weight file, in place of a run."
+    "weights",
+    "",
+    "Weight file in place of a run: from foregan_jax.export, or RGMP's own.",
   )
   _DATA = flags.DEFINE_string(
     "data", "", "Other data of the same layout. Default: the data of the run."

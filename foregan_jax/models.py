@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from foregan_jax import runs, tasks
+from foregan_jax import runs, tasks, weight_files
 from foregan_jax.media import images, pictures
 from foregan_jax.predictors import (
   cut_outs,
@@ -23,7 +23,6 @@ from foregan_jax.runtime import settings
 
 # Both satisfy `propagate.Tracker`.
 Tracker = mask_tracker.MaskTracker | layer_tracker.LayerTracker
-_WEIGHT_FILE_HEAD = "propagator"  # the only head of a weight file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +172,7 @@ class StillModel:
 
 
 def load(
-  path: str | pathlib.Path,
+  path: str | pathlib.Path = weight_files.PACKAGED,
   *,
   step: str = "latest",
   head: str = "",
@@ -182,7 +181,8 @@ def load(
   """Load a trained run or a weight file.
 
   Args:
-    path: the workdir of a run, or RGMP's official weight file.
+    path: the workdir of a run; a weight file (from `foregan_jax.export`, or
+      RGMP's official one); default: the weights in this package.
     step: checkpoint of the run: best, latest or a number.
     head: which of the run's masks to use; "" = the default of the system.
     scales: sizes, as factors, at which frames are segmented and averaged; ()
@@ -193,23 +193,16 @@ def load(
       does not support the scales.
   """
   path = pathlib.Path(path)
-  if not path.is_dir():
-    _check_head(path, head, (_WEIGHT_FILE_HEAD,))
-    weights = runs.WeightFile(path)
-    _, nets = weights.load("latest")
-    stamp = path.stat().st_mtime_ns
-    size = weights.config.data.height, weights.config.data.width
-    tracker = _mask_tracker(weights.system, nets, scales, size)
-    return VideoModel(tracker, f"{path}, {stamp}, {scales}")
-  run = runs.Run(path)
+  is_run = path.is_dir()
+  run = runs.Run(path) if is_run else weight_files.open_file(path)
   system = run.system
   if system.task == tasks.STILLS:
     _, nets = run.load(step)
     return StillModel(system, nets, run.config.data.still_size)
-  head = _check_head(run.workdir, head, system.heads) or system.default_head
+  head = _check_head(path, head, system.heads) or system.default_head
   if system.tracking == tasks.LAYERS and scales:
     raise ValueError(
-      f"--scales={','.join(map(str, scales))}: {run.workdir} has a run of "
+      f"--scales={','.join(map(str, scales))}: {path} has a run of "
       f"{run.config.system}, which segments frames at one size"
     )
   number, nets = run.load(step)
@@ -221,9 +214,9 @@ def load(
     tracker = _mask_tracker(system, nets, scales, size)
     detail = f"{scales}"
   # A run may be repeated in the same folder: the time tells them apart.
-  stamp = (run.workdir / "checkpoints" / str(number)).stat().st_mtime_ns
-  text = f"{run.workdir}, step {number} of {stamp}, {detail}"
-  return VideoModel(tracker, text)
+  file = path / "checkpoints" / str(number) if is_run else path
+  text = f"{path.absolute()}, step {number} of {file.stat().st_mtime_ns}"
+  return VideoModel(tracker, f"{text}, {detail}")
 
 
 def _mask_tracker(

@@ -23,7 +23,6 @@ from foregan_jax.runtime import (
   settings,
 )
 from foregan_jax.runtime import mesh as mesh_lib
-from foregan_jax.systems.rgmp import defaults
 
 FROZEN = "frozen.json"  # hashes of the frozen nets, in the workdir
 
@@ -52,17 +51,9 @@ class Run:
     """The run's `game.System`.
 
     Raises:
-      ValueError: if the config is damaged, lacks a key or has bad values.
+      ValueError: see `build`.
     """
-    path = self.workdir / settings.FILE
-    try:
-      return systems.build(self.config)
-    except (AttributeError, KeyError, TypeError) as error:
-      reason = str(error).strip().partition("\n")[0]
-      raise ValueError(
-        f"{path} is damaged, or the config of another version of foregan_jax "
-        f"that lacks keys of its method: {reason}"
-      ) from error
+    return build(self.config, self.workdir / settings.FILE)
 
   def steps(self, which: str) -> list[int]:
     """Return the checkpoints named by `all`, `best`, `latest` or a number.
@@ -139,50 +130,21 @@ class Run:
     return game.State(0, params, variables, opt, ema, {})
 
 
-class WeightFile:
-  """RGMP's official weight file, used like a `Run` with one checkpoint.
+def build(config, path: str | pathlib.Path) -> game.System:
+  """Build the system of a config that was read from a file.
 
-  Attributes:
-    workdir: absolute path, for results.
-    config: the published one; fields may be changed before `system` is used.
+  Raises:
+    ValueError: naming `path`, if the config is damaged, lacks a key or has bad
+      values.
   """
-
-  def __init__(
-    self, path: str | pathlib.Path, workdir: str | pathlib.Path = ""
-  ):
-    """Set the file, which is read by `load`."""
-    self._path = str(path)
-    self.workdir = pathlib.Path(workdir).absolute()
-    self.config = defaults.pretrained()
-    self.config.init_from.weights = self._path
-
-  @functools.cached_property
-  def system(self):
-    """RGMP's `game.System`."""
-    return systems.build(self.config)
-
-  def steps(self, which: str) -> list[int]:
-    """Refuse: there is no numbered step."""
-    raise ValueError(f"--step={which}: a weight file has no checkpoints")
-
-  def load(self, which: str) -> tuple[int, game.Nets]:
-    """Return step 0 and the nets; `which` is `best` or `latest`.
-
-    Raises:
-      ValueError: naming the file, if it cannot be read or lacks a part of the
-        network, or for a numbered step.
-    """
-    if which not in ("best", "latest"):
-      self.steps(which)
-    shapes, variables = jax.eval_shape(self.system.init, jax.random.key(0))
-    params = self.system.load_weights(shapes, self._path)
-    missing = jax.ShapeDtypeStruct
-    if any(isinstance(x, missing) for x in jax.tree.leaves(params)):
-      raise ValueError(
-        f"{self._path} has the weights of an encoder only (ResNet-50); give "
-        "those of RGMP's whole network"
-      )
-    return 0, game.Nets(params, variables)
+  try:
+    return systems.build(config)
+  except (AttributeError, KeyError, TypeError) as error:
+    reason = str(error).strip().partition("\n")[0]
+    raise ValueError(
+      f"{path} is damaged, or the config of another version of foregan_jax "
+      f"that lacks keys of its method: {reason}"
+    ) from error
 
 
 def pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:

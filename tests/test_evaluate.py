@@ -8,7 +8,7 @@ import pytest
 from flax import traverse_util
 
 from configs import davis, layered_gan, rgmp_voc
-from foregan_jax import evaluate, runs, systems
+from foregan_jax import evaluate, systems, weight_files
 from foregan_jax.metrics import published
 from foregan_jax.nets import propagator, propagator_weights
 from foregan_jax.systems.rgmp import defaults
@@ -112,7 +112,7 @@ def test_weight_file_of_an_encoder_is_refused(tmp_path):
   with pytest.raises(
     ValueError, match="resnet.pth has the weights of an encoder only"
   ):
-    runs.WeightFile(path).load("latest")
+    weight_files.OfficialRGMP(path).load("latest")
 
 
 def test_published_scores_have_the_published_means():
@@ -128,7 +128,7 @@ def test_weight_file_has_no_other_step(weights):
     with pytest.raises(
       ValueError, match=f"--step={step}: a weight file has no"
     ):
-      list(evaluate._load(runs.WeightFile(weights), step))
+      list(evaluate._load(weight_files.OfficialRGMP(weights), step))
 
 
 @pytest.mark.parametrize(

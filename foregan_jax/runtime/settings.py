@@ -107,11 +107,23 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
   if path.exists() and not path.is_file():
     raise ValueError(f"{path} is not a file, so it is not a config.")
   try:
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    return from_text(path.read_text(encoding="utf-8"), path)
   except FileNotFoundError:
     raise ValueError(
       f"{path} does not exist: this is not the workdir of a run."
     ) from None
+  except UnicodeDecodeError as error:
+    raise ValueError(f"{path} is not valid JSON: {error}") from error
+
+
+def from_text(text: str, path: str | os.PathLike) -> ml_collections.ConfigDict:
+  """Return the config in a JSON text; see `load`.
+
+  Raises:
+    ValueError: naming `path`, if the text is not a config.
+  """
+  try:
+    fields = json.loads(text)
   except ValueError as error:
     raise ValueError(f"{path} is not valid JSON: {error}") from error
   except RecursionError:

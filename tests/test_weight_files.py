@@ -1,0 +1,98 @@
+"""Weight files of our own: written, read, used in place of a run."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from configs import memory
+from foregan_jax import evaluate, export, models, runs, train, weight_files
+from foregan_jax.runtime import safetensors, state_dicts
+from tests.data import conftest as folders
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("run")
+  config = memory.get_config("smoke")
+  config.num_steps = 1
+  config.data.stills_root = "/somewhere/stills"
+  train.train_and_evaluate(config, workdir)
+  return workdir
+
+
+@pytest.fixture(scope="module")
+def file(run, tmp_path_factory):
+  path = tmp_path_factory.mktemp("exported") / "deep" / "own.safetensors"
+  export.export(run, path, float32=True, about="a test")
+  return path
+
+
+def test_exported_nets_are_those_of_the_run(run, file):
+  _, want = runs.Run(run).load("best")
+  number, got = weight_files.open_file(file).load("best")
+  assert number == 0
+  assert set(got.params) == {"prop", "trunk"}
+  jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_half_precision_is_the_default_and_close(run, file, tmp_path):
+  path = tmp_path / "half.safetensors"
+  export.export(run, path)
+  assert path.stat().st_size < 0.6 * file.stat().st_size
+  _, want = weight_files.open_file(file).load("latest")
+  _, got = weight_files.open_file(path).load("latest")
+  close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+  jax.tree.map(close, got.params["prop"], want.params["prop"])
+  assert got.params["prop"]["head"]["kernel"].dtype == np.float32
+
+
+def test_header_has_no_paths_of_the_machine(file):
+  assert b"somewhere" not in file.read_bytes()
+  metadata = safetensors.read_metadata(file)
+  assert (metadata["about"], metadata["step"]) == ("a test", "1")
+  config = json.loads(metadata["foregan_jax_config"])
+  assert config["system"] == "memory"
+
+
+def test_video_is_segmented_as_with_the_run(run, file):
+  rng = np.random.default_rng(0)
+  frames = rng.integers(0, 256, (3, 40, 56, 3), np.uint8)
+  labels = np.zeros((40, 56), np.uint8)
+  labels[5:20, 5:20], labels[22:38, 20:45] = 1, 2
+  want = models.load(run, step="best").segment(frames, labels)
+  np.testing.assert_array_equal(models.load(file).segment(frames, labels), want)
+
+
+def test_file_is_evaluated(file, tmp_path, capsys):
+  root, out = tmp_path / "DAVIS", tmp_path / "out"
+  folders.write_video(root, "ant", num_frames=3)
+  folders.write_list(root, "2016", "val", ["ant"])
+  with pytest.raises(ValueError, match="also needs --data"):
+    evaluate.evaluate(out, weights=str(file))
+  options = evaluate.Options(data=str(root))
+  evaluate.evaluate(out, weights=str(file), options=options)
+  assert "memory (large) on DAVIS-2016-val, step 0" in capsys.readouterr().out
+  assert (out / "eval/DAVIS-2016-val/step-0/scores.json").is_file()
+
+
+def test_other_files_are_refused(run, file, tmp_path):
+  with pytest.raises(ValueError, match=r"--out=a.npz: expected a name that"):
+    export.export(run, "a.npz")
+  foreign = tmp_path / "foreign.safetensors"
+  safetensors.write(foreign, {"a": np.zeros(2, np.float32)}, {})
+  with pytest.raises(ValueError, match="foreign.safetensors was not written"):
+    weight_files.WeightFile(foreign)
+  with pytest.raises(ValueError, match="foreign.safetensors does not fit"):
+    weight_files.open_file(foreign).load("best")
+  damaged = tmp_path / "damaged.safetensors"
+  damaged.write_bytes(file.read_bytes()[:100])
+  with pytest.raises(ValueError, match="damaged.safetensors is missing, trunc"):
+    weight_files.open_file(damaged)
+  tensors = state_dicts.read(file)
+  tensors.pop(next(iter(tensors)))
+  less = tmp_path / "less.safetensors"
+  safetensors.write(less, tensors, safetensors.read_metadata(file))
+  with pytest.raises(ValueError, match="less.safetensors does not fit the"):
+    weight_files.open_file(less).load("best")
