@@ -95,7 +95,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.data.clip_len = 3
   c.data.threads = 2
   c.data.still_size = 256
-  c.data.skips.update(dict(most=9, raise_by=1, every=100))
+  c.data.skips.update(dict(most=9, raise_by=1, every=500))
   c.clips.size = (192, 320)
   c.clips.objects = 1
   c.optim.propagator.learning_rate = 1e-3
