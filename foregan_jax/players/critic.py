@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import jitter, patch_sampler, ranges
+from foregan_jax.layers import jitter, patch_sampler, ranges, sizes
 from foregan_jax.losses import adversarial
 
 
@@ -35,6 +35,7 @@ class Critic:
       (`augmented`, sec. 2.6); real masks are always augmented.
     gp_reduce: whether the penalty takes the gradient of the `sum` (source) or
       of the `mean` over the critic's output map.
+    times: how many times larger the frames of the batch are than the layers.
   """
 
   df: nn.Module
@@ -45,6 +46,7 @@ class Critic:
   fake_patches: patch_sampler.Sampler
   gp_reduce: str
   weights: Weights
+  times: int = 1
   name: str = "critic"
   trains: tuple[str, ...] = ("df", "db")
 
@@ -55,6 +57,7 @@ class Critic:
     per iteration, the second one with stale gradients. Source: sec. 6.
     """
     clip = batch["clip"]
+    batch = sizes.shrink_batch(batch, self.times)
     keys = dict(
       zip(("fg", "mask", "bg"), jax.random.split(key, 3), strict=True)
     )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import jitter, patch_sampler, ranges, warp
+from foregan_jax.layers import jitter, patch_sampler, ranges, sizes, warp
 from foregan_jax.losses import adversarial, consensus, segmentation
 from foregan_jax.nets import rollout
 
@@ -83,16 +83,18 @@ class Generator:
   Attributes:
     df: critic of foregrounds and masks; None if that player is disabled.
     db: critic of background patches; None if that player is disabled.
-    seg: the segmenter; None if that player is disabled.
+    segment: `(nets, images) -> logits`, the segmenter; None if that player is
+      disabled.
     predict_masks: `(nets, batch) -> (p, q)`, the soft masks
       [b, t-1, h, w, 1] of segmenter and propagator on the real frames after
-      the first; None if one of the two is disabled.
+      the first, at the layers' size; None if one of the two is disabled.
+    times: how many times larger the frames of the batch are than the layers.
   """
 
   layers: rollout.VideoLayers
   df: nn.Module | None
   db: nn.Module | None
-  seg: nn.Module | None
+  segment: Callable[[game.Nets, jax.Array], jax.Array] | None
   predict_masks: Callable[[Any, game.Batch], tuple[jax.Array, jax.Array]] | None
   critic_heads: tuple[str, ...]
   real_patches: patch_sampler.Sampler
@@ -103,12 +105,14 @@ class Generator:
   jitter_next_frame: tuple[float, float]
   unroll: bool
   remat: bool
+  times: int = 1
   name: str = "generator"
   trains: tuple[str, ...] = ("gf", "gb")
   forward_averaged: bool = False
 
   def forward(self, nets: game.Nets, batch: game.Batch, key) -> dict[str, Any]:
     """Return the rollout as an offer."""
+    batch = sizes.shrink_batch(batch, self.times)
     return {"clip": self._clip(nets, batch, _keys(key))}
 
   def loss(self, nets: game.Nets, batch: game.Batch, key):
@@ -117,6 +121,7 @@ class Generator:
     The signs are the intended ones: the generators raise the critics' scores.
     """
     keys = _keys(key)
+    frames, batch = batch, sizes.shrink_batch(batch, self.times)
     clip = self._clip(nets, batch, keys)
     made = jax.tree.map(lambda x: x[:, 1:], clip)
     video = ranges.image_to_float(batch["video"])
@@ -126,7 +131,7 @@ class Generator:
     terms |= self._added(nets, clip, batch)
     agreement = {}
     if self.weights.agree:
-      terms["agree"], agreement = self._agree(nets, made.mask, batch)
+      terms["agree"], agreement = self._agree(nets, made.mask, frames)
     weights = dataclasses.asdict(self.weights)
     # The source sums over time: multiply the means by T - 1.
     total = sum(weights[name] * steps * value for name, value in terms.items())
@@ -197,9 +202,7 @@ class Generator:
       terms["warp"] = _warp_term(clip.mask, batch["flow_fwd"])
     if w.bg_seg:
       b, t, *shape = clip.bg[:, 1:].shape
-      logits = self.seg.apply(
-        nets["seg"], clip.bg[:, 1:].reshape(b * t, *shape)
-      )
+      logits = self.segment(nets, clip.bg[:, 1:].reshape(b * t, *shape))
       factor = self.schedule.bg_seg(batch["step"])
       terms["bg_seg"] = factor * segmentation.background(logits)
     if w.area:

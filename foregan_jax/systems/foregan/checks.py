@@ -1,7 +1,9 @@
 """Checks of a `foregan` config: values, sizes, and players that others need."""
 
+import math
+
 from foregan_jax.layers import patches
-from foregan_jax.nets import propagator
+from foregan_jax.nets import efficientnet, memory, propagator
 from foregan_jax.runtime import limits, settings
 
 # Kinds of clips for the propagator; see `clips`.
@@ -25,6 +27,7 @@ _ALLOWED = {
   "df.arch": ("M", "Ga"),
   "db.fakes": ("uniform", "mask", "mixed"),
   "gp_reduce": ("sum", "mean"),
+  "heads.kind": ("own", "trunk"),
 }
 _NETS = ("gf", "gb", "df", "db", "seg", "prop")
 _LIMITS = {
@@ -41,10 +44,15 @@ _LIMITS = {
   "propagator.*": (0, limits.INF),
   "augment.recompose": (0, 1),
   "augment.scale": (0.01, 100),
+  "heads.times": (1, 16),
+  "heads.nets.*": (1, limits.INF),
+  "heads.tracker.num_given": (2, limits.INF),
+  "heads.tracker.*": (1, limits.INF),
   "sos.degree": (1, 10),
   "sos.*": (0, limits.INF),
 }
 _LENGTHS = {
+  "heads.nets.widths": 3,
   "prop.blocks": 4,
   "db.*": 2,
   "area_band": 2,
@@ -85,11 +93,7 @@ def check(c) -> None:
       f"it after the colon: --config=configs/davis.py:variant={c.variant}"
     )
   d = c.data
-  if d.height % 4 or d.width % 4:
-    raise ValueError(
-      f"data.height and data.width are {d.height} and {d.width}, but must be "
-      "multiples of 4 (the generators halve them twice)."
-    )
+  _check_sizes(c)
   if d.objects < 0:
     raise ValueError(
       f"data.objects is {d.objects}, but foregan segments one object: 0 for "
@@ -102,10 +106,30 @@ def check(c) -> None:
       f"segmenter_frames is {c.segmenter_frames}, but must be between 1 and "
       f"data.clip_len, {d.clip_len}."
     )
-  patches.grid_size((d.height, d.width), c.db.patch, c.db.stride)
+  layers = d.height // c.heads.times, d.width // c.heads.times
+  patches.grid_size(layers, c.db.patch, c.db.stride)
   _check_players(c)
   if c.turn.propagator_every:
     _check_clips(c)
+
+
+def _check_sizes(c) -> None:
+  """Refuse frames that do not fit the networks."""
+  d, times = c.data, c.heads.times
+  if c.heads.kind == "own" and times > 1:
+    raise ValueError(
+      f"heads.times is {times}, but must be 1 for heads.kind own: these "
+      "networks see the layers' size."
+    )
+  # The generators halve the layers twice; keys have stride 16.
+  multiple = 4 * times
+  if c.heads.kind == "trunk":
+    multiple = math.lcm(multiple, memory.STRIDE)
+  if d.height % multiple or d.width % multiple:
+    raise ValueError(
+      f"data.height and data.width are {d.height} and {d.width}, but must be "
+      f"multiples of {multiple}."
+    )
 
 
 def _check_players(c) -> None:
@@ -136,6 +160,11 @@ def _check_players(c) -> None:
       f"w_generator.bg_seg is {c.w_generator.bg_seg} and needs the segmenter, "
       "but it is disabled (turn.segmenter_every is 0)."
     )
+  if c.w_generator.bg_seg and c.heads.kind == "trunk":
+    raise ValueError(
+      f"w_generator.bg_seg is {c.w_generator.bg_seg}, but must be 0 for "
+      "heads.kind trunk: its gradient would need the trunk."
+    )
   if c.w_generator.agree and not (seg and prop):
     raise ValueError(
       f"w_generator.agree is {c.w_generator.agree} and needs segmenter and "
@@ -163,7 +192,10 @@ def _check_clips(c) -> None:
     )
   if c.clips.times < 1:
     raise ValueError(f"clips.times is {c.clips.times}, but must be 1 or more.")
-  stride = propagator.stride_of(pool=c.prop.pool)
+  if c.heads.kind == "trunk":
+    stride = efficientnet.STRIDE
+  else:
+    stride = propagator.stride_of(pool=c.prop.pool)
   for side in c.clips.size:
     if side % stride or side <= 0:
       raise ValueError(

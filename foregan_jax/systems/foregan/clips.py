@@ -1,12 +1,16 @@
 """The labelled clips that train the propagator of `foregan`.
 
-Three kinds, mixed by weights. Only the third needs annotations other than the
-first masks of the videos:
+Kinds, mixed by weights. Only `instances` needs annotations other than the first
+masks of the videos:
 - `rollouts`: the generator's composed frames with its masks, already computed
   as the offer `clip`;
 - `cut_outs`: objects cut out of the real first frames by their masks, moved
   over backgrounds of the generator, which contain no object;
 - `instances`: stills with instance masks, made into clips as RGMP does.
+
+Where the frames are larger than the layers (`heads.times`), all clips of
+propagator and segmenter are `FirstFrames`: pictures of the generator would be
+blurred.
 """
 
 import dataclasses
@@ -15,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from foregan_jax import game
-from foregan_jax.layers import ranges
+from foregan_jax.layers import plate, ranges, sizes
 from foregan_jax.synthesis import filming, pseudo_video, staging
 
 _THRESHOLD = 0.5  # of a soft mask
@@ -69,6 +73,37 @@ class CutOuts:
     labels = ranges.mask_to_float(batch["ref_mask"]) > _THRESHOLD
     first = batch["video"][:, 0]
     return self.synthesis(key_clip, first, labels.astype(jnp.uint8), background)
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstFrames:
+  """Real first frames that move, some as a whole, some with cut-out objects.
+
+  A cut-out object moves over its own or another video's first frame. The
+  generator's background fills the hole of the object there.
+
+  Attributes:
+    synthesis: moves objects, frames and backgrounds.
+    times: how many times larger the frames are than the layers.
+  """
+
+  synthesis: pseudo_video.Synthesis
+  times: int
+
+  def __call__(self, key, batch: game.Batch) -> pseudo_video.Clip:
+    """Return b clips of first frames, their masks and the offer `clip`."""
+    key_other, key_clip = jax.random.split(key)
+    first, mask = batch["video"][:, 0], ranges.mask_to_float(batch["ref_mask"])
+    # Background 0 is filled row by row; 1 is the first generated one.
+    drawn = sizes.enlarge(batch["clip"].bg[:, 1], self.times)
+    image = ranges.image_to_float(first)
+    filled = jnp.where(plate.hole(mask) > 0, drawn, image)
+    use_other = jax.random.bernoulli(key_other, 0.5, (len(filled), 1, 1, 1))
+    other = staging.roll_batch(filled, 1)
+    labels = (mask > _THRESHOLD).astype(jnp.uint8)
+    return self.synthesis(
+      key_clip, first, labels, jnp.where(use_other, other, filled)
+    )
 
 
 @dataclasses.dataclass(frozen=True)

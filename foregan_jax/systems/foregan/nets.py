@@ -1,16 +1,14 @@
-"""The networks of `foregan`, from its config."""
+"""The generators and critics of `foregan`, from its config."""
 
 from flax import linen as nn
 
 from foregan_jax.nets import critic as critic_net
 from foregan_jax.nets import layer_generator
-from foregan_jax.nets import propagator as propagator_net
-from foregan_jax.nets import segmenter as segmenter_net
-from foregan_jax.runtime import platform, settings
+from foregan_jax.runtime import platform
 
 
 def build(c) -> dict[str, nn.Module]:
-  """Return the nets of a config, without those of disabled players."""
+  """Return `gf` and `gb`, and, unless they are disabled, `df` and `db`."""
   dtype = platform.dtype(c.dtype)
   trunk = {"width": c.nets.width, "num_blocks": c.nets.blocks, "dtype": dtype}
   time = {"num_steps": c.data.clip_len - 1, "state_channels": c.state_channels}
@@ -46,13 +44,5 @@ def build(c) -> dict[str, nn.Module]:
       num_down=c.nets.patch_down,
       heads=("fg",),
       dtype=dtype,
-    )
-  if c.turn.segmenter_every:
-    nets["seg"] = segmenter_net.Segmenter(
-      width=c.nets.seg_width, depth=c.nets.seg_depth, dtype=dtype
-    )
-  if c.turn.propagator_every:
-    nets["prop"] = propagator_net.Propagator(
-      **settings.tuples(c.prop.to_dict()), dtype=dtype
     )
   return nets

@@ -7,6 +7,7 @@ rollout. All but the generator can be disabled.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -15,11 +16,11 @@ from flax import linen as nn
 from flax import struct
 
 from foregan_jax import game, tasks
-from foregan_jax.layers import moments, plate, ranges
-from foregan_jax.nets import propagator as propagator_net
-from foregan_jax.nets import propagator_weights, rollout, tracker
+from foregan_jax.layers import moments, plate, ranges, sizes
+from foregan_jax.nets import propagator_weights, rollout
 from foregan_jax.runtime import platform
 from foregan_jax.systems.foregan import checks
+from foregan_jax.systems.foregan import heads as heads_lib
 from foregan_jax.systems.foregan import nets as foregan_nets
 from foregan_jax.systems.foregan import players as foregan_players
 
@@ -57,8 +58,9 @@ class ForeGan:
 
   Attributes:
     nets: without those of disabled players.
+    judges: segmenter and propagator.
     schedule: when each player moves, by player.
-    tracker: the propagator on whole videos; None if it is disabled.
+    times: how many times larger frames are than layers.
     still_size: side of the annotated stills in the stream `instances`; 0 =
       the batch has no such stream.
     sos: degree, threshold tau and low mask threshold of the refinement.
@@ -68,7 +70,8 @@ class ForeGan:
   nets: dict[str, nn.Module]
   players: tuple[game.Player, ...]
   schedule: dict[str, MoveEvery]
-  tracker: tracker.Tracker | None
+  judges: heads_lib.Heads
+  times: int
   height: int
   width: int
   clip_len: int
@@ -82,7 +85,10 @@ class ForeGan:
   best: game.Metric = game.Metric("J")
   tracking: str = tasks.LAYERS
 
-  frozen = {}
+  @property
+  def frozen(self) -> Mapping[str, game.FrozenNet]:
+    """See `game.System`."""
+    return self.judges.frozen
 
   @property
   def checkpoint_items(self) -> dict[str, tuple[str, ...]]:
@@ -134,21 +140,16 @@ class ForeGan:
   def init(self, key):
     """See `game.System`."""
     keys = jax.random.split(key, 5)
-    params = self.layers.init(keys[0], self.height, self.width)
-    picture = lambda *size: jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
-    frame = picture(self.height, self.width)
-    for net, key, args in (
-      ("df", keys[1], (frame, "fg")),
-      ("db", keys[2], (picture(*self.patch), "fg")),
-      ("seg", keys[3], (frame,)),
-    ):
+    size = self.height // self.times, self.width // self.times
+    params = self.layers.init(keys[0], *size)
+    picture = lambda size: jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    for net, key, shape in (("df", keys[1], size), ("db", keys[2], self.patch)):
       if net in self.nets:
-        params[net] = self.nets[net].lazy_init(key, *args)["params"]
-    if "prop" in self.nets:
-      side = 2 * self.tracker.net.stride
-      params["prop"] = propagator_net.init(
-        self.tracker.net, keys[4], (side, side)
-      )
+        critic = self.nets[net]
+        params[net] = critic.lazy_init(key, picture(shape), "fg")["params"]
+    for net, key in (("seg", keys[3]), ("prop", keys[4])):
+      if net in self.nets:
+        params[net] = self.judges.init[net](key)
     return params, {}
 
   def turn(self, step: int) -> tuple[str, ...]:
@@ -161,10 +162,10 @@ class ForeGan:
     Raises:
       ValueError: if the propagator is disabled or the file does not fit it.
     """
-    if "prop" not in self.nets:
+    if "prop" not in self.nets or self.judges.trunk:
       raise ValueError(
-        f"init_from.weights is {path!r}, a file for the propagator, but "
-        "that is disabled (turn.propagator_every is 0)"
+        f"init_from.weights is {path!r}, a file for RGMP's propagator, but "
+        "that is disabled (turn.propagator_every is 0, or heads.kind is trunk)"
       )
     return {"prop": propagator_weights.load(path, params["prop"])}
 
@@ -173,35 +174,48 @@ class ForeGan:
   ) -> Propagation:
     """See `tasks.VideoSystem`; for one object."""
     tracked = None
-    if "prop" in self.nets:
-      tracked = self.tracker.begin_all(nets.params["prop"], frame, mask)
-    frame, mask = ranges.image_to_float(frame), ranges.mask_to_float(mask)
+    if self.judges.tracker:
+      own = self.judges.tracker.own_params(nets.params)
+      tracked = self.judges.tracker.begin_all(own, frame, mask)
+    real, soft = ranges.image_to_float(frame), ranges.mask_to_float(mask)
     # A fixed key, so that variants with noise predict the same each time.
-    carry = self.layers.start(frame, mask, jax.random.key(0))
-    scene = plate.start(frame, mask)
-    return Propagation(carry, self.sos.fit(frame, mask), scene, tracked)
+    carry = self.layers.start(
+      ranges.image_to_float(sizes.shrink_frames(frame, self.times)),
+      ranges.mask_to_float(sizes.shrink_mask(mask, self.times)),
+      jax.random.key(0),
+    )
+    scene = plate.start(real, soft)
+    return Propagation(carry, self.sos.fit(real, soft), scene, tracked)
 
   def advance(self, nets: game.Nets, carry: Propagation, frames, flow):
     """See `tasks.VideoSystem`; the layers have a `plate`.
 
-    A plate is the frame without its object.
+    A plate is the frame without its object. All results have the size of the
+    frames.
     """
     real = ranges.image_to_float(frames)
+    next_frames = None
+    if self.layers.uses_next_frame:
+      small = sizes.shrink_frames(frames, self.times)
+      next_frames = ranges.image_to_float(small)
     state, made = self.layers.rollout(
       nets.params,
       carry.layers,
-      rollout.Inputs(flow, real if self.layers.uses_next_frame else None),
+      rollout.Inputs(sizes.shrink_flow(flow, self.times), next_frames),
       jax.random.key(0),
       mask_slope=self.mask_slope,
       unroll=self.unroll,
       remat=False,
     )
+    if self.times > 1:
+      made = jax.tree.map(lambda x: sizes.enlarge(x, self.times), made)
     heads, tracked = {"generator": made.mask}, None
-    if "seg" in self.nets:
+    if self.judges.segment:
       heads |= self.segment(nets, frames)
-    if "prop" in self.nets:
-      tracked, heads["propagator"] = self.tracker.run_all(
-        nets.params["prop"], carry.tracked, frames
+    if self.judges.tracker:
+      own = self.judges.tracker.own_params(nets.params)
+      tracked, heads["propagator"] = self.judges.tracker.run_all(
+        own, carry.tracked, frames
       )
     if "average" in self.heads:
       heads["average"] = sum(heads.values()) / len(heads)
@@ -215,7 +229,7 @@ class ForeGan:
     """See `tasks.VideoSystem`: masks of single frames by the segmenter."""
     b, t, *shape = frames.shape
     real = ranges.image_to_float(frames)
-    logits = self.nets["seg"].apply(nets["seg"], real.reshape(b * t, *shape))
+    logits = self.judges.segment(nets, real.reshape(b * t, *shape))
     return {"segmenter": jax.nn.sigmoid(logits).reshape(b, t, *shape[:-1], 1)}
 
   def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
@@ -249,30 +263,24 @@ def from_config(c) -> ForeGan:
     fg_outside=c.rollout.fg_outside,
     flow_clip=c.rollout.flow_clip,
   )
-  prop_tracker = None
-  if "prop" in nets:
-    prop_tracker = tracker.Tracker(
-      nets["prop"],
-      (1.0,),
-      c.propagator.padding,
-      platform.unroll(c.scan_unroll),
-    )
+  heads = heads_lib.build(c)
   return ForeGan(
     layers=layers,
-    nets=nets,
-    players=foregan_players.build(c, nets, layers, prop_tracker),
+    nets=nets | dict(heads.nets),
+    judges=heads,
+    times=c.heads.times,
+    players=foregan_players.build(c, nets, layers, heads),
     schedule={
       "generator": MoveEvery(c.turn.generator_every),
       "critic": MoveEvery(c.turn.critic_every),
       "segmenter": MoveEvery(c.turn.segmenter_every, c.turn.segmenter_start),
       "propagator": MoveEvery(c.turn.propagator_every, c.turn.propagator_start),
     },
-    tracker=prop_tracker,
     height=c.data.height,
     width=c.data.width,
     clip_len=c.data.clip_len,
     patch=tuple(c.db.patch),
-    still_size=c.data.still_size * bool("prop" in nets and c.clips.instances),
+    still_size=c.data.still_size * bool(heads.tracker and c.clips.instances),
     sos=moments.Refinement(**c.sos),
     mask_slope=c.gf.mask_slope,
     unroll=platform.unroll(c.scan_unroll),

@@ -19,10 +19,6 @@ from foregan_jax.players import memory_propagator
 from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.synthesis import filming, mixture, pseudo_video
 
-# Random weights in place of the trunk's file, for benchmarks, and a smaller
-# trunk for tests.
-_RANDOM, _TINY = "random", "tiny"
-
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
@@ -101,9 +97,7 @@ def from_config(c) -> Memory:
   _check(c)
   dtype = platform.dtype(c.dtype)
   net = memory.MemoryNet(**settings.tuples(c.nets.to_dict()), dtype=dtype)
-  tiny = c.trunk == _TINY
-  blocks = efficientnet.TINY if tiny else efficientnet.BLOCKS
-  trunk = efficientnet.EfficientNetLite0(dtype, blocks)
+  trunk = efficientnet.build(c.trunk, dtype)
   clips, inputs = _clips(c), _inputs(c)
   unroll = platform.unroll(c.scan_unroll)
   return Memory(
@@ -111,7 +105,7 @@ def from_config(c) -> Memory:
       net, trunk, **c.tracker.to_dict(), unroll=unroll
     ),
     nets={"prop": net},
-    frozen={"trunk": _frozen(c.trunk, blocks)},
+    frozen={"trunk": _frozen(c.trunk)},
     players=(
       memory_propagator.MemoryPropagator(
         prop=net,
@@ -127,14 +121,11 @@ def from_config(c) -> Memory:
   )
 
 
-def _frozen(source: str, blocks: tuple[int, ...]) -> game.FrozenNet:
+def _frozen(source: str) -> game.FrozenNet:
   """Return the trunk; "" is the installed package."""
-  if source in (_RANDOM, _TINY):
-    load = lambda: efficientnet.random(blocks)
-  else:
-    load = lambda: efficientnet.load(source)
   return game.FrozenNet(
-    source or efficientnet.PACKAGE, lambda: {"params": load()}
+    source or efficientnet.PACKAGE,
+    lambda: {"params": efficientnet.load(source)},
   )
 
 
