@@ -189,7 +189,7 @@ def _make_parser() -> argparse.ArgumentParser:
     required=True,
     action="append",
     help="PATH for frame 0, or FRAME:PATH; a palette PNG with object ids, or "
-    "grey with 0 and 255. Runs of rgmp accept several --mask, to add or "
+    "grey with 0 and 255. Runs of rgmp and memory accept several --mask, to "
     "correct objects",
   )
   verb.add_argument(

@@ -165,7 +165,7 @@ def check_masks(masks: Mapping[int, pathlib.Path]) -> None:
     given = ", ".join(f"{index}:{path}" for index, path in masks.items())
     raise ValueError(
       f"--mask is given for {len(masks)} frames ({given}), but this run uses "
-      "one mask: give one of them. Runs of rgmp accept several"
+      "one mask: give one of them. Runs of rgmp and memory accept several"
     )
   for path in masks.values():
     labels = images.read_labels(path)
@@ -174,7 +174,7 @@ def check_masks(masks: Mapping[int, pathlib.Path]) -> None:
       raise ValueError(
         f"{path} has the objects {', '.join(map(str, ids))}, but this run "
         "segments one: give a mask with one object, or with all objects as one "
-        "(grey, 0 and 255). Runs of rgmp segment several"
+        "(grey, 0 and 255). Runs of rgmp and memory segment several"
       )
 
 
