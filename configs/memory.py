@@ -64,7 +64,7 @@ def _large() -> ml_collections.ConfigDict:
 
   c.trunk = ""  # its weight file; "": the installed package; random
   c.nets = ml_collections.ConfigDict(
-    dict(keys=64, values=128, widths=(128, 96, 64))
+    dict(keys=64, values=128, widths=(128, 96, 64), matching="memory")
   )
   c.iou_weight = 0.5  # of 1 - IoU, beside the cross-entropy
   # Share of the clips that are made from stills, at first and after `steps`.

@@ -11,7 +11,7 @@ are our own.
 
 import functools
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,13 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from foregan_jax.layers import warp
+from foregan_jax.layers import convs, warp
 from foregan_jax.nets import decoder, efficientnet
 
 STRIDE = 16  # of keys and values
+_LONG = (
+  13  # length of the kernels of `global_conv`: RGMP's 7 at half the stride
+)
 _NEVER = -1e9  # similarity of a frame that does not count
 
 
@@ -52,12 +55,16 @@ class MemoryNet(nn.Module):
     keys: channels of keys.
     values: channels of values.
     widths: channels of the decoder at strides 16, 8 and 4.
+    matching: how a frame is compared with earlier ones: `memory` reads all of
+      them by attention; `global_conv` compares with the first one by
+      convolutions with large kernels, as RGMP (CVPR 2018, sec. 3.1).
     dtype: of the convolutions; parameters are float32.
   """
 
   keys: int = 64
   values: int = 128
   widths: tuple[int, int, int] = (128, 96, 64)
+  matching: Literal["memory", "global_conv"] = "memory"
   dtype: Any = jnp.float32
 
   def setup(self):
@@ -75,6 +82,13 @@ class MemoryNet(nn.Module):
     self.value_residual = decoder.Residual(v16, self.dtype)
     self.join, self.own_join = conv(w16), own(w16)
     self.skip8, self.skip4 = conv(w8, 1), conv(w4, 1)
+    if self.matching == "global_conv":
+      long = lambda *size: convs.Conv(
+        v16, size, 1, tuple(n // 2 for n in size), use_bias=True,
+        dtype=self.dtype,
+      )  # fmt: skip
+      self.rows, self.columns = long(1, _LONG), long(_LONG, 1)
+      self.rows_after, self.columns_after = long(_LONG, 1), long(1, _LONG)
     self.decoder = decoder.Decoder(self.widths, self.dtype)
     # Its parameters lie beside the others, not in a tree of their own.
     nn.share_scope(self, self.decoder)
@@ -102,6 +116,34 @@ class MemoryNet(nn.Module):
     x = query.value8 + self.own_value8(_shrink(nn.relu(x), 2))
     x = query.value16 + self.own_value16(_shrink(nn.relu(x), 2))
     return self.value_residual(x)
+
+  def match(
+    self,
+    query: Query,
+    keys: Float[Array, "b m h2 w2 k"],
+    values: Float[Array, "b n m h2 w2 v"],
+    valid: Bool[Array, "#b #n m"],
+    prev_masks: Float[Array, "b n h w 2"],
+  ) -> Float[Array, "b n h2 w2 v"]:
+    """Return what earlier frames say about new ones, for n objects.
+
+    Args:
+      query: of the new frames.
+      keys: of m earlier frames; the first of them is the reference.
+      values: of the same frames.
+      valid: which of them count; see `attend`.
+      prev_masks: masks of the previous frame, from `beside`.
+    """
+    if self.matching == "memory":
+      return attend(query.key, keys, values, valid)
+    b, n = prev_masks.shape[:2]
+    own = self.value(
+      query.repeat(n), prev_masks.reshape(b * n, *prev_masks.shape[2:])
+    )
+    reference = values[:, :, 0].reshape(own.shape)
+    x = jnp.concatenate([own, reference.astype(own.dtype)], axis=-1)
+    x = self.rows_after(self.rows(x)) + self.columns_after(self.columns(x))
+    return x.reshape(b, n, *x.shape[1:])
 
   def decode(
     self,
@@ -195,7 +237,10 @@ def init(net: MemoryNet, key: jax.Array) -> Any:
 
   def forward(net, features, masks):
     query = net.query(features)
-    return net.decode(query, net.value(query, masks), masks)
+    values = net.value(query, masks)[:, None, None]
+    valid = jnp.ones((1, 1, 1), bool)
+    read = net.match(query, query.key[:, None], values, valid, masks[:, None])
+    return net.decode(query, read[:, 0], masks)
 
   return net.lazy_init(key, features, masks, method=forward)["params"]
 

@@ -220,10 +220,9 @@ class MemoryTracker:
   ) -> Remembered:
     """Segment one frame and put it into the memory."""
     n = len(state.live)
-    read = memory.attend(
-      query.key, state.keys[None], state.values[None], state.valid[None]
-    )[0]
     prev_masks = memory.beside(state.maps[1:])
+    earlier = (state.keys[None], state.values[None], state.valid[None])
+    read = self._apply(params, "match", query, *earlier, prev_masks[None])[0]
     logits = self._apply(params, "decode", query.repeat(n), read, prev_masks)
     maps = jnp.exp(memory.merge(logits, state.live))
     values = self._value(params, query, maps[1:])

@@ -68,9 +68,9 @@ class MemoryPropagator:
       t, masks, weight = x
       valid = (jnp.arange(frames) < t)[None, None]
       query = at(t)
-      read = memory.attend(query.key, queries.key, values, valid)
-      prev_masks = rows(memory.beside(prev_masks))
-      logits = apply("decode", query.repeat(n), rows(read), prev_masks)
+      beside = memory.beside(prev_masks)
+      read = apply("match", query, queries.key, values, valid, beside)
+      logits = apply("decode", query.repeat(n), rows(read), rows(beside))
       log_prob = memory.merge(objects(logits), live)
       soft = jnp.exp(log_prob[:, 1:])
       background = 1.0 - masks.sum(1, keepdims=True)

@@ -36,9 +36,9 @@ def test_an_unused_row_is_finite():
   assert np.isfinite(got).all()
 
 
-@pytest.fixture(scope="module")
-def setup():
-  net = memory.MemoryNet(8, 8, (8, 8, 8))
+@pytest.fixture(scope="module", params=["memory", "global_conv"])
+def setup(request):
+  net = memory.MemoryNet(8, 8, (8, 8, 8), request.param)
   track = memory_tracker.MemoryTracker(
     net,
     efficientnet.EfficientNetLite0(blocks=efficientnet.TINY),

@@ -181,6 +181,12 @@ _LIMITS = {
 def _check(c) -> None:
   """Refuse a config that would fail late."""
   limits.check_numbers(c, _LIMITS)
+  matchings = ("memory", "global_conv")
+  if c.nets.matching not in matchings:
+    raise ValueError(
+      f"nets.matching is {c.nets.matching!r}, but must be one of "
+      f"{', '.join(matchings)}."
+    )
   limits.check_names("ema_nets", c.ema_nets, ("prop",))
   if c.data.samples != "clips":
     raise ValueError(
