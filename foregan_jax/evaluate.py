@@ -9,6 +9,7 @@
 The first command evaluates a run on its own evaluation data, the second one on
 other data, the third one RGMP's official weights, beside the published scores.
 A file that `python -m foregan_jax.export` wrote is evaluated in the same way.
+The published scores are shown for all videos that have them.
 Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
@@ -108,7 +109,9 @@ def evaluate(
     )
     if distributed.is_first_process():
       show(run.workdir, config, number, result, benchmark=benchmark)
-      if isinstance(run, weight_files.OfficialRGMP):
+      if system.task == tasks.VIDEOS and published.has_any(
+        result.scores, config.data.year
+      ):
         published.show(result.scores, config.data.year)
 
 

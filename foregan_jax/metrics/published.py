@@ -1,4 +1,4 @@
-"""Published scores of RGMP per object, to compare a weight file with.
+"""Published scores of RGMP per object, to compare ours with.
 
 Source: the official repository's evaluation files (equal to the DAVIS
 leaderboard), for 480p, three scales and the official weights. Values are
@@ -55,6 +55,11 @@ def rgmp(year: str) -> dict[str, tuple[Pair, ...]]:
     scores |= _parse(_VAL_2016)
     return {name: scores[name] for name in _NAMES_2016}
   return scores
+
+
+def has_any(scores: Mapping[str, Any], year: str) -> bool:
+  """Return whether a video in `scores` has published scores."""
+  return not rgmp(year).keys().isdisjoint(scores)
 
 
 def show(scores: Mapping[str, Mapping[int, Any]], year: str) -> None:
