@@ -42,6 +42,7 @@ class Options:
     objects: `merged` (all objects as one), `all` (each separately), or the
       index of one.
     scales: sizes, as factors, at which frames are segmented and averaged.
+    side: shorter side, in pixels, at which frames are segmented.
     threshold: of soft masks, in (0, 1), or `sweep`: also report J at many.
     inception: weights of the Inception network, for FID and KID.
   """
@@ -52,13 +53,14 @@ class Options:
   split: str = ""
   objects: str = ""
   scales: tuple[float, ...] = ()
+  side: int = 0
   threshold: str = ""
   inception: str = ""
 
   def of_videos(self) -> dict[str, str]:
     """Return the given options that only videos have, by flag."""
-    names = ("year", "resolution", "objects", "threshold")
-    given = {n: getattr(self, n) for n in names if getattr(self, n)}
+    names = ("year", "resolution", "objects", "side", "threshold")
+    given = {n: str(getattr(self, n)) for n in names if getattr(self, n)}
     if self.scales:
       given["scales"] = ",".join(map(str, self.scales))
     return given
@@ -156,16 +158,17 @@ def _check(config, system, options: Options) -> dict[str, Any]:
     if options.inception:
       config.eval.inception = options.inception
     return {}
-  if options.scales and system.tracking != tasks.OBJECTS:
-    raise ValueError(
-      f"--scales={options.of_videos()['scales']}: {config.system} segments "
-      "frames at one size"
-    )
-  if not options.threshold:
-    return {}
-  if options.threshold == _SWEEP:
-    return {"threshold": None}
-  return {"threshold": _parse_threshold(options.threshold)}
+  for flag in ("scales", "side"):
+    if flag in options.of_videos() and system.tracking != tasks.OBJECTS:
+      raise ValueError(
+        f"--{flag}={options.of_videos()[flag]}: {config.system} segments "
+        "frames at one size"
+      )
+  extra: dict[str, Any] = {"side": options.side} if options.side else {}
+  if options.threshold:
+    sweep = options.threshold == _SWEEP
+    extra["threshold"] = None if sweep else _parse_threshold(options.threshold)
+  return extra
 
 
 def _parse_threshold(text: str) -> float:
@@ -228,6 +231,7 @@ def main() -> None:
       split=_SPLIT.value,
       objects=_OBJECTS.value,
       scales=tracker_lib.parse_scales(_SCALES.value),
+      side=_SIDE.value,
       threshold=_THRESHOLD.value,
       inception=_INCEPTION.value,
     ),
@@ -267,6 +271,13 @@ if __name__ == "__main__":
   )
   _SCALES = flags.DEFINE_string(
     "scales", "", "Sizes at which rgmp segments frames: 0.5,0.75,1."
+  )
+  _SIDE = flags.DEFINE_integer(
+    "side",
+    0,
+    "Shorter side, in pixels, at which frames are segmented (rgmp, memory). "
+    "Default: that of training, or of the video if it is smaller.",
+    lower_bound=0,
   )
   _THRESHOLD = flags.DEFINE_string(
     "threshold",

@@ -177,6 +177,7 @@ def load(
   step: str = "latest",
   head: str = "",
   scales: tuple[float, ...] = (),
+  side: int = 0,
 ) -> VideoModel | StillModel:
   """Load a trained run or a weight file.
 
@@ -187,10 +188,12 @@ def load(
     head: which of the run's masks to use; "" = the default of the system.
     scales: sizes, as factors, at which frames are segmented and averaged; ()
       = as trained. Only for models of any number of objects.
+    side: shorter side, in pixels, at which frames are segmented; 0 = that of
+      training, or of the frames if it is smaller. Only for the same models.
 
   Raises:
     ValueError: if the path, the step or the head does not exist, or the model
-      does not support the scales.
+      does not support the scales or the side.
   """
   path = pathlib.Path(path)
   is_run = path.is_dir()
@@ -200,33 +203,28 @@ def load(
     _, nets = run.load(step)
     return StillModel(system, nets, run.config.data.still_size)
   head = _check_head(path, head, system.heads) or system.default_head
-  if system.tracking == tasks.LAYERS and scales:
-    raise ValueError(
-      f"--scales={','.join(map(str, scales))}: {path} has a run of "
-      f"{run.config.system}, which segments frames at one size"
-    )
+  given = {"scales": ",".join(map(str, scales)), "side": side}
+  for flag, value in given.items():
+    if system.tracking == tasks.LAYERS and value:
+      raise ValueError(
+        f"--{flag}={value}: {path} has a run of {run.config.system}, which "
+        "segments frames at one size"
+      )
   number, nets = run.load(step)
   size = run.config.data.height, run.config.data.width
   if system.tracking == tasks.LAYERS:
     tracker = layer_tracker.LayerTracker(system, nets, head=head, size=size)
     detail = f"head {head}"
   else:
-    tracker = _mask_tracker(system, nets, scales, size)
-    detail = f"{scales}"
+    own = system.tracker.at_scales(scales)
+    tracker = mask_tracker.MaskTracker(
+      own, own.own_params(nets.params), side or min(size), enlarge=bool(side)
+    )
+    detail = f"{scales}, side {side}" if side else f"{scales}"
   # A run may be repeated in the same folder: the time tells them apart.
   file = path / "checkpoints" / str(number) if is_run else path
   text = f"{path.absolute()}, step {number} of {file.stat().st_mtime_ns}"
   return VideoModel(tracker, f"{text}, {detail}")
-
-
-def _mask_tracker(
-  system, nets, scales: tuple[float, ...], size: tuple[int, int]
-) -> mask_tracker.MaskTracker:
-  """Return the tracker of a system of objects; () = its own scales."""
-  tracker = system.tracker.at_scales(scales)
-  return mask_tracker.MaskTracker(
-    tracker, tracker.own_params(nets.params), min(size)
-  )
 
 
 def _check_head(where: pathlib.Path, head: str, heads) -> str:

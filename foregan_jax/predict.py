@@ -43,6 +43,7 @@ def track(args: argparse.Namespace) -> None:
     step=args.step,
     head=args.head,
     scales=tracker.parse_scales(args.scales),
+    side=args.side,
   )
   if not isinstance(model, models.VideoModel):
     raise ValueError(
@@ -136,6 +137,15 @@ def _parse_seed(text: str) -> int:
   return seed
 
 
+def _parse_side(text: str) -> int:
+  side = int(text)
+  if not _SMALLEST <= side <= _LARGEST:
+    raise argparse.ArgumentTypeError(
+      f"{text} is not between {_SMALLEST} and {_LARGEST} pixels"
+    )
+  return side
+
+
 def _default_folder(workdir: str, video: pathlib.Path) -> pathlib.Path:
   # The checksum of the full path keeps videos of the same name apart.
   path = paths.full(video)
@@ -152,6 +162,7 @@ def _report(problems: list[str], things: str) -> None:
     sys.exit(f"{len(problems)} {things} could not be read; the rest is done")
 
 
+_SMALLEST, _LARGEST = 32, 4320  # of --side
 _STEP = "checkpoint: best, latest or a number (default: latest)"
 
 
@@ -208,6 +219,13 @@ def _make_parser() -> argparse.ArgumentParser:
     default="",
     help="rgmp only: sizes at which frames are segmented and averaged, as "
     "factors: 0.5,0.75,1",
+  )
+  verb.add_argument(
+    "--side",
+    type=_parse_side,
+    default=0,
+    help="rgmp and memory: shorter side, in pixels, at which frames are "
+    "segmented (default: that of training)",
   )
   verb.add_argument(
     "--layers",

@@ -14,14 +14,19 @@ from foregan_jax.media import images
 class Runner:
   """Runs a system on videos in chunks of equal length, so it compiles once."""
 
-  def __init__(self, system, size: tuple[int, int], clip_len: int):
+  def __init__(
+    self, system, size: tuple[int, int], clip_len: int, *, side: int = 0
+  ):
     """Prepare the programs.
 
     Args:
       system: a `tasks.VideoSystem`.
       size: (h, w) of the frames of training.
       clip_len: frames of a clip of training.
+      side: of systems of objects: shorter side at which videos are segmented;
+        0: that of training, or of the video if it is smaller.
     """
+    self._side = side
     self._system = system
     self._size = size
     self._chunk = clip_len - 1
@@ -34,7 +39,8 @@ class Runner:
     It is the size that `predict` uses for the same video.
     """
     if self._system.tracking == tasks.OBJECTS:
-      return images.shrunk_size(native, min(self._size))
+      side = self._side or min(self._size)
+      return images.shrunk_size(native, side, enlarge=bool(self._side))
     return images.trained_size(native, self._size)
 
   def run(

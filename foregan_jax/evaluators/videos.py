@@ -56,6 +56,7 @@ class VideoEvaluator:
     workdir: pathlib.Path,
     *,
     threshold: float | None = label_maps.THRESHOLD,
+    side: int = 0,
   ):
     """Open the data and prepare the programs.
 
@@ -65,6 +66,7 @@ class VideoEvaluator:
       workdir: of the run.
       threshold: of the heads' soft masks, see `label_maps.cut`; None also
         measures J at the thresholds of the thesis.
+      side: shorter side at which videos are segmented; see `heads.Runner`.
     """
     self._system = system
     self._source = sources.evaluation(config, workdir)
@@ -75,7 +77,7 @@ class VideoEvaluator:
     self._threshold = threshold or label_maps.THRESHOLD
     self._clips: list[dict[str, Any]] = []
     size = (config.data.height, config.data.width)
-    self._runner = heads.Runner(system, size, self._clip_len)
+    self._runner = heads.Runner(system, size, self._clip_len, side=side)
     self._finder = unguided.Finder(system, chunk=self._clip_len)
     self._baselines = baselines.Baselines()
 

@@ -242,14 +242,19 @@ def resize_mask(
   return _resize((mask > 0).astype(np.uint8) * 255, size)[..., None]
 
 
-def shrunk_size(native: tuple[int, int], side: int) -> tuple[int, int]:
+def shrunk_size(
+  native: tuple[int, int], side: int, *, enlarge: bool = False
+) -> tuple[int, int]:
   """Return a size (h, w) of the same aspect, with at most the shorter side.
 
   Args:
     native: (h, w) of a video.
     side: the largest shorter side.
+    enlarge: whether smaller videos get this side, too.
   """
-  scale = min(1.0, side / min(native))
+  scale = side / min(native)
+  if not enlarge:
+    scale = min(1.0, scale)
   return round(scale * native[0]), round(scale * native[1])
 
 

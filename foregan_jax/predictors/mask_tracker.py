@@ -33,7 +33,9 @@ class MaskTracker:
 
   generates_background = False
 
-  def __init__(self, tracker: Tracker, params: Any, side: int):
+  def __init__(
+    self, tracker: Tracker, params: Any, side: int, *, enlarge: bool = False
+  ):
     """Prepare the network.
 
     Args:
@@ -41,8 +43,9 @@ class MaskTracker:
       params: from `tracker.own_params`.
       side: shorter side of the frames of training, in pixels. Larger frames are
         reduced to it; masks have the size of the frames.
+      enlarge: whether smaller frames are enlarged to it.
     """
-    self._side = side
+    self._fit = lambda size: images.shrunk_size(size, side, enlarge=enlarge)
     self._params = jax.device_put(params)
     self._grow = tracker.grow
     self._begin = jax.jit(tracker.begin)
@@ -104,15 +107,13 @@ class MaskTracker:
     return state, np.stack(resized)
 
   def _shrink(self, frame: Frame) -> UInt8[np.ndarray, "h2 w2 3"]:
-    return images.resize_image(
-      frame, images.shrunk_size(frame.shape[:2], self._side)
-    )
+    return images.resize_image(frame, self._fit(frame.shape[:2]))
 
   def _make_masks(
     self, labels: Labels, count: int
   ) -> tuple[Float[np.ndarray, "n h2 w2"], Bool[np.ndarray, " n"]]:
     """Return soft masks in [0, 1] of `count` rows, and which have an object."""
-    size = images.shrunk_size(labels.shape, self._side)
+    size = self._fit(labels.shape)
     hits = [labels == k for k in range(1, count + 1)]
     masks = [images.resize_mask(hit.astype(np.uint8), size) for hit in hits]
     coverage = np.stack([mask[..., 0] for mask in masks])

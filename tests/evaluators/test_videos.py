@@ -12,6 +12,7 @@ import pytest
 
 from foregan_jax import game
 from foregan_jax.evaluators import (
+  heads,
   label_maps,
   thresholds,
   video_files,
@@ -280,6 +281,17 @@ def test_systems_of_layers_run_once_per_object(monkeypatch, tmp_path):
   assert head.scores["pair"][2]["J"] == [0.0] * 4  # leaves
 
 
+def test_another_side_enlarges_small_videos():
+  system = _RepeatFirst()
+  system.tracking = "objects"
+  fit = lambda native, **side: heads.Runner(system, (24, 32), 3, **side).fit(
+    native
+  )
+  assert fit((12, 40)) == (12, 40)
+  assert fit((12, 40), side=36) == (36, 120)
+  assert fit((480, 854), side=36) == (36, 64)
+
+
 @pytest.mark.parametrize(
   ("tracking", "native", "size"),
   [
@@ -287,8 +299,8 @@ def test_systems_of_layers_run_once_per_object(monkeypatch, tmp_path):
     ("objects", (12, 40), (12, 40)),  # never larger than the video
     ("layers", (480, 640), (24, 32)),  # the same aspect
     ("layers", (480, 700), (24, 32)),  # almost the same
-    ("layers", (480, 1152), (24, 56)),  # wide: 57.6, to a multiple of 4
-    ("layers", (900, 480), (44, 24)),
+    ("layers", (480, 1152), (24, 56)),  # wide: 57.6, to a multiple of 8
+    ("layers", (900, 480), (48, 24)),  # 45; 8 divides the size of training
   ],
 )
 def test_wide_videos_keep_their_aspect(
