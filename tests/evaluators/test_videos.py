@@ -12,12 +12,12 @@ import pytest
 
 from foregan_jax import game
 from foregan_jax.evaluators import (
-  heads,
   label_maps,
   thresholds,
   video_files,
   videos,
 )
+from foregan_jax.evaluators import heads as heads_lib
 from foregan_jax.media import images
 from foregan_jax.metrics import report
 
@@ -284,9 +284,8 @@ def test_systems_of_layers_run_once_per_object(monkeypatch, tmp_path):
 def test_another_side_enlarges_small_videos():
   system = _RepeatFirst()
   system.tracking = "objects"
-  fit = lambda native, **side: heads.Runner(system, (24, 32), 3, **side).fit(
-    native
-  )
+  runner = lambda **side: heads_lib.Runner(system, (24, 32), 3, **side)
+  fit = lambda native, **side: runner(**side).fit(native)
   assert fit((12, 40)) == (12, 40)
   assert fit((12, 40), side=36) == (36, 120)
   assert fit((480, 854), side=36) == (36, 64)
