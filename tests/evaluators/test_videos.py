@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from foregan_jax import game
+from foregan_jax.evaluators import heads as heads_lib
 from foregan_jax.evaluators import (
   label_maps,
   thresholds,
   video_files,
   videos,
 )
-from foregan_jax.evaluators import heads as heads_lib
 from foregan_jax.media import images
 from foregan_jax.metrics import report
 
