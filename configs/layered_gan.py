@@ -55,8 +55,11 @@ def _published() -> ml_collections.ConfigDict:
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.residuals = 64, 2
   n.critic_width = 64
-  n.seg_kind = "published"  # published | compact
+  n.seg_kind = "published"  # published | compact | trunk (ImageNet)
   n.seg_width, n.seg_depth = 64, 4
+  # Of kind `trunk`: its weight file ("": the installed package), and channels
+  # of the decoder at strides 16, 8 and 4.
+  n.seg_trunk, n.seg_widths = "", (128, 96, 64)
 
   # Lengths of the public code and numbers of private codes and superclasses.
   c.codes = ml_collections.ConfigDict(dict(public=100, private=200, groups=20))

@@ -4,6 +4,7 @@ Both return one mask logit per pixel. `train` has an effect only on the batch
 norms of `PublishedUNet`, whose collection is `batch_stats`.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -18,6 +19,32 @@ _CHANNELS_PER_GROUP = 8
 # PyTorch's defaults: uniform in +-1 / sqrt(fan_in); its momentum is 1 - 0.9.
 _torch_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 _MOMENTUM = 0.9
+_STATISTICS = "batch_stats"  # running statistics, if the net has any
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain:
+  """A segmenter without a trunk, applied to the nets of a system.
+
+  `trunk_segmenter.OnTrunk` has the same methods.
+  """
+
+  net: nn.Module
+
+  def init(self, key: jax.Array, size: tuple[int, int]) -> dict[str, Any]:
+    """Return fresh collections, `params` among them."""
+    image = jax.ShapeDtypeStruct((2, *size, 3), jnp.float32)
+    return dict(self.net.lazy_init(key, image))
+
+  def __call__(self, nets: Any, images: Float[Array, "b h w 3"]) -> Any:
+    """Return mask logits [b, h, w, 1] of images in [-1, 1]."""
+    return self.net.apply(nets["seg"], images)
+
+  def train(self, nets: Any, images: Float[Array, "b h w 3"]) -> Any:
+    """Return logits, and the new running statistics if there are any."""
+    return self.net.apply(
+      nets["seg"], images, train=True, mutable=[_STATISTICS]
+    )
 
 
 class Segmenter(nn.Module):

@@ -1,5 +1,6 @@
 """A segmenter of single images on a frozen ImageNet trunk."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import warp
+from foregan_jax.layers import sizes, warp
 from foregan_jax.nets import decoder, efficientnet
 
 
@@ -47,8 +48,33 @@ class TrunkSegmenter(nn.Module):
     return logits[..., None]
 
 
-def init(net: TrunkSegmenter, key: jax.Array) -> Any:
-  """Return fresh parameters."""
-  size = 2 * efficientnet.STRIDE
-  features = efficientnet.feature_shapes(size)
-  return net.lazy_init(key, features, (size, size))["params"]
+@dataclasses.dataclass(frozen=True)
+class OnTrunk:
+  """A segmenter and its frozen trunk, applied to the nets of a system.
+
+  Attributes:
+    net: the decoder, net `seg`.
+    trunk: net `trunk`.
+    times: factor by which images are enlarged for the trunk.
+  """
+
+  net: TrunkSegmenter
+  trunk: efficientnet.EfficientNetLite0
+  times: int = 1
+
+  def init(self, key: jax.Array, size: tuple[int, int]) -> dict[str, Any]:
+    """Return fresh collections, `params` among them; for all sizes."""
+    del size
+    side = 2 * efficientnet.STRIDE
+    features = efficientnet.feature_shapes(side)
+    return dict(self.net.lazy_init(key, features, (side, side)))
+
+  def __call__(self, nets: Any, images: Float[Array, "b h w 3"]) -> Any:
+    """Return mask logits [b, h, w, 1] of images in [-1, 1]."""
+    large = sizes.enlarge(images, self.times)
+    features = self.trunk.apply(nets["trunk"], large)
+    return self.net.apply(nets["seg"], features, images.shape[1:3])
+
+  def train(self, nets: Any, images: Float[Array, "b h w 3"]) -> Any:
+    """Return logits; there are no running statistics."""
+    return self(nets, images), {}

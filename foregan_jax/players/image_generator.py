@@ -144,13 +144,14 @@ class ImageGenerator:
   segmenter).
 
   Attributes:
+    segment: applies the segmenter; `nets.segmenter.Plain` or `OnTrunk`.
     bg_seg_every: `bg_seg` uses every n-th background of the batch.
   """
 
   layers: Layers
   disc: nn.Module
   estimator: nn.Module
-  seg: nn.Module
+  segment: Any
   perturbation: perturb.Perturbation
   weights: Weights
   schedule: Schedule
@@ -210,7 +211,7 @@ class ImageGenerator:
     if w.bg_seg:
       # Also computed in the first round, where its weight is 0: a `cond` makes
       # it much slower in the other rounds (on CPU; BUILD_NOTES 19).
-      logits = self.seg.apply(nets["seg"], made.bg[:: self.bg_seg_every])
+      logits = self.segment(nets, made.bg[:: self.bg_seg_every])
       factor = self.schedule.bg_seg(step)
       terms["bg_seg"] = factor * segmentation.background(logits)
     if w.area:

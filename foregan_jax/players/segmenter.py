@@ -6,16 +6,14 @@ generator's loss uses it to keep objects out of generated backgrounds.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
 from foregan_jax import game
 from foregan_jax.layers import composite, jitter
 from foregan_jax.losses import segmentation
-
-_STATISTICS = "batch_stats"  # running statistics, if the net has any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +50,14 @@ class Segmenter:
   """Trains `seg` on the offer `clip` (frame, fg, bg, mask).
 
   Attributes:
+    segment: applies the network; `nets.segmenter.Plain` or `OnTrunk`.
     frames: frames used of each clip: frame 0, whose mask is ground truth, and
       random others.
     min_area: pictures with a smaller fraction of object pixels get weight 0;
       0 keeps all of them.
   """
 
-  seg: nn.Module
+  segment: Any
   weights: Weights
   augment: Augment
   frames: int
@@ -81,9 +80,7 @@ class Segmenter:
       saturation=saturation, hue=hue,
     )  # fmt: skip
     target = (masks > 0.5).astype(jnp.float32)
-    logits, updated = self.seg.apply(
-      nets["seg"], images, train=True, mutable=[_STATISTICS]
-    )
+    logits, updated = self.segment.train(nets, images)
     keep = (target.mean((1, 2, 3)) >= self.min_area).astype(jnp.float32)
     terms = {
       "bce": segmentation.bce(logits, target, keep[:, None, None, None]),

@@ -20,7 +20,7 @@ def _player():
     (0.0, 0.0, 0.0, 0.0), 0.0, (1.0, 1.0), (0.0, 0.0), 1.0
   )
   return player_lib.Segmenter(
-    seg=net_lib.Segmenter(width=4, depth=1),
+    segment=net_lib.Plain(net_lib.Segmenter(width=4, depth=1)),
     weights=player_lib.Weights(bce=1.0, iou=1.0), augment=still, frames=2,
   )  # fmt: skip
 
@@ -56,7 +56,7 @@ def test_recomposed_pictures_have_another_background(samples):
 
 def test_running_statistics_are_returned():
   net = net_lib.PublishedUNet(width=4, depth=1)
-  player = dataclasses.replace(_player(), seg=net)
+  player = dataclasses.replace(_player(), segment=net_lib.Plain(net))
   image = jax.ShapeDtypeStruct((1, *_SIZE, 3), jnp.float32)
   variables = jax.eval_shape(net.init, jax.random.key(0), image)
   statistics = {"batch_stats": variables["batch_stats"]}
@@ -70,7 +70,7 @@ def test_running_statistics_are_returned():
   _, made = loss(player, params, {"seg": zeros(statistics)})
   assert made.variables == {"seg": statistics}
   # A net without any does not change the structure of the state.
-  compact = jax.eval_shape(_player().seg.init, jax.random.key(0), image)
+  compact = jax.eval_shape(_player().segment.net.init, jax.random.key(0), image)
   _, made = loss(_player(), {"seg": zeros(compact["params"])}, {})
   assert made.variables == {}
 

@@ -166,3 +166,35 @@ def test_bad_values_are_refused(field, value, sentence):
   config.update_from_flattened_dict({field: value})
   with pytest.raises(ValueError, match=sentence):
     systems.build(config)
+
+
+def test_segmenter_on_a_trunk_learns_and_judges_backgrounds():
+  config = config_lib.get_config("smoke")
+  config.nets.seg_kind, config.nets.seg_trunk = "trunk", "tiny"
+  config.nets.seg_widths = (8, 8, 8)
+  system = systems.build(config)
+  assert set(system.frozen) == {"trunk"} and "trunk" not in system.nets
+  params, variables = jax.jit(system.init)(platform.key(0))
+  params |= {"trunk": system.frozen["trunk"].load()["params"]}
+  nets = game.Nets(params, variables)
+  player = {p.name: p for p in system.players}["segmenter"]
+  rng = np.random.default_rng(0)
+  made = system.layers(nets, system.layers.draw(platform.key(1), 8))
+  batch = {"clip": jax.tree.map(lambda x: x[:, None], made), "step": 0}
+
+  def loss(seg):
+    own = nets.replace(params=nets.params | {"seg": seg})
+    return player.loss(own, batch, platform.key(2))[0]
+
+  def finds(background):
+    return system.segment(nets, background).sum()
+
+  image = jnp.asarray(rng.uniform(-1, 1, (2, 16, 16, 3)), jnp.float32)
+  assert jax.eval_shape(lambda x: system.segment(nets, x), image).shape == (
+    2, 16, 16, 1,
+  )  # fmt: skip
+  gradients = jax.jit(jax.grad(loss))(params["seg"])
+  assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(gradients))
+  assert float(jnp.abs(gradients["decoder"]["head"]["bias"]).sum()) > 0
+  # The gradient passes the frozen trunk, so that the generator can use it.
+  assert float(jnp.abs(jax.jit(jax.grad(finds))(image)).sum()) > 0

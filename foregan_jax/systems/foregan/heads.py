@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
@@ -36,7 +35,7 @@ class Heads:
     nets: `seg` and `prop`.
     frozen: the trunk, if they have one.
     init: returns fresh parameters of a net for a key, by net.
-    segment: `(nets, images) -> logits` [b, h, w, 1]; None if it is disabled.
+    segment: applies the segmenter; None if it is disabled.
     tracker: the propagator on whole videos; None if it is disabled.
     trunk: the trunk; None if they have none.
   """
@@ -44,7 +43,7 @@ class Heads:
   nets: Mapping[str, nn.Module]
   frozen: Mapping[str, game.FrozenNet]
   init: Mapping[str, Callable[[jax.Array], Any]]
-  segment: Callable[[game.Nets, jax.Array], Any] | None
+  segment: segmenter.Plain | trunk_segmenter.OnTrunk | None
   tracker: Tracker | None
   trunk: efficientnet.EfficientNetLite0 | None = None
 
@@ -73,16 +72,17 @@ def _own(c) -> Heads:
     width=c.nets.seg_width, depth=c.nets.seg_depth, dtype=dtype
   )
   prop = propagator.Propagator(**settings.tuples(c.prop.to_dict()), dtype=dtype)
-  frame = jax.ShapeDtypeStruct((1, c.data.height, c.data.width, 3), jnp.float32)
+  segment = segmenter.Plain(seg)
+  size = (c.data.height, c.data.width)
   side = 2 * prop.stride
   return Heads(
     nets={"seg": seg, "prop": prop},
     frozen={},
     init={
-      "seg": lambda key: seg.lazy_init(key, frame)["params"],
+      "seg": lambda key: segment.init(key, size)["params"],
       "prop": lambda key: propagator.init(prop, key, (side, side)),
     },
-    segment=lambda nets, images: seg.apply(nets["seg"], images),
+    segment=segment,
     tracker=tracker.Tracker(
       prop, (1.0,), c.propagator.padding, platform.unroll(c.scan_unroll)
     ),
@@ -95,17 +95,12 @@ def _on_trunk(c) -> Heads:
   sizes = settings.tuples(c.heads.nets.to_dict())
   seg = trunk_segmenter.TrunkSegmenter(sizes["widths"], dtype)
   prop = memory.MemoryNet(**sizes, dtype=dtype)
-
-  def segment(nets: game.Nets, images: jax.Array) -> Any:
-    features = trunk.apply(nets["trunk"], images)
-    features = jax.lax.stop_gradient(features)
-    return seg.apply(nets["seg"], features, images.shape[1:3])
-
+  segment = trunk_segmenter.OnTrunk(seg, trunk)
   return Heads(
     nets={"seg": seg, "prop": prop},
     frozen={"trunk": _frozen(c.heads.trunk)},
     init={
-      "seg": lambda key: trunk_segmenter.init(seg, key),
+      "seg": lambda key: segment.init(key, (0, 0))["params"],
       "prop": lambda key: memory.init(prop, key),
     },
     segment=segment,

@@ -86,7 +86,7 @@ def build(
 
 def _segmenter(c, heads: heads_lib.Heads) -> game.Player:
   return segmenter_player.Segmenter(
-    seg=heads.nets["seg"],
+    segment=heads.segment,
     weights=segmenter_player.Weights(**c.w_segmenter),
     frames=c.segmenter_frames,
     augment=segmenter_player.Augment(**settings.tuples(c.augment.to_dict())),

@@ -17,8 +17,8 @@ from flax import linen as nn
 
 from foregan_jax import game, tasks
 from foregan_jax.layers import perturb, ranges
+from foregan_jax.nets import efficientnet, image_layers, trunk_segmenter
 from foregan_jax.nets import image_critic as critic_net
-from foregan_jax.nets import image_layers
 from foregan_jax.nets import segmenter as segmenter_net
 from foregan_jax.players import image_critic as critic_player
 from foregan_jax.players import image_generator as generator_player
@@ -60,6 +60,8 @@ class LayeredGan:
     layers: both generators and the distribution of their codes.
     size: side of the pictures.
     margin: real pictures are larger by this; they are cropped at random.
+    segment: applies the segmenter.
+    frozen: the segmenter's trunk, if it has one.
     rounds: which players move at a step.
     alarm_after: no diagnosis before this step.
   """
@@ -69,13 +71,14 @@ class LayeredGan:
   players: tuple[game.Player, ...]
   size: int
   margin: int
+  segment: segmenter_net.Plain | trunk_segmenter.OnTrunk
+  frozen: dict[str, game.FrozenNet]
   rounds: Rounds
   alarm_after: int
   name: str = "layered_gan"
   task: str = tasks.STILLS
   best: game.Metric | None = None  # labels must not choose a checkpoint
 
-  frozen = {}
   checkpoint_items = {
     "gan": ("gb", "gf", "disc", "estimator"),
     "segmenter": ("seg",),
@@ -92,13 +95,16 @@ class LayeredGan:
     """See `game.System`."""
     keys = jax.random.split(key, 4)
     params, variables = self.layers.init(keys[0]), {}
-    picture = lambda c: jax.ShapeDtypeStruct(
-      (2, self.size, self.size, c), jnp.float32
+    size = (self.size, self.size)
+    picture = lambda c: jax.ShapeDtypeStruct((2, *size, c), jnp.float32)
+    init = lambda net, key, channels: dict(
+      self.nets[net].lazy_init(key, picture(channels))
     )
-    for net, key, channels in (
-      ("disc", keys[1], 3), ("estimator", keys[2], 1), ("seg", keys[3], 3),
-    ):  # fmt: skip
-      collections = dict(self.nets[net].lazy_init(key, picture(channels)))
+    for net, collections in (
+      ("disc", init("disc", keys[1], 3)),
+      ("estimator", init("estimator", keys[2], 1)),
+      ("seg", self.segment.init(keys[3], size)),
+    ):
       params[net] = collections.pop("params")
       if collections:
         variables[net] = collections
@@ -125,7 +131,7 @@ class LayeredGan:
   def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
     """See `tasks.StillSystem`."""
     image = ranges.image_to_float(batch["image"])
-    logits = self.nets["seg"].apply(nets["seg"], image)
+    logits = self.segment(nets, image)
     return {"segmenter": jax.nn.sigmoid(logits)}
 
   def cluster(self, nets: game.Nets, batch: game.Batch) -> jax.Array:
@@ -175,14 +181,15 @@ def from_config(c) -> LayeredGan:
     "estimator": critic_net.MaskCodeEstimator(
       n.critic_width, c.codes.groups, dtype
     ),
-    "seg": _SEGMENTERS[n.seg_kind](n.seg_width, n.seg_depth, dtype),
   }
+  segment, frozen = _build_segmenter(c)
+  nets["seg"] = segment.net
   layers = generator_player.Layers(nets["gb"], nets["gf"], **c.codes)
   generator = generator_player.ImageGenerator(
     layers=layers,
     disc=nets["disc"],
     estimator=nets["estimator"],
-    seg=nets["seg"],
+    segment=segment,
     perturbation=perturb.PRESETS[c.perturbation],
     weights=generator_player.Weights(**c.w_generator),
     schedule=generator_player.Schedule(**settings.tuples(c.schedule.to_dict())),
@@ -199,7 +206,7 @@ def from_config(c) -> LayeredGan:
     draw=None if c.shared_fakes else generator.forward,
   )
   segmenter = segmenter_player.Segmenter(
-    seg=nets["seg"],
+    segment=segment,
     weights=segmenter_player.Weights(**c.w_segmenter),
     augment=segmenter_player.Augment(**settings.tuples(c.augment.to_dict())),
     frames=1,
@@ -214,15 +221,35 @@ def from_config(c) -> LayeredGan:
     players=tuple(players),
     size=size,
     margin=c.data.still_margin,
+    segment=segment,
+    frozen=frozen,
     rounds=Rounds(**c.turn),
     alarm_after=c.alarm_after,
   )
+
+
+def _build_segmenter(c):
+  """Return what applies the segmenter, and its trunk if it has one."""
+  n, dtype = c.nets, platform.dtype(c.dtype)
+  if n.seg_kind != "trunk":
+    net = _SEGMENTERS[n.seg_kind](n.seg_width, n.seg_depth, dtype)
+    return segmenter_net.Plain(net), {}
+  source = n.seg_trunk
+  trunk = efficientnet.build(source, dtype)
+  net = trunk_segmenter.TrunkSegmenter(tuple(n.seg_widths), dtype)
+  frozen = game.FrozenNet(
+    source or efficientnet.PACKAGE,
+    lambda: {"params": efficientnet.load(source)},
+  )
+  times = max(1, _TRUNK_SIDE // c.data.still_size)
+  return trunk_segmenter.OnTrunk(net, trunk, times), {"trunk": frozen}
 
 
 _SEGMENTERS = {
   "published": segmenter_net.PublishedUNet,
   "compact": segmenter_net.Segmenter,
 }
+_TRUNK_SIDE = 128  # smaller pictures are enlarged to this side for the trunk
 _NETS = ("gb", "gf", "disc", "estimator", "seg")
 _LIMITS = {
   "nets.residuals": (0, limits.INF),
@@ -235,7 +262,12 @@ _LIMITS = {
   "turn.*": (0, limits.INF),
   "schedule.*": (0, limits.INF),
 }
-_LENGTHS = {"augment.colour": 4, "augment.*": 2, "schedule.*": 2}
+_LENGTHS = {
+  "nets.seg_widths": 3,
+  "augment.colour": 4,
+  "augment.*": 2,
+  "schedule.*": 2,
+}
 
 
 def _check(c) -> None:
@@ -248,7 +280,7 @@ def _check(c) -> None:
   for name, value, allowed in (
     ("perturbation", c.perturbation, sorted(perturb.PRESETS)),
     ("adversarial", c.adversarial, ["hinge", "ns"]),
-    ("nets.seg_kind", c.nets.seg_kind, sorted(_SEGMENTERS)),
+    ("nets.seg_kind", c.nets.seg_kind, [*sorted(_SEGMENTERS), "trunk"]),
   ):
     if value not in allowed:
       raise ValueError(
