@@ -28,6 +28,7 @@ from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import cli, distributed
 
 _SWEEP = "sweep"
+_SMALLEST_SIDE = 32  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,10 @@ def _check(config, system, options: Options) -> dict[str, Any]:
         f"--{flag}={options.of_videos()[flag]}: {config.system} segments "
         "frames at one size"
       )
+  if options.side and options.side < _SMALLEST_SIDE:
+    raise ValueError(
+      f"--side={options.side}: expected {_SMALLEST_SIDE} pixels or more"
+    )
   extra: dict[str, Any] = {"side": options.side} if options.side else {}
   if options.threshold:
     sweep = options.threshold == _SWEEP

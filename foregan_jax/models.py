@@ -172,7 +172,7 @@ class StillModel:
 
 
 def load(
-  path: str | pathlib.Path = weight_files.PACKAGED,
+  path: str | pathlib.Path,
   *,
   step: str = "latest",
   head: str = "",
@@ -183,7 +183,7 @@ def load(
 
   Args:
     path: the workdir of a run; a weight file (from `foregan_jax.export`, or
-      RGMP's official one); default: the weights in this package.
+      RGMP's official one).
     step: checkpoint of the run: best, latest or a number.
     head: which of the run's masks to use; "" = the default of the system.
     scales: sizes, as factors, at which frames are segmented and averaged; ()

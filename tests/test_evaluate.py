@@ -138,6 +138,8 @@ def test_weight_file_has_no_other_step(weights):
     (layered_gan, {"scales": (0.5, 1.0)}, "--scales=0.5,1.0: layered_gan"),
     (layered_gan, {"threshold": "0.4"}, "--threshold=0.4: layered_gan"),
     (davis, {"scales": (0.5,)}, "--scales=0.5: foregan segments frames at one"),
+    (davis, {"side": 480}, "--side=480: foregan segments frames at one"),
+    (layered_gan, {"side": 480}, "--side=480: layered_gan segments single"),
     (davis, {"inception": "x"}, "--inception=x: foregan generates no single"),
     (davis, {"threshold": "1"}, "--threshold=1: expected a number between"),
     (davis, {"threshold": "nan"}, "--threshold=nan: expected a number"),
@@ -173,3 +175,9 @@ def test_wrong_objects_are_refused(text):
   config = davis.get_config("smoke")
   with pytest.raises(ValueError, match="expected merged, all, or the index"):
     evaluate._set_data(config, evaluate.Options(objects=text))
+
+
+def test_tiny_side_is_refused():
+  system = types.SimpleNamespace(task="videos", tracking="objects")
+  with pytest.raises(ValueError, match="--side=8: expected 32 pixels or more"):
+    evaluate._check(None, system, evaluate.Options(side=8))

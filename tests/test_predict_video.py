@@ -21,8 +21,8 @@ _SIZE = (16, 20)
 class _Repeat(mask_tracker.MaskTracker):
   """A tracker that repeats the masks."""
 
-  def __init__(self, tracker, params, side):
-    assert (params, side) == ("of prop", 64)
+  def __init__(self, tracker, params, side, *, enlarge):
+    assert (params, side, enlarge) == ("of prop", 64, False)
     assert tracker.scales == (0.5, 1.0)
 
   def begin(self, frame, labels):
@@ -184,3 +184,9 @@ def test_odd_masks_are_one_sentence(tmp_path, masks, message):
   assert done.returncode == 2
   assert message in done.stderr
   assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_tiny_side_is_refused():
+  done = _predict("--workdir=a", "--video=b", "--mask=c", "--side=8")
+  assert done.returncode == 2
+  assert "argument --side: 8 is not between 32 and 4320 pixels" in done.stderr

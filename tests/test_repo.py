@@ -45,7 +45,10 @@ _MAY_IMPORT = {
   },
   "predictors": {"data", "game", "layers", "media", "nets", "runtime", "tasks"},
   "runs": {"game", "items", "runtime", "systems", "tasks"},
-  "models": {"media", "predictors", "runs", "runtime", "tasks"},
+  "weight_files": {"game", "runs", "runtime", "systems"},
+  "models": {
+    "media", "predictors", "runs", "runtime", "tasks", "weight_files",
+  },
 }  # fmt: skip
 # Files of these folders must not import each other.
 _INDEPENDENT = ("players", "systems")
