@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import importlib.util
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -144,6 +144,15 @@ class EfficientNetLite0(nn.Module):
 def build(source: str, dtype: Any) -> EfficientNetLite0:
   """Return the trunk whose weights `load` returns for the same source."""
   return EfficientNetLite0(dtype, TINY if source == _TINY else BLOCKS)
+
+
+def frozen(source: str) -> tuple[str, Callable[[], dict[str, Any]]]:
+  """Return the arguments of `game.FrozenNet`: name and loader of the weights.
+
+  Args:
+    source: see `load`.
+  """
+  return source or PACKAGE, lambda: {"params": load(source)}
 
 
 def feature_shapes(size: int) -> Features:

@@ -98,7 +98,7 @@ def _on_trunk(c) -> Heads:
   segment = trunk_segmenter.OnTrunk(seg, trunk)
   return Heads(
     nets={"seg": seg, "prop": prop},
-    frozen={"trunk": _frozen(c.heads.trunk)},
+    frozen={"trunk": game.FrozenNet(*efficientnet.frozen(c.heads.trunk))},
     init={
       "seg": lambda key: segment.init(key, (0, 0))["params"],
       "prop": lambda key: memory.init(prop, key),
@@ -111,12 +111,4 @@ def _on_trunk(c) -> Heads:
       unroll=platform.unroll(c.scan_unroll),
     ),
     trunk=trunk,
-  )
-
-
-def _frozen(source: str) -> game.FrozenNet:
-  """Return the trunk; "" is the installed package."""
-  return game.FrozenNet(
-    source or efficientnet.PACKAGE,
-    lambda: {"params": efficientnet.load(source)},
   )

@@ -237,10 +237,7 @@ def _build_segmenter(c):
   source = n.seg_trunk
   trunk = efficientnet.build(source, dtype)
   net = trunk_segmenter.TrunkSegmenter(tuple(n.seg_widths), dtype)
-  frozen = game.FrozenNet(
-    source or efficientnet.PACKAGE,
-    lambda: {"params": efficientnet.load(source)},
-  )
+  frozen = game.FrozenNet(*efficientnet.frozen(source))
   times = max(1, _TRUNK_SIDE // c.data.still_size)
   return trunk_segmenter.OnTrunk(net, trunk, times), {"trunk": frozen}
 

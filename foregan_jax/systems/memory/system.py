@@ -105,7 +105,7 @@ def from_config(c) -> Memory:
       net, trunk, **c.tracker.to_dict(), unroll=unroll
     ),
     nets={"prop": net},
-    frozen={"trunk": _frozen(c.trunk)},
+    frozen={"trunk": game.FrozenNet(*efficientnet.frozen(c.trunk))},
     players=(
       memory_propagator.MemoryPropagator(
         prop=net,
@@ -118,14 +118,6 @@ def from_config(c) -> Memory:
     ),
     clips=clips,
     inputs=inputs,
-  )
-
-
-def _frozen(source: str) -> game.FrozenNet:
-  """Return the trunk; "" is the installed package."""
-  return game.FrozenNet(
-    source or efficientnet.PACKAGE,
-    lambda: {"params": efficientnet.load(source)},
   )
 
 
