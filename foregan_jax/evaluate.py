@@ -9,7 +9,7 @@
 The first command evaluates a run on its own evaluation data, the second one on
 other data, the third one RGMP's official weights, beside the published scores.
 A file that `python -m foregan_jax.export` wrote is evaluated in the same way.
-The published scores are shown for all videos that have them.
+Propagators are shown beside RGMP's published scores of the same videos.
 Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
 """
 
@@ -23,12 +23,12 @@ from absl import flags
 from foregan_jax import evaluators, game, runs, tasks, weight_files
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
+from foregan_jax.media import images
 from foregan_jax.metrics import published
 from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import cli, distributed
 
 _SWEEP = "sweep"
-_SMALLEST_SIDE = 32  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,10 +112,12 @@ def evaluate(
     )
     if distributed.is_first_process():
       show(run.workdir, config, number, result, benchmark=benchmark)
-      if system.task == tasks.VIDEOS and published.has_any(
-        result.scores, config.data.year
-      ):
-        published.show(result.scores, config.data.year)
+      year = config.data.year
+      comparable = system.task == tasks.VIDEOS and (
+        system.tracking == tasks.OBJECTS
+      )
+      if comparable and published.has_any(result.scores, year):
+        published.show(result.scores, year)
 
 
 def _set_data(config, options: Options) -> None:
@@ -165,10 +167,7 @@ def _check(config, system, options: Options) -> dict[str, Any]:
         f"--{flag}={options.of_videos()[flag]}: {config.system} segments "
         "frames at one size"
       )
-  if options.side and options.side < _SMALLEST_SIDE:
-    raise ValueError(
-      f"--side={options.side}: expected {_SMALLEST_SIDE} pixels or more"
-    )
+  images.check_side(options.side)
   extra: dict[str, Any] = {"side": options.side} if options.side else {}
   if options.threshold:
     sweep = options.threshold == _SWEEP

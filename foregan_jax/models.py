@@ -195,6 +195,7 @@ def load(
     ValueError: if the path, the step or the head does not exist, or the model
       does not support the scales or the side.
   """
+  images.check_side(side)
   path = pathlib.Path(path)
   is_run = path.is_dir()
   run = runs.Run(path) if is_run else weight_files.open_file(path)

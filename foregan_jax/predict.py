@@ -137,15 +137,6 @@ def _parse_seed(text: str) -> int:
   return seed
 
 
-def _parse_side(text: str) -> int:
-  side = int(text)
-  if not _SMALLEST <= side <= _LARGEST:
-    raise argparse.ArgumentTypeError(
-      f"{text} is not between {_SMALLEST} and {_LARGEST} pixels"
-    )
-  return side
-
-
 def _default_folder(workdir: str, video: pathlib.Path) -> pathlib.Path:
   # The checksum of the full path keeps videos of the same name apart.
   path = paths.full(video)
@@ -162,7 +153,6 @@ def _report(problems: list[str], things: str) -> None:
     sys.exit(f"{len(problems)} {things} could not be read; the rest is done")
 
 
-_SMALLEST, _LARGEST = 32, 4320  # of --side
 _STEP = "checkpoint: best, latest or a number (default: latest)"
 
 
@@ -201,7 +191,7 @@ def _make_parser() -> argparse.ArgumentParser:
     action="append",
     help="PATH for frame 0, or FRAME:PATH; a palette PNG with object ids, or "
     "grey with 0 and 255. Runs of rgmp and memory accept several --mask, to "
-    "correct objects",
+    "add or correct objects",
   )
   verb.add_argument(
     "--out",
@@ -222,7 +212,7 @@ def _make_parser() -> argparse.ArgumentParser:
   )
   verb.add_argument(
     "--side",
-    type=_parse_side,
+    type=int,
     default=0,
     help="rgmp and memory: shorter side, in pixels, at which frames are "
     "segmented (default: that of training)",

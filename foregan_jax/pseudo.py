@@ -84,10 +84,12 @@ def write_dataset(
   Clips that show no object in their first frame are left out.
 
   Raises:
-    ValueError: if `root` has files already.
+    ValueError: if `root` is a file or has files already.
   """
-  if root.exists() and any(root.iterdir()):
-    raise ValueError(f"--dataset={root} is not empty; give a new folder")
+  if root.is_file() or (root.is_dir() and any(root.iterdir())):
+    raise ValueError(
+      f"--dataset={root} exists and is not an empty folder; give a new one"
+    )
   frames, labels = pictures.to_uint8(clip.video), _labels(clip, images.VOID)
   written = []
   for i, name in enumerate(names):
@@ -95,13 +97,14 @@ def write_dataset(
       continue
     video = f"{i:04d}-{pathlib.PurePath(name).name}"
     for t, (frame, ids) in enumerate(zip(frames[i], labels[i], strict=True)):
-      place = lambda kind, end, video=video, t=t: (
+      frame_path, label_path = (
         root / kind / _RESOLUTION / video / f"{t:05d}.{end}"
+        for kind, end in (("JPEGImages", "jpg"), ("Annotations", "png"))
       )
-      for path in (place("JPEGImages", "jpg"), place("Annotations", "png")):
+      for path in (frame_path, label_path):
         path.parent.mkdir(parents=True, exist_ok=True)
-      pictures.save_jpeg(place("JPEGImages", "jpg"), frame)
-      pictures.save_labels(place("Annotations", "png"), ids)
+      pictures.save_jpeg(frame_path, frame)
+      pictures.save_labels(label_path, ids)
     written.append(video)
   path = root / "ImageSets" / "2017" / "val.txt"
   path.parent.mkdir(parents=True)

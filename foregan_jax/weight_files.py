@@ -2,7 +2,7 @@
 
 A file of our own (`write`) is a .safetensors file with the nets of a run as
 evaluation uses them and, in its header, the run's config. Frozen nets are not
-in it; they are loaded from where the config says.
+in it; they are loaded from the file or package that the config names.
 """
 
 import functools
@@ -145,7 +145,11 @@ def write(
   dtype: Any = np.float16,
   about: Mapping[str, str],
 ) -> None:
-  """Write the trained nets of a run; `about` are texts for the header."""
+  """Write the trained nets of a run; `about` are texts for the header.
+
+  Raises:
+    ValueError: if a weight is not finite, or too large for `dtype`.
+  """
   fields = settings.to_json(config)
   empty = settings.to_json(base_config.base())["data"]
   for name in _PATHS:
@@ -157,6 +161,12 @@ def write(
     name: np.asarray(x, dtype)
     for name, x in _flatten(params, nets.variables).items()
   }
+  for name, tensor in tensors.items():
+    if not np.isfinite(tensor).all():
+      raise ValueError(
+        f"{name} has values that are not finite as {np.dtype(dtype).name}: "
+        f"{path} is not written"
+      )
   safetensors.write(path, tensors, {**about, _CONFIG: json.dumps(fields)})
 
 

@@ -179,5 +179,5 @@ def test_wrong_objects_are_refused(text):
 
 def test_tiny_side_is_refused():
   system = types.SimpleNamespace(task="videos", tracking="objects")
-  with pytest.raises(ValueError, match="--side=8: expected 32 pixels or more"):
+  with pytest.raises(ValueError, match="--side=8: expected 32 to 4320 pixels"):
     evaluate._check(None, system, evaluate.Options(side=8))

@@ -32,7 +32,9 @@ def test_dataset_reads_back(clip, tmp_path):
   want[4:12, 4:12], want[14:20, 4:12], want[:, 28:] = 1, 2, images.VOID
   np.testing.assert_array_equal(labels, want)
   assert check.check(root) == []
-  with pytest.raises(ValueError, match="made is not empty"):
+  with pytest.raises(
+    ValueError, match="made exists and is not an empty folder"
+  ):
     pseudo.write_dataset(clip, ["one", "two"], root)
 
 

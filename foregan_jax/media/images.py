@@ -23,6 +23,7 @@ VOID = 255
 MAX_IDS = 64
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
+_SIDES = (32, 4320)  # of frames, pixels
 _MOST_STRETCH = 1.1  # of the aspect of a video; see `trained_size`
 _MULTIPLES = (16, 8)  # of the sides of a network's frames, if they fit
 # Unicode's names of control characters, parts of surrogate pairs (in Python,
@@ -240,6 +241,17 @@ def resize_mask(
   The border becomes fractional, as in VOS-ForeGAN sec. 2.2.
   """
   return _resize((mask > 0).astype(np.uint8) * 255, size)[..., None]
+
+
+def check_side(side: int) -> None:
+  """Refuse a side of frames in pixels; 0 means that none was given.
+
+  Raises:
+    ValueError: if it is too small or too large for any network.
+  """
+  low, high = _SIDES
+  if side and not low <= side <= high:
+    raise ValueError(f"--side={side}: expected {low} to {high} pixels")
 
 
 def shrunk_size(

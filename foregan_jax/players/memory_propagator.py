@@ -49,6 +49,8 @@ class MemoryPropagator:
     masks = jnp.moveaxis(clip.mask, -1, 2)  # [b, t, n, h, w]
     b, frames, n = masks.shape[:3]
     live = masks[:, 0].any((-2, -1))
+    # An object that the first frame does not show is background.
+    masks = masks * live[:, None, :, None, None]
     queries = self._queries(nets, clip.video)
     at = lambda t: jax.tree.map(lambda x: x[:, t], queries)
     # The networks see each object of each clip as a row of the batch.
@@ -86,7 +88,7 @@ class MemoryPropagator:
 
     if self.remat:
       step = jax.checkpoint(step)
-    guidance = jnp.moveaxis(clip.guidance, -1, 1)
+    guidance = jnp.moveaxis(clip.guidance, -1, 1) * live[..., None, None]
     weight = jnp.moveaxis(clip.weight, -1, 2)
     later = lambda x: jnp.moveaxis(x[:, 1:], 1, 0)
     _, (entropies, iou_losses) = jax.lax.scan(

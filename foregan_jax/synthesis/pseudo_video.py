@@ -164,7 +164,7 @@ class Synthesis:
     cut_out = per_clip(motion.cut_out)
     behind, object_layer, *_ = layers
     coords = behind.still_coords
-    below = jnp.where(per_clip(motion.cut_out)[:, 0], background_labels, labels)
+    below = jnp.where(cut_out[:, 0], background_labels, labels)
     known = trajectories.inside(coords, labels.shape[1:3])
     known &= ~_void_at(below, coords)
     if self.objects == 1:

@@ -64,6 +64,27 @@ def test_cut_outs_combine_object_and_generated_background():
   assert (clip.weight == 1.0).all()
 
 
+def test_first_frames_show_the_real_object_over_filled_holes():
+  recipe = _plain(pseudo_video.PRESETS["video"])
+  recipe["staging"] = recipe["staging"] | {
+    "cut_out": 1.0, "reentry": 0.0, "occluder": 0.0,
+  }  # fmt: skip
+  synthesis = settings.build(pseudo_video.Synthesis, recipe)
+  batch = _batch()
+  # The layers are half as large as the frames.
+  small = jax.tree.map(lambda x: x[..., ::2, ::2, :], batch["clip"])
+  make = foregan_clips.FirstFrames(synthesis, times=2)
+  clip = jax.jit(make)(jax.random.key(0), batch | {"clip": small})
+  inside, outside = clip.mask > 0.999, clip.mask < 0.001
+  red, blue, green = (_is(c, clip.video) for c in (_RED, _BLUE, _GREEN))
+  assert inside.any((1, 2, 3, 4)).all()
+  np.testing.assert_array_equal(red[inside], True)
+  # The object's own place shows the generated background, not the object.
+  assert not red[outside].any()
+  assert blue[outside].any() and green[outside].any()
+  assert (clip.weight == 1.0).all()
+
+
 def test_rollouts_are_labelled_with_generated_masks():
   film = settings.build(filming.Filming, _plain(filming.RECOMMENDED))
   clip = jax.jit(foregan_clips.Rollouts(film))(jax.random.key(1), _batch())

@@ -96,11 +96,12 @@ def _on_trunk(c) -> Heads:
   seg = trunk_segmenter.TrunkSegmenter(sizes["widths"], dtype)
   prop = memory.MemoryNet(**sizes, dtype=dtype)
   segment = trunk_segmenter.OnTrunk(seg, trunk)
+  size = (c.data.height, c.data.width)
   return Heads(
     nets={"seg": seg, "prop": prop},
     frozen={"trunk": game.FrozenNet(*efficientnet.frozen(c.heads.trunk))},
     init={
-      "seg": lambda key: segment.init(key, (0, 0))["params"],
+      "seg": lambda key: segment.init(key, size)["params"],
       "prop": lambda key: memory.init(prop, key),
     },
     segment=segment,

@@ -58,7 +58,7 @@ class ForeGan:
 
   Attributes:
     nets: without those of disabled players.
-    judges: segmenter and propagator.
+    head_nets: segmenter and propagator.
     schedule: when each player moves, by player.
     times: how many times larger frames are than layers.
     still_size: side of the annotated stills in the stream `instances`; 0 =
@@ -70,7 +70,7 @@ class ForeGan:
   nets: dict[str, nn.Module]
   players: tuple[game.Player, ...]
   schedule: dict[str, MoveEvery]
-  judges: heads_lib.Heads
+  head_nets: heads_lib.Heads
   times: int
   height: int
   width: int
@@ -88,7 +88,7 @@ class ForeGan:
   @property
   def frozen(self) -> Mapping[str, game.FrozenNet]:
     """See `game.System`."""
-    return self.judges.frozen
+    return self.head_nets.frozen
 
   @property
   def checkpoint_items(self) -> dict[str, tuple[str, ...]]:
@@ -149,7 +149,7 @@ class ForeGan:
         params[net] = critic.lazy_init(key, picture(shape), "fg")["params"]
     for net, key in (("seg", keys[3]), ("prop", keys[4])):
       if net in self.nets:
-        params[net] = self.judges.init[net](key)
+        params[net] = self.head_nets.init[net](key)
     return params, {}
 
   def turn(self, step: int) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class ForeGan:
     Raises:
       ValueError: if the propagator is disabled or the file does not fit it.
     """
-    if "prop" not in self.nets or self.judges.trunk:
+    if "prop" not in self.nets or self.head_nets.trunk:
       raise ValueError(
         f"init_from.weights is {path!r}, a file for RGMP's propagator, but "
         "that is disabled (turn.propagator_every is 0, or heads.kind is trunk)"
@@ -174,9 +174,9 @@ class ForeGan:
   ) -> Propagation:
     """See `tasks.VideoSystem`; for one object."""
     tracked = None
-    if self.judges.tracker:
-      own = self.judges.tracker.own_params(nets.params)
-      tracked = self.judges.tracker.begin_all(own, frame, mask)
+    if self.head_nets.tracker:
+      own = self.head_nets.tracker.own_params(nets.params)
+      tracked = self.head_nets.tracker.begin_all(own, frame, mask)
     real, soft = ranges.image_to_float(frame), ranges.mask_to_float(mask)
     # A fixed key, so that variants with noise predict the same each time.
     carry = self.layers.start(
@@ -210,11 +210,11 @@ class ForeGan:
     if self.times > 1:
       made = jax.tree.map(lambda x: sizes.enlarge(x, self.times), made)
     heads, tracked = {"generator": made.mask}, None
-    if self.judges.segment:
+    if self.head_nets.segment:
       heads |= self.segment(nets, frames)
-    if self.judges.tracker:
-      own = self.judges.tracker.own_params(nets.params)
-      tracked, heads["propagator"] = self.judges.tracker.run_all(
+    if self.head_nets.tracker:
+      own = self.head_nets.tracker.own_params(nets.params)
+      tracked, heads["propagator"] = self.head_nets.tracker.run_all(
         own, carry.tracked, frames
       )
     if "average" in self.heads:
@@ -229,7 +229,7 @@ class ForeGan:
     """See `tasks.VideoSystem`: masks of single frames by the segmenter."""
     b, t, *shape = frames.shape
     real = ranges.image_to_float(frames)
-    logits = self.judges.segment(nets, real.reshape(b * t, *shape))
+    logits = self.head_nets.segment(nets, real.reshape(b * t, *shape))
     return {"segmenter": jax.nn.sigmoid(logits).reshape(b, t, *shape[:-1], 1)}
 
   def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def from_config(c) -> ForeGan:
   return ForeGan(
     layers=layers,
     nets=nets | dict(heads.nets),
-    judges=heads,
+    head_nets=heads,
     times=c.heads.times,
     players=foregan_players.build(c, nets, layers, heads),
     schedule={
