@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import orbax.checkpoint as ocp
+from etils import epath
 from orbax.checkpoint import checkpoint_managers
 
 from foregan_jax.runtime import checksums, distributed, restore
 
 _JSON_ITEMS = ("data", "config", restore.CHECKSUMS)
+# A step that is not kept is first moved to this folder: deleting its files
+# takes a while, and a killed run would leave a step that lacks items.
+_DELETED = "deleted"
 
 
 class Checkpoints:
@@ -63,6 +67,7 @@ class Checkpoints:
       item_names=(*items, *_JSON_ITEMS),
       options=_options(keep, best, self._sign, async_),
     )
+    self._empty_deleted()
 
   def save(
     self,
@@ -105,6 +110,8 @@ class Checkpoints:
     sums = {}
     if distributed.is_first_process():  # only this process writes JSON
       sums = {k: checksums.compute(trees[k]) for k in self._items}
+    self.wait()  # as Orbax would
+    self._empty_deleted()
     self._manager.save(
       step,
       args=ocp.args.Composite(
@@ -136,6 +143,13 @@ class Checkpoints:
     """Finish writing and release the folder."""
     self._manager.wait_until_finished()
     self._manager.close()
+    self._empty_deleted()
+
+  def _empty_deleted(self) -> None:
+    if distributed.is_first_process():
+      folder = epath.Path(self.directory) / _DELETED
+      if folder.exists():
+        folder.rmtree()
 
   def __enter__(self):
     return self
@@ -159,4 +173,5 @@ def _options(keep: int, best: str | None, sign: float, async_: bool):
     preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
     best_fn=quality if best else None,
     enable_async_checkpointing=async_,
+    todelete_subdir=_DELETED,  # on Google's cloud Orbax ignores it
   )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from etils import epath
 
 from foregan_jax.runtime import checkpoints, restore
 from foregan_jax.runtime import mesh as mesh_lib
@@ -125,6 +126,30 @@ def test_keeps_latest_and_best(tmp_path):
     restore.pick_steps(tmp_path, "2", best="J")
   with pytest.raises(ValueError, match="must be all, best, latest or"):
     restore.pick_steps(tmp_path, "newest", best="J")
+
+
+def test_killed_deletion_leaves_no_half_of_a_step(tmp_path, monkeypatch):
+  """Whatever is killed while it deletes files, they are no step's any more."""
+  seen = []
+  kind = type(epath.Path(tmp_path))
+  rmtree = kind.rmtree
+
+  def record(path, *args, **kwargs):
+    seen.append((path.name, [p.name for p in path.iterdir()]))
+    rmtree(path, *args, **kwargs)
+
+  monkeypatch.setattr(kind, "rmtree", record)
+  with _open(tmp_path, keep=1, best=None) as store:
+    for step in (1, 2, 3):
+      _save(store, step)
+  assert seen == [("deleted", ["1"]), ("deleted", ["2"])]
+  assert [p.name for p in tmp_path.iterdir()] == ["3"]
+  # What a killed process left there is deleted by the next one.
+  (tmp_path / "3").rename(tmp_path / "4")
+  (tmp_path / "deleted/3").mkdir(parents=True)
+  with _open(tmp_path, keep=1, best=None) as store:
+    assert store.all_steps() == [4]
+  assert [p.name for p in tmp_path.iterdir()] == ["4"]
 
 
 def test_checkpoint_without_metrics_is_kept_as_latest_only(tmp_path):
