@@ -72,26 +72,19 @@ def test_clips_have_their_own_size(setup):
 
 
 @pytest.mark.parametrize("name", ["segmenter", "propagator"])
-def test_losses_of_the_heads_reach_their_own_nets(setup, name):
+def test_losses_of_the_heads_reach_their_nets(setup, name):
   system, nets, batch = setup
   player = {p.name: p for p in system.players}[name]
 
-  @jax.jit
-  def gradient(own, batch):
-    changed = nets.replace(params={**nets.params, **own})
-    return jax.grad(
-      lambda n: player.loss(n, batch, jax.random.key(2))[0], allow_int=True
-    )(changed).params
-
   (net,) = player.trains
-  grads = gradient({net: nets.params[net]}, batch)
-  norm = lambda tree: sum(
-    float(jnp.abs(x).sum()) for x in jax.tree.leaves(tree)
-  )
-  assert norm(grads[net]) > 0
-  # The update takes the gradient of `net` alone: the trunk stays frozen.
-  for other in set(nets.params) - {net, "trunk"}:
-    assert norm(grads[other]) == 0, other
+
+  def loss(own):
+    changed = nets.replace(params={**nets.params, net: own})
+    return player.loss(changed, batch, jax.random.key(2))[0]
+
+  grads = jax.jit(jax.grad(loss))(nets.params[net])
+  norms = [float(jnp.abs(x).sum()) for x in jax.tree.leaves(grads)]
+  assert np.isfinite(norms).all() and sum(norms) > 0
 
 
 @pytest.mark.parametrize(
