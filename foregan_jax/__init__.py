@@ -10,14 +10,15 @@ if TYPE_CHECKING:
 
 
 def load(
-  path,
+  path="",
   *,
   step: str = "latest",
   head: str = "",
   scales: tuple[float, ...] = (),
+  side: int = 0,
 ) -> "models.VideoModel | models.StillModel":
-  """Load a trained run or a weight file; see `models.load`."""
+  """Load a run, a weight file, or the packaged weights; see `models.load`."""
   # Imported here, so that `import foregan_jax.data.check` does not import JAX.
   from foregan_jax import models
 
-  return models.load(path, step=step, head=head, scales=scales)
+  return models.load(path, step=step, head=head, scales=scales, side=side)

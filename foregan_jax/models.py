@@ -172,7 +172,7 @@ class StillModel:
 
 
 def load(
-  path: str | pathlib.Path,
+  path: str | pathlib.Path = "",
   *,
   step: str = "latest",
   head: str = "",
@@ -183,7 +183,7 @@ def load(
 
   Args:
     path: the workdir of a run; a weight file (from `foregan_jax.export`, or
-      RGMP's official one).
+      RGMP's official one); "": the weights in this package.
     step: checkpoint of the run: best, latest or a number.
     head: which of the run's masks to use; "" = the default of the system.
     scales: sizes, as factors, at which frames are segmented and averaged; ()
@@ -196,7 +196,7 @@ def load(
       does not support the scales or the side.
   """
   images.check_side(side)
-  path = pathlib.Path(path)
+  path = pathlib.Path(path or weight_files.PACKAGED)
   is_run = path.is_dir()
   run = runs.Run(path) if is_run else weight_files.open_file(path)
   system = run.system

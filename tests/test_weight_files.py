@@ -96,3 +96,21 @@ def test_other_files_are_refused(run, file, tmp_path):
   safetensors.write(less, tensors, safetensors.read_metadata(file))
   with pytest.raises(ValueError, match="less.safetensors does not fit the"):
     weight_files.open_file(less).load("best")
+
+
+def test_packaged_weights_track_a_moving_object(tmp_path):
+  """A textured square moves over another texture; no training is needed."""
+  rng = np.random.default_rng(0)
+  noise = lambda low, high: rng.uniform(low, high, (12, 16, 3))
+  grow = lambda x: np.kron(x, np.ones((10, 10, 1)))
+  behind, square = grow(noise(0, 90)), grow(noise(150, 255))[:50, :50]
+  frames, truth = [], []
+  for t in range(8):
+    frame, mask = behind.copy(), np.zeros((120, 160), np.uint8)
+    place = slice(30 + 3 * t, 80 + 3 * t), slice(20 + 8 * t, 70 + 8 * t)
+    frame[place], mask[place] = square, 1
+    frames.append(frame.astype(np.uint8))
+    truth.append(mask)
+  labels = models.load().segment(frames, truth[0])
+  overlap = np.minimum(labels, truth).sum() / np.maximum(labels, truth).sum()
+  assert overlap > 0.8
