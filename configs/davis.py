@@ -261,6 +261,7 @@ def _on_trunk(c: ml_collections.ConfigDict, *, small: bool) -> None:
   c.optim.propagator.warmup_steps, c.optim.propagator.grad_clip = 50, 1.0
   if small:
     c.num_steps = 1_500
+    c.schedule.agree_start, c.schedule.agree_ramp = 500, 250
 
 
 def _smoke(c: ml_collections.ConfigDict) -> None:

@@ -1,8 +1,10 @@
 """Propagation of masks through a whole video, from the mask of one frame."""
 
+import collections
+import concurrent.futures
 import hashlib
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -17,6 +19,7 @@ from foregan_jax.predictors import resume
 
 SNAPSHOT_NAME = "resume.npz"
 _SAVE_EVERY = 50  # frames
+_MOST_UNWRITTEN = 4  # frames that wait for their files to be written
 _FORMAT = 2  # of the results; after a change, old results are replaced
 
 
@@ -134,13 +137,13 @@ def _propagate(
   if not snapshot.done:
     blank = np.ones((1, *footage.size), np.float32)
     soft = _apply_labels(blank, given[first])
-    state = None
+    background = None
     if results_lib.BACKGROUND in results.written:
-      state = tracker.begin(reference, given[first])
-    _write_frame(results, first, soft, reference, tracker, state)
+      background = tracker.background(tracker.begin(reference, given[first]))
+    results.write(first, soft, frame=reference, background=background)
     snapshot.done = 1
   earlier_frames = 1
-  with rich.progress.Progress() as bar:
+  with rich.progress.Progress() as bar, _Writer(results) as writer:
     task = bar.add_task(
       "propagating", total=footage.num_frames, completed=snapshot.done
     )
@@ -155,17 +158,61 @@ def _propagate(
         for index in sorted(set(given) & set(indices[:skipped])):
           state = tracker.add(state, reference, given[index])
         state = resume.restore_leaves(state, snapshot.leaves)
-      for index, frame in footage.read(indices[skipped:]):
+      for index, frame in _read_ahead(footage.read(indices[skipped:])):
         if isinstance(frame, images.DataError):
           snapshot.unreadable[index] = str(frame)
         else:
           state, soft = _segment(tracker, state, frame, given.get(index))
-          _write_frame(results, index, soft, frame, tracker, state)
+          background = None
+          if results_lib.BACKGROUND in results.written:
+            background = tracker.background(state)
+          writer.write(index, soft, frame, background)
         snapshot.done += 1
         if snapshot.done % every == 0:
+          writer.wait()
           _save(file, snapshot, results, state)
         bar.advance(task)
+    writer.wait()
   _save(file, snapshot, results, state=())
+
+
+class _Writer:
+  """Writes results in another thread, in order, a few frames late."""
+
+  def __init__(self, results):
+    self._results = results
+    self._pool = concurrent.futures.ThreadPoolExecutor(1)
+    self._unfinished: collections.deque = collections.deque()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *unused):
+    self._pool.shutdown(cancel_futures=True)
+
+  def write(self, index: int, soft, frame, background) -> None:
+    """Start to write a frame; raise the errors of earlier ones."""
+    self._unfinished.append(
+      self._pool.submit(
+        self._results.write, index, soft, frame=frame, background=background
+      )
+    )
+    if len(self._unfinished) > _MOST_UNWRITTEN:
+      self._unfinished.popleft().result()
+
+  def wait(self) -> None:
+    """Wait for all frames; raise their errors."""
+    while self._unfinished:
+      self._unfinished.popleft().result()
+
+
+def _read_ahead(frames: Iterator) -> Iterator:
+  """Yield frames; each next one is read in another thread."""
+  with concurrent.futures.ThreadPoolExecutor(1) as pool:
+    following = pool.submit(next, frames, None)
+    while (item := following.result()) is not None:
+      following = pool.submit(next, frames, None)
+      yield item
 
 
 def _split_passes(first: int, num_frames: int) -> tuple[range, range]:
@@ -192,14 +239,6 @@ def _segment(tracker, state, frame, labels):
   if labels is None:
     return state, soft
   return tracker.add(state, frame, labels), _apply_labels(soft, labels)
-
-
-def _write_frame(results, index: int, soft, frame, tracker, state) -> None:
-  """Write the results of a frame; `state` is the state after it."""
-  background = None
-  if results_lib.BACKGROUND in results.written:
-    background = tracker.background(state)
-  results.write(index, soft, frame=frame, background=background)
 
 
 def _apply_labels(
