@@ -101,7 +101,7 @@ def _published() -> ml_collections.ConfigDict:
     dict(keys=64, values=128, widths=(128, 96, 64))
   )
   c.heads.tracker = ml_collections.ConfigDict(
-    dict(num_given=3, num_kept=5, every=5)
+    dict(num_given=3, num_kept=5, every=5, top_k=0)
   )
 
   c.gf = ml_collections.ConfigDict()

@@ -79,7 +79,9 @@ def _large() -> ml_collections.ConfigDict:
   c.optim.propagator.grad_clip = 1.0
   c.optim.propagator.decay = "cosine"
   c.ema_decay, c.ema_nets = 0.999, ("prop",)
-  c.tracker = ml_collections.ConfigDict(dict(num_given=3, num_kept=5, every=5))
+  c.tracker = ml_collections.ConfigDict(
+    dict(num_given=3, num_kept=5, every=5, top_k=0)
+  )
   c.eval.limit = 4
   return c
 

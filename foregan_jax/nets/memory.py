@@ -58,6 +58,7 @@ class MemoryNet(nn.Module):
     matching: how a frame is compared with earlier ones: `memory` reads all of
       them by attention; `global_conv` compares with the first one by
       convolutions with large kernels, as RGMP (CVPR 2018, sec. 3.1).
+    top_k: see `attend`.
     dtype: of the convolutions; parameters are float32.
   """
 
@@ -65,6 +66,7 @@ class MemoryNet(nn.Module):
   values: int = 128
   widths: tuple[int, int, int] = (128, 96, 64)
   matching: Literal["memory", "global_conv"] = "memory"
+  top_k: int = 0
   dtype: Any = jnp.float32
 
   def setup(self):
@@ -135,7 +137,7 @@ class MemoryNet(nn.Module):
       prev_masks: masks of the previous frame, from `beside`.
     """
     if self.matching == "memory":
-      return attend(query.key, keys, values, valid)
+      return attend(query.key, keys, values, valid, self.top_k)
     b, n = prev_masks.shape[:2]
     own = self.value(
       query.repeat(n), prev_masks.reshape(b * n, *prev_masks.shape[2:])
@@ -169,6 +171,7 @@ def attend(
   keys: Float[Array, "b m h w k"],
   values: Float[Array, "b n m h w v"],
   valid: Bool[Array, "#b #n m"],
+  top_k: int = 0,
 ) -> Float[Array, "b n h w v"]:
   """Return the mean of the values, weighted by the similarity of the keys.
 
@@ -182,6 +185,8 @@ def attend(
     keys: of the m frames in memory.
     values: of the same frames, for n objects.
     valid: which frames in memory count, for each object; at least one.
+    top_k: number of the most similar pixels in memory that a pixel reads, as in
+      STCN, sec. 4.2; 0: all.
   """
   b, n, m, h, w, v = values.shape
   q = query.reshape(b, h * w, -1).astype(jnp.float32)
@@ -192,6 +197,9 @@ def attend(
   counts = jnp.repeat(valid, h * w, axis=-1)[:, :, None]
   # A finite number, so that unused rows without any valid frame are not NaN.
   similarity = jnp.where(counts, scale * similarity[:, None], _NEVER)
+  if 0 < top_k < m * h * w:
+    least = jax.lax.top_k(similarity, top_k)[0][..., -1:]
+    similarity = jnp.where(similarity < least, _NEVER, similarity)
   weights = jax.nn.softmax(similarity, axis=-1).astype(values.dtype)
   weights = jnp.broadcast_to(weights, (b, n, *weights.shape[2:]))
   flat = values.reshape(b, n, m * h * w, v)

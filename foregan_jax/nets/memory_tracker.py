@@ -46,6 +46,7 @@ class MemoryTracker:
     num_given: slots of the user's frames: the first, and the newest others.
     num_kept: slots of the ring.
     every: each n-th frame enters the ring.
+    top_k: number of pixels in memory that a pixel reads; 0: all.
     unroll: whether the loop over frames is unrolled, which is faster on CPU.
   """
 
@@ -54,6 +55,7 @@ class MemoryTracker:
   num_given: int = 3
   num_kept: int = 5
   every: int = 5
+  top_k: int = 0
   unroll: bool = False
 
   @property
@@ -250,7 +252,8 @@ class MemoryTracker:
     return self._apply(params, "value", rows, memory.beside(masks))
 
   def _apply(self, params, method: str, *args) -> Any:
-    return self.net.apply({"params": params["prop"]}, *args, method=method)
+    net = self.net.clone(top_k=self.top_k)
+    return net.apply({"params": params["prop"]}, *args, method=method)
 
 
 def _maps(objects: jax.Array) -> jax.Array:

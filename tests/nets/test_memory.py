@@ -28,6 +28,23 @@ def test_attention_is_the_mean_weighted_by_similarity():
   np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+def test_top_k_reads_the_most_similar_pixels_only():
+  rng = np.random.default_rng(1)
+  query = rng.normal(size=(1, 2, 2, 3)).astype("f4")
+  keys = rng.normal(size=(1, 2, 2, 2, 3)).astype("f4")
+  values = rng.normal(size=(1, 1, 2, 2, 2, 4)).astype("f4")
+  valid = np.ones((1, 1, 2), bool)
+  arrays = [jnp.asarray(x) for x in (query, keys, values, valid)]
+  nearest = memory.attend(*arrays, 1)[0, 0]
+  for y, x in np.ndindex(2, 2):
+    distance = np.square(keys[0] - query[0, y, x]).sum(-1)
+    place = np.unravel_index(distance.argmin(), distance.shape)
+    np.testing.assert_allclose(nearest[y, x], values[0, 0][place], rtol=1e-6)
+  all_of_them = memory.attend(*arrays, 8)
+  np.testing.assert_allclose(all_of_them, memory.attend(*arrays), rtol=1e-6)
+  assert np.abs(memory.attend(*arrays, 3) - all_of_them).max() > 1e-3
+
+
 def test_an_unused_row_is_finite():
   one = jnp.ones((1, 1, 1, 1))
   got = memory.attend(

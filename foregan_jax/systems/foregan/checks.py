@@ -46,6 +46,7 @@ _LIMITS = {
   "augment.scale": (0.01, 100),
   "heads.times": (1, 16),
   "heads.nets.*": (1, limits.INF),
+  "heads.tracker.top_k": (0, limits.INF),
   "heads.tracker.num_given": (2, limits.INF),
   "heads.tracker.*": (1, limits.INF),
   "sos.degree": (1, 10),

@@ -165,6 +165,7 @@ _LIMITS = {
   "iou_weight": (0, limits.INF),
   "stills.share": (0, 1),
   "stills.steps": (0, limits.INF),
+  "tracker.top_k": (0, limits.INF),
   "tracker.num_given": (2, limits.INF),
   "tracker.*": (1, limits.INF),
 }
