@@ -15,7 +15,7 @@ import re
 import sys
 import zlib
 
-from foregan_jax import models
+from foregan_jax import models, weight_files
 from foregan_jax.media import footage as footage_lib
 from foregan_jax.media import images, paths
 from foregan_jax.nets import tracker
@@ -31,11 +31,11 @@ from foregan_jax.runtime import cli
 
 def track(args: argparse.Namespace) -> None:
   """Segment the objects of one or more masks in all frames of a video."""
-  if bool(args.weights) == bool(args.workdir):
-    raise ValueError("give one of --workdir=RUN and --weights=FILE")
-  if args.weights and not args.out:
-    raise ValueError("--weights needs --out=FOLDER")
-  source = args.workdir or args.weights
+  if args.weights and args.workdir:
+    raise ValueError("give one of --workdir=RUN and --weights=FILE, not both")
+  if not args.workdir and not args.out:
+    raise ValueError("without --workdir, --out=FOLDER is needed")
+  source = args.workdir or args.weights or weight_files.PACKAGED
   masks = _parse_masks(args.mask)
   footage = footage_lib.Footage(args.video)
   model = models.load(
@@ -180,7 +180,7 @@ def _make_parser() -> argparse.ArgumentParser:
     "--weights",
     default="",
     help="weight file instead of --workdir: from foregan_jax.export, or RGMP's "
-    "official one",
+    "official one (default: the weights in this package)",
   )
   verb.add_argument(
     "--video", required=True, help="video file, or folder of its frames"

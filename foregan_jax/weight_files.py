@@ -24,6 +24,7 @@ from foregan_jax.runtime import (
 )
 from foregan_jax.systems.rgmp import defaults
 
+PACKAGED = pathlib.Path(__file__).parent / "weights" / "memory.safetensors"
 _CONFIG = "foregan_jax_config"  # in the header
 # Paths of the machine that trained; they mean nothing to others.
 _PATHS = ("root", "train_root", "stills_root", "cut_out_roots", "flow_cache")

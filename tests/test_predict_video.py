@@ -116,8 +116,12 @@ def test_track_uses_masks_of_two_frames(tmp_path, layers):
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
-    ("--video=b --mask=c", "one of --workdir=RUN and --weights=FILE"),
-    ("--weights=a --video=b --mask=c", "--weights needs --out"),
+    ("--video=b --mask=c", "without --workdir, --out=FOLDER is needed"),
+    ("--weights=a --video=b --mask=c", "without --workdir, --out=FOLDER is"),
+    (
+      "--workdir=repeat --weights=a --video=b --mask=c",
+      "one of --workdir=RUN and --weights=FILE, not both",
+    ),
     (
       "--workdir=repeat --video=b --mask=c --mask=0:d",
       "--mask=0:d: frame 0 has the mask c already",
