@@ -189,14 +189,17 @@ def load(
     scales: sizes, as factors, at which frames are segmented and averaged; ()
       = as trained. Only for models of any number of objects.
     side: shorter side, in pixels, at which frames are segmented; 0 = that of
-      training, or of the frames if it is smaller. Only for the same models.
+      training, or of the frames if it is smaller; 360 for the weights in this
+      package. Only for the same models.
 
   Raises:
     ValueError: if the path, the step or the head does not exist, or the model
       does not support the scales or the side.
   """
   images.check_side(side)
-  path = pathlib.Path(path or weight_files.PACKAGED)
+  if not path:
+    path, side = weight_files.PACKAGED, side or weight_files.PACKAGED_SIDE
+  path = pathlib.Path(path)
   is_run = path.is_dir()
   run = runs.Run(path) if is_run else weight_files.open_file(path)
   system = run.system

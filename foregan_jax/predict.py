@@ -15,7 +15,7 @@ import re
 import sys
 import zlib
 
-from foregan_jax import models, weight_files
+from foregan_jax import models
 from foregan_jax.media import footage as footage_lib
 from foregan_jax.media import images, paths
 from foregan_jax.nets import tracker
@@ -35,7 +35,7 @@ def track(args: argparse.Namespace) -> None:
     raise ValueError("give one of --workdir=RUN and --weights=FILE, not both")
   if not args.workdir and not args.out:
     raise ValueError("without --workdir, --out=FOLDER is needed")
-  source = args.workdir or args.weights or weight_files.PACKAGED
+  source = args.workdir or args.weights  # "": the packaged weights
   masks = _parse_masks(args.mask)
   footage = footage_lib.Footage(args.video)
   model = models.load(
@@ -215,7 +215,7 @@ def _make_parser() -> argparse.ArgumentParser:
     type=int,
     default=0,
     help="rgmp and memory: shorter side, in pixels, at which frames are "
-    "segmented (default: that of training)",
+    "segmented (default: that of training; 360 for the packaged weights)",
   )
   verb.add_argument(
     "--layers",
