@@ -310,3 +310,27 @@ def merge(
   counts = jnp.concatenate([jnp.ones(1, bool), live])[:, None, None]
   odds = odds * counts
   return odds / odds.sum(0, keepdims=True)
+
+
+def step_on_noise(
+  tracker: Any, params: Any, size: tuple[int, int], key: jax.Array
+) -> Float[Array, "m h w"]:
+  """Segment a random frame with one object, to measure the time of a step.
+
+  Args:
+    tracker: this one, or that of another network with the same methods.
+    params: from its `own_params`.
+    size: height and width of the frame.
+    key: random key.
+  """
+  keys = jax.random.split(key, 2)
+  frame = jax.random.bits(keys[0], (*size, 3), jnp.uint8)
+  begin = lambda params, frame: tracker.begin(
+    params, frame, jnp.ones((1, *size)), jnp.ones(1, bool)
+  )
+  # The time does not depend on the values of the state.
+  like = jax.eval_shape(begin, params, frame)
+  state = jax.tree.map(
+    lambda x: jax.random.uniform(keys[1], x.shape).astype(x.dtype), like
+  )
+  return tracker.step(params, state, frame)[1]

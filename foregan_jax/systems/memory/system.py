@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from foregan_jax import game, tasks
 from foregan_jax.layers import ranges
-from foregan_jax.nets import efficientnet, memory, memory_tracker
+from foregan_jax.nets import efficientnet, memory, memory_tracker, tracker
 from foregan_jax.players import memory_propagator
 from foregan_jax.runtime import limits, platform, settings
 from foregan_jax.synthesis import filming, mixture, pseudo_video
@@ -79,6 +79,16 @@ class Memory:
     """See `tasks.VideoSystem`; there is no unguided head."""
     del nets, frames
     return {}
+
+  def benchmarks(self) -> dict[str, Callable]:
+    """See `tasks.HasBenchmarks`: one frame with one object, a full memory."""
+
+    def frame(nets, batch, key):
+      del batch
+      params, size = self.tracker.own_params(nets.params), self.inputs["video"]
+      return tracker.step_on_noise(self.tracker, params, size[1:3], key)
+
+    return {"frame of one object": frame}
 
   def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, Any]:
     """Return soft masks [b, t-1, h, w, 1] of the clips of a training batch."""

@@ -101,19 +101,8 @@ class Rgmp:
 
     def frame(nets, batch, key):
       del batch
-      keys = jax.random.split(key, 2)
-      size = (self.height, self.width)
-      picture = jax.random.bits(keys[0], (*size, 3), jnp.uint8)
-      params = nets.params["prop"]
-      begin = lambda params, picture: self.tracker.begin(
-        params, picture, jnp.ones((1, *size)), jnp.ones(1, bool)
-      )
-      # The time does not depend on the values of the carry.
-      like = jax.eval_shape(begin, params, picture)
-      carried = jax.tree.map(
-        lambda x: jax.random.uniform(keys[1], x.shape).astype(x.dtype), like
-      )
-      return self.tracker.step(params, carried, picture)[1]
+      params, size = nets.params["prop"], (self.height, self.width)
+      return tracker_lib.step_on_noise(self.tracker, params, size, key)
 
     clips = lambda nets, batch, key: self.clips(key, batch)
     return {"clips": clips, "frame of one object": frame}
