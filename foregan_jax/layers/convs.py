@@ -223,6 +223,7 @@ class Conv(nn.Module):
   use_bias: bool = False
   dtype: Any = jnp.float32
   kernel_init: Any = dcgan_init
+  bias_init: Any = nn.initializers.zeros
 
   @nn.compact
   def __call__(
@@ -239,8 +240,8 @@ class Conv(nn.Module):
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
     bias = None
     if self.use_bias:
-      zeros = nn.initializers.zeros
-      bias = self.param("bias", zeros, (self.features,), jnp.float32)
+      shape = (self.features,)
+      bias = self.param("bias", self.bias_init, shape, jnp.float32)
     if affine is not None:
       factor, shift = affine
       kernel = kernel * factor.reshape(1, 1, 1, -1)

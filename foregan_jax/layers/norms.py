@@ -1,4 +1,4 @@
-"""Normalisation without running statistics: instance, group and batch norm.
+"""Instance, group and batch norm, and batch norm with running statistics.
 
 Linen's versions are not used, because their gradient costs about three times as
 much on CPU. Instance and group norm define their own gradient: the automatic
@@ -99,6 +99,63 @@ class BatchNorm(nn.Module):
     y = (flat - mean) * (jax.lax.rsqrt(var + self.eps) * scale[None])
     y = (y + bias[None]).reshape(x.shape)
     return y.astype(self.dtype or x.dtype)
+
+
+class RunningBatchNorm(nn.Module):
+  """Batch norm as in PyTorch, with running statistics for predictions.
+
+  The collection `batch_stats` has the running mean and variance of each
+  channel. With `train` the statistics are those of the batch, over all devices
+  (see `BatchNorm`), and the running ones move towards them; the running
+  variance is the unbiased one. Statistics are always float32.
+
+  Attributes:
+    eps: added to the variance.
+    momentum: share of the old running statistics; PyTorch's 1 - 0.1.
+    scale_init: of the scales.
+    dtype: of the result; None keeps that of the input.
+  """
+
+  eps: float = 1e-5
+  momentum: float = 0.9
+  scale_init: Any = nn.initializers.ones
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, "b h w c"], train: bool
+  ) -> Float[Array, "b h w c"]:
+    """Return the normalised `x`."""
+    channels = x.shape[-1]
+    scale = self.param("scale", self.scale_init, (channels,), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+    stored = lambda name, make: self.variable(
+      "batch_stats", name, make, (channels,), jnp.float32
+    )
+    mean, var = stored("mean", jnp.zeros), stored("var", jnp.ones)
+    if not train:
+      factor = scale * jax.lax.rsqrt(var.value + self.eps)
+      y = _shift(x, mean.value[None]) * _pixels(factor[None])
+      return (y + _pixels(bias[None])).astype(self.dtype or x.dtype)
+    y, batch_mean, batch_var = _normalise_batch(x, scale, bias, self.eps)
+    if not self.is_initializing():
+      count = x.size // channels
+      unbiased = batch_var * (count / max(count - 1, 1))
+      mix = lambda old, new: self.momentum * old + (1.0 - self.momentum) * new
+      mean.value = mix(mean.value, jax.lax.stop_gradient(batch_mean))
+      var.value = mix(var.value, jax.lax.stop_gradient(unbiased))
+    return y.astype(self.dtype or x.dtype)
+
+
+def _normalise_batch(x, scale, bias, eps: float):
+  """Return normalised `x`, float32, and mean and biased variance [c]."""
+  means, variances = spatial_moments(x)
+  mean = means.mean(0)
+  # Law of total variance: within samples plus between samples.
+  var = (variances + jnp.square(means - mean[None])).mean(0)
+  factor = scale * jax.lax.rsqrt(var + eps)
+  y = _shift(x, mean[None]) * _pixels(factor[None]) + _pixels(bias[None])
+  return y, mean, var
 
 
 def _near_one(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:

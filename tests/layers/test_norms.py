@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from foregan_jax.layers import norms
 
@@ -74,3 +75,34 @@ def test_bfloat16_input_keeps_its_dtype_with_float32_parameters(key):
   y, params = norms.InstanceNorm().init_with_output(key, x)
   assert y.dtype == jnp.bfloat16
   assert {p.dtype for p in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+def test_running_batch_norm_equals_flax_except_for_the_unbiased_variance(key):
+  x = 3.0 + 2.0 * jax.random.normal(key, (3, 4, 5, 2))
+  ours = norms.RunningBatchNorm()
+  variables = ours.init(key, x, True)
+  params = {"scale": jnp.array([2.0, -1.0]), "bias": jnp.array([0.5, 0.0])}
+  variables = {**variables, "params": params}
+  y, updated = ours.apply(variables, x, True, mutable=["batch_stats"])
+  theirs = nn.BatchNorm(epsilon=1e-5, momentum=0.9)
+  reference = theirs.init(key, x, use_running_average=False)
+  reference = {**reference, "params": params}
+  expected, moved = theirs.apply(
+    reference, x, use_running_average=False, mutable=["batch_stats"]
+  )
+  np.testing.assert_allclose(y, expected, atol=1e-5)
+  stats, moved = updated["batch_stats"], moved["batch_stats"]
+  np.testing.assert_allclose(stats["mean"], moved["mean"], rtol=1e-5)
+  biased = moved["var"] - 0.9
+  np.testing.assert_allclose(stats["var"], 0.9 + biased * 60 / 59, rtol=1e-4)
+  y = ours.apply({**variables, **updated}, x, False)
+  mean, var = np.asarray(stats["mean"]), np.asarray(stats["var"])
+  scaled = (np.asarray(x) - mean) / np.sqrt(var + 1e-5) * [2.0, -1.0]
+  np.testing.assert_allclose(y, scaled + [0.5, 0.0], atol=1e-5)
+
+
+def test_running_batch_norm_starts_with_standard_statistics(key):
+  x = 3.0 + jax.random.normal(key, (2, 4, 4, 2))
+  stats = norms.RunningBatchNorm().init(key, x, True)["batch_stats"]
+  np.testing.assert_array_equal(stats["mean"], jnp.zeros(2))
+  np.testing.assert_array_equal(stats["var"], jnp.ones(2))
