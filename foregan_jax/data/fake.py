@@ -115,6 +115,23 @@ class FakeVideos:
     return cv2.circle(canvas, centre, max(min(height, width) // 4, 1), 1, -1)
 
 
+class FakeClips:
+  """Videos of noise with a moving disk, in the format of `pairs.Pairs`.
+
+  Attributes:
+    names: names of the videos.
+  """
+
+  def __init__(self, *, size: int, seed: int):
+    """Set the side of the frames and the seed."""
+    self._videos = FakeVideos(size=(size, size), num_frames=3, seed=seed)
+    self.names = self._videos.names
+
+  def clip(self, index: int) -> np.ndarray:
+    """Generate a video, uint8 [t, size, size, 3]."""
+    return self._videos.sequence(self.names[index])["frames"]
+
+
 class FakeStills:
   """Pictures of noise with a brighter disk, in the format of `stills.Stills`.
 

@@ -6,19 +6,29 @@ from typing import Any
 
 import jax
 
-from foregan_jax.data import clips, davis, fake, instances, stills, streams
+from foregan_jax.data import (
+  clips,
+  davis,
+  fake,
+  instances,
+  pairs,
+  stills,
+  streams,
+)
 from foregan_jax.demo import dataset as demo_dataset
 from foregan_jax.demo import render
 from foregan_jax.media import paths
 
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
 _PICTURES = "pictures"  # the only kind of sample that is evaluated as pictures
+_PAIRS = "pairs"  # of frames, from videos without masks
 # What is embedded, by the kind of sample: its folder beside the workdir, and
 # the arguments of `demo.dataset.prepare`.
 _DEMO: dict[str, tuple[str, dict[str, Any]]] = {
   "videos": ("demo_data", {}),
   "clips": ("demo_data", {}),
   "instances": ("demo_data", {}),
+  _PAIRS: ("demo_data", {}),
   _PICTURES: ("demo_stills", {"recipe": demo_dataset.SINGLES_RECIPE}),
 }
 
@@ -63,7 +73,9 @@ def training(config, workdir: pathlib.Path, spec: dict):
 
 
 def evaluation(config, workdir: pathlib.Path, split: str = ""):
-  """Return the data to evaluate on: `davis.Davis` or `stills.Stills`.
+  """Return the data to evaluate on.
+
+  It is `davis.Davis`, `stills.Stills`, or `pairs.Pairs` with whole videos.
 
   Args:
     config: the run's config.
@@ -76,6 +88,10 @@ def evaluation(config, workdir: pathlib.Path, split: str = ""):
     if d.kind == "fake":
       return fake.FakeStills(size=d.still_size, seed=config.seed)
     return _pictures(config, workdir, split)
+  if d.samples == _PAIRS:
+    if d.kind == "fake":
+      return fake.FakeClips(size=d.still_size, seed=config.seed)
+    return _pairs(config, workdir, split)
   if d.kind == "fake":
     return fake.FakeVideos(
       size=(d.height, d.width), num_frames=2 * d.clip_len, seed=config.seed
@@ -99,7 +115,7 @@ def benchmark(config) -> str:
     return f"fake-{d.eval_split}"
   # The folder's name, so that results of several data sets differ.
   name = paths.full(d.root).name
-  year = "" if d.samples == _PICTURES else f"-{d.year}"
+  year = "" if d.samples in (_PICTURES, _PAIRS) else f"-{d.year}"
   return f"{name}{year}-{d.eval_split}"
 
 
@@ -133,6 +149,17 @@ def _pictures(config, workdir: pathlib.Path, split: str) -> stills.Stills:
     root = root / render.SINGLES
   return stills.Stills(
     root, split=split, size=d.still_size, slack=d.still_margin
+  )
+
+
+def _pairs(config, workdir: pathlib.Path, split: str) -> pairs.Pairs:
+  d = config.data
+  return pairs.Pairs(
+    _root(config, workdir),
+    split=split,
+    size=d.still_size,
+    year=d.year,
+    resolution=d.resolution,
   )
 
 
@@ -196,6 +223,9 @@ _TRAINING: dict[str, Callable[[Any, pathlib.Path, dict], Any]] = {
   "videos": _videos,
   "clips": _clips,
   "instances": _instances,
+  _PAIRS: lambda config, workdir, spec: _pairs(
+    config, workdir, config.data.train_split
+  ),
   _PICTURES: lambda config, workdir, spec: _pictures(
     config, workdir, config.data.train_split
   ),

@@ -1,5 +1,6 @@
 """Reading and writing of video files by PyAV (the extra `mp4`)."""
 
+import contextlib
 import fractions
 import importlib.util
 import itertools
@@ -46,9 +47,8 @@ class VideoFile:
       ) from error
     if not times:
       raise images.DataError(path, "contains no video frames")
-    self._index = (
-      {t: i for i, t in enumerate(sorted(times))} if reliable else {}
-    )
+    self._times = sorted(times) if reliable else []
+    self._index = {t: i for i, t in enumerate(self._times)}
     self.names = [f"{i:05d}" for i in range(len(times))]
 
   def _scan(self) -> tuple[list[int | None], bool]:
@@ -103,6 +103,27 @@ class VideoFile:
       frames = list(self._decode(window[-1], window[0] + 1))
       yield from reversed(frames)
 
+  def frame(self, index: int) -> Frame:
+    """Read one frame; seek to the last key frame before it if possible.
+
+    Not every container seeks exactly. So a frame that is not found after
+    seeking is searched from the beginning.
+
+    Raises:
+      DataError: if the frame is broken.
+    """
+    if self._index:
+      with contextlib.suppress(self._av.error.FFmpegError):
+        for found, frame in self._decodable_frames(index):
+          if found == index:
+            return _to_upright_rgb(frame)
+          if found > index:
+            break
+    _, frame = next(self._decode(index, index + 1))
+    if isinstance(frame, images.DataError):
+      raise frame
+    return frame
+
   def _decode(self, start: int, stop: int):
     """Yield (index, frame) for start to stop - 1.
 
@@ -119,15 +140,20 @@ class VideoFile:
         yield index, _to_upright_rgb(frame)
       start = max(start, index + 1)
 
-  def _decodable_frames(self):
+  def _decodable_frames(self, sought: int = 0):
     """Yield (index, frame) of each decodable frame, from the beginning.
 
-    It does not seek: decoding costs little compared with propagation, and not
-    every container seeks exactly.
+    Args:
+      sought: begin at a key frame before this index; only with reliable time
+        stamps. To read a whole video no one seeks: decoding costs little
+        compared with propagation.
     """
     index = -1
     with self._open() as container:
-      for packet in container.demux(_video_stream(container)):
+      stream = _video_stream(container)
+      if sought:
+        container.seek(self._times[sought], stream=stream)
+      for packet in container.demux(stream):
         try:
           frames = packet.decode()
         except self._av.error.FFmpegError:

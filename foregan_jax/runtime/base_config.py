@@ -57,7 +57,8 @@ def base() -> ml_collections.ConfigDict:
   c.data = d = ml_collections.ConfigDict()
   d.kind = "files"  # files | demo | fake
   # A training sample: videos (with flow) | clips (with labels) | instances
-  # (a still with object labels) | pictures (one object, no label).
+  # (a still with object labels) | pictures (one object, no label) | pairs (of
+  # frames of a video, no label).
   d.samples = "videos"
   d.root = ""  # demo: "" means a folder next to the workdir
   d.train_root = ""  # training data, if they are not in `root`
@@ -79,8 +80,8 @@ def base() -> ml_collections.ConfigDict:
   # Of clips: the probability that frame 0 is any frame of its video.
   d.distant_reference = 0.0
   d.flow_cache = ""  # "": flow_cache next to the workdir, shared by runs
-  # Instances and pictures.
-  d.still_size = 256  # side of the square stills
+  # Instances, pictures and pairs.
+  d.still_size = 256  # side of the square stills or frames
   d.still_margin = 0  # training pictures are larger by this, for random crops
   # Folders of stills whose objects are cut out and moved over the stills of
   # `train_root`, and weights of `train_root` and of each of them; ():

@@ -224,3 +224,47 @@ def test_failed_write_keeps_the_old_file(video_path):
     video_files.write_mp4(video_path.with_suffix(".avi"), _frames(), fps=24)
   assert video_path.read_bytes() == before
   assert os.listdir(video_path.parent) == [video_path.name]
+
+
+def test_single_frames_are_found_by_seeking(av, tmp_path, monkeypatch):
+  path = tmp_path / "long.mp4"
+  frames = [np.full((32, 32, 3), 5 * t, np.uint8) for t in range(48)]
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream(
+      "h264", rate=24, options={"g": "12", "bf": "0"}
+    )
+    stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+    for frame in frames:
+      picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+      container.mux(stream.encode(picture))
+    container.mux(stream.encode())
+  video = footage.Footage(path)
+  decoded = 0
+  inner = video._reader._decodable_frames
+
+  def count(*args):
+    nonlocal decoded
+    for item in inner(*args):
+      decoded += 1
+      yield item
+
+  monkeypatch.setattr(video._reader, "_decodable_frames", count)
+  for index in (40, 3, 25, 47):
+    assert abs(int(video.frame(index).mean()) - 5 * index) <= 3
+  # From the beginning they would be 119.
+  assert decoded <= 4 * 13
+
+
+def test_single_frames_are_found_without_reliable_seeking(
+  video_path, monkeypatch
+):
+  video = footage.Footage(video_path)
+  whole = [frame for _, frame in video]
+  inner = video._reader._decodable_frames
+  # As a container does that seeks behind the frame.
+  monkeypatch.setattr(
+    video._reader,
+    "_decodable_frames",
+    lambda sought=0: iter([(9, None)]) if sought else inner(),
+  )
+  np.testing.assert_array_equal(video.frame(2), whole[2])
