@@ -33,6 +33,7 @@ _SHOWN = {
     "generator_mae", "first_rows_mae",
   ),
   tasks.STILLS: (),
+  tasks.ANIMATION: (),
 }  # fmt: skip
 
 

@@ -152,6 +152,15 @@ def _check(config, system, options: Options) -> dict[str, Any]:
       f"--inception={options.inception}: {config.system} generates no single "
       "pictures, so there is no FID"
     )
+  if system.task == tasks.ANIMATION:
+    given = options.of_videos()
+    for flag in ("objects", "scales", "side", "threshold"):
+      if flag in given:
+        raise ValueError(
+          f"--{flag}={given[flag]}: {config.system} segments nothing; this "
+          "flag is for masks of videos"
+        )
+    return {}
   if system.task == tasks.STILLS:
     for flag, value in options.of_videos().items():
       raise ValueError(
@@ -214,7 +223,7 @@ def show(
   name = f"{config.system} ({config.variant})"
   result.show(f"{name} on {benchmark}, step {step}")
   folder = result_lib.folder(workdir, benchmark, step)
-  print(f"masks and overlays: {folder}")
+  print(f"scores and pictures: {folder}")
   if (workdir / "samples").is_dir():
     print(f"samples during training: {workdir / 'samples'}")
 

@@ -206,6 +206,11 @@ def load(
   if system.task == tasks.STILLS:
     _, nets = run.load(step)
     return StillModel(system, nets, run.config.data.still_size)
+  if system.task == tasks.ANIMATION:
+    raise ValueError(
+      f"{path} has a run of {run.config.system}, which segments nothing; "
+      "expected a run that segments videos or pictures"
+    )
   head = _check_head(path, head, system.heads) or system.default_head
   given = {"scales": ",".join(map(str, scales)), "side": side}
   for flag, value in given.items():

@@ -15,7 +15,8 @@ from foregan_jax import game
 OBJECTS, LAYERS = "objects", "layers"  # kinds of tracking
 VIDEOS = "videos"  # masks of a video from its first mask
 STILLS = "stills"  # masks of single pictures, without any given mask
-TASKS = (VIDEOS, STILLS)
+ANIMATION = "animation"  # a still that moves like the object of a video
+TASKS = (VIDEOS, STILLS, ANIMATION)
 
 
 @runtime_checkable
@@ -90,7 +91,59 @@ class StillSystem(game.System, Protocol):
     """Draw pictures; return their layers [count, h, w, c] and codes."""
 
 
-PROTOCOLS = {VIDEOS: VideoSystem, STILLS: StillSystem}
+@runtime_checkable
+class AnimationSystem(game.System, Protocol):
+  """A system that moves the object of a still as in a driving frame.
+
+  Attributes:
+    heads: names of the generated images; scores are those of the first one.
+    size: side of the images, pixels.
+  """
+
+  heads: tuple[str, ...]
+  size: int
+
+  def reconstruct(
+    self, nets: game.Nets, source: jax.Array, driving: jax.Array
+  ) -> dict[str, jax.Array]:
+    """Paint driving frames from a frame of the same video.
+
+    Args:
+      nets: all nets.
+      source: uint8 [b, s, s, 3].
+      driving: uint8 [b, s, s, 3].
+
+    Returns:
+      An image [b, s, s, 3] in [0, 1] by head, and soft masks [b, h, w, 1] of
+      both frames, `mask_source` and `mask`.
+    """
+
+  def animate(
+    self, nets: game.Nets, source: jax.Array, driving: jax.Array
+  ) -> dict[str, jax.Array]:
+    """Move the object of a source as in frames of another video.
+
+    Arguments and results are those of `reconstruct`; `mask` has the shape of
+    the source's object, `mask_raw` that of the driving one.
+    """
+
+  def compare(
+    self, nets: game.Nets, image: jax.Array, truth: jax.Array
+  ) -> jax.Array:
+    """Return the perceptual loss [b] of images against the truth.
+
+    Images are uint8, or float32 in [0, 1].
+    """
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, jax.Array]:
+    """Return reconstructions [b, s, s, 3] of a training batch, by head."""
+
+
+PROTOCOLS = {
+  VIDEOS: VideoSystem,
+  STILLS: StillSystem,
+  ANIMATION: AnimationSystem,
+}
 
 
 @runtime_checkable

@@ -69,7 +69,7 @@ def test_weight_file_is_scored_beside_published_scores(
   run(year="2017", resolution="tiny")
   out = capsys.readouterr().out
   folder = tmp_path / "out" / "eval" / "DAVIS-2017-val-tiny" / "step-0"
-  assert f"masks and overlays: {folder}" in out
+  assert f"scores and pictures: {folder}" in out
   rows = (folder / "propagator" / "per-sequence_results-val.csv").read_text()
   assert [line.split(",")[0] for line in rows.splitlines()[1:]] == [
     "blackswan_1", "blackswan_2", "ant_1", "ant_2",

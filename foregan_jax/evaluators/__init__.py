@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from foregan_jax import game, tasks
-from foregan_jax.evaluators import result, stills, videos
+from foregan_jax.evaluators import reconstruction, result, stills, videos
 
 
 @runtime_checkable
@@ -45,6 +45,7 @@ class Evaluator(Protocol):
 _EVALUATORS: dict[str, Callable[..., Evaluator]] = {
   tasks.VIDEOS: videos.VideoEvaluator,
   tasks.STILLS: stills.StillEvaluator,
+  tasks.ANIMATION: reconstruction.ReconstructionEvaluator,
 }
 
 

@@ -18,7 +18,7 @@ def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
       warmup_steps=0,
       decay="none",  # none | cosine | step
       # Updates of the player: the length of the cosine (0: until the end of the
-      # run), or those between two steps.
+      # run), those between two steps, or those before each step (a tuple).
       decay_steps=0,
       decay_factor=1.0,  # of the rate at each step
     )
@@ -31,7 +31,8 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
   The rate increases linearly from 0 during `warmup_steps`. Then it is constant
   (`decay="none"`), decreases along half a cosine to 0 at `decay_steps`
   (`"cosine"`), or is multiplied by `decay_factor` after every `decay_steps`
-  updates (`"step"`, PyTorch's StepLR). `decay_steps` includes the warm-up.
+  updates (`"step"`, PyTorch's StepLR), or after each number of updates in
+  `decay_steps` (PyTorch's MultiStepLR). `decay_steps` includes the warm-up.
 
   Args:
     c: a config with the fields learning_rate, warmup_steps, decay, decay_steps,
@@ -52,7 +53,13 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
       f"decay is {c.decay!r}, but must be one of {', '.join(DECAYS)}."
     )
   least = c.warmup_steps + 1 if c.decay == "cosine" else 1
-  if c.decay != "none" and c.decay_steps < least:
+  several = isinstance(c.decay_steps, tuple)
+  if several and c.decay == "cosine":
+    raise ValueError(
+      f"decay_steps is {c.decay_steps}, but decay 'cosine' needs one number."
+    )
+  numbers = c.decay_steps if several else (c.decay_steps,)
+  if c.decay != "none" and min(numbers, default=0) < least:
     raise ValueError(
       f"decay_steps is {c.decay_steps}, but must be at least {least} with "
       f"decay {c.decay!r} and warmup_steps {c.warmup_steps}."
@@ -64,15 +71,23 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
       c.learning_rate, c.decay_steps - c.warmup_steps
     )
   else:
-    stairs = optax.exponential_decay(
-      c.learning_rate, c.decay_steps, c.decay_factor, staircase=True
-    )
+    stairs = _stairs(c)
     # `join_schedules` counts from the end of the warm-up.
     main = lambda count: stairs(count + c.warmup_steps)
   if not c.warmup_steps:
     return main
   warmup = optax.linear_schedule(0.0, c.learning_rate, c.warmup_steps)
   return optax.join_schedules([warmup, main], [c.warmup_steps])
+
+
+def _stairs(c: ml_collections.ConfigDict) -> optax.Schedule:
+  if isinstance(c.decay_steps, tuple):
+    return optax.piecewise_constant_schedule(
+      c.learning_rate, dict.fromkeys(c.decay_steps, c.decay_factor)
+    )
+  return optax.exponential_decay(
+    c.learning_rate, c.decay_steps, c.decay_factor, staircase=True
+  )
 
 
 def ending_with_run(players: ml_collections.ConfigDict) -> list[str]:

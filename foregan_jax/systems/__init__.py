@@ -2,12 +2,14 @@
 
 from foregan_jax import game, tasks
 from foregan_jax.runtime import limits
+from foregan_jax.systems.animation import system as animation
 from foregan_jax.systems.foregan import system as foregan
 from foregan_jax.systems.layered_gan import system as layered_gan
 from foregan_jax.systems.memory import system as memory
 from foregan_jax.systems.rgmp import system as rgmp
 
 SYSTEMS = {
+  "animation": animation.from_config,
   "foregan": foregan.from_config,
   "layered_gan": layered_gan.from_config,
   "memory": memory.from_config,

@@ -126,3 +126,20 @@ def test_flattened_optimizer_equals_plain_adam():
 def test_invalid_config_raises(changes, message):
   with pytest.raises(ValueError, match=message):
     optimizers.make(_config(**changes))
+
+
+def test_step_decay_after_given_numbers_of_updates():
+  config = _config(decay="step", decay_steps=(6, 9), decay_factor=0.1)
+  rate = optimizers.schedule(config)
+  np.testing.assert_allclose(
+    [rate(n) for n in (0, 5, 6, 8, 9, 99)],
+    [0.1, 0.1, 0.01, 0.01, 0.001, 0.001],
+    rtol=1e-5,
+  )
+
+
+@pytest.mark.parametrize("decay", ["step", "cosine"])
+def test_bad_tuples_of_decay_steps_are_refused(decay):
+  steps = (0, 9) if decay == "step" else (6, 9)
+  with pytest.raises(ValueError, match=r"decay_steps is \("):
+    optimizers.schedule(_config(decay=decay, decay_steps=steps))

@@ -1,0 +1,1 @@
+"""Image animation with perturbed masks; its parts are in `system`."""
