@@ -4,7 +4,7 @@
 
 trains on the embedded demo videos, then reconstructs other videos from their
 first frames and prints the errors. On your own videos (layouts:
-foregan_jax/data/video_files.py; no masks are needed):
+foregan_jax/data/unlabelled_videos.py; no masks are needed):
 
   python -m foregan_jax.main --config=configs/animation.py:data=/datasets/vox
 
@@ -68,6 +68,7 @@ def _published(preset: str) -> ml_collections.ConfigDict:
   n.residuals = 6  # blocks of l
   n.stride = 4  # the images' side over that of the masks
   n.border = True  # the masks have 3 black pixels at each side
+  n.temperature = 0.1  # masks are sigmoid(logit / temperature)
   n.bn_scale_init = "ones"  # ones | uniform01 (PyTorch 1.0)
   c.background = True  # whether bg_base and bg_refine are trained
 
@@ -112,7 +113,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   """Set sizes that two CPU cores train in a quarter of an hour."""
   c.variant = "small"
   c.batch_size = 8
-  c.num_steps = 1_000
+  c.num_steps = 750
   c.eval_every = 0
   c.checkpoint_every = c.sample_every = 250
   c.data.threads = 2
@@ -122,13 +123,14 @@ def _small(c: ml_collections.ConfigDict) -> None:
   # Masks of 32 pixels, without a border, which would be a fifth of them.
   c.nets.stride, c.nets.border = 2, False
   c.perceptual.width, c.perceptual.scales = 16, (1, 2, 4)
-  for player in c.optim:
-    c.optim[player].learning_rate = 1e-3
-  _set_epoch(c, c.num_steps // 20)
-  for player in c.optim:
-    c.optim[player].decay_steps = tuple(
-      round(share * c.num_steps) for share in (0.6, 0.85)
-    )
+  # At 0.1 and this rate the masks become black and stay so.
+  c.nets.temperature = 1.0
+  # Together, so that only two turns are compiled; once the masks are useful.
+  c.starts.refiner = c.starts.background = 300
+  for player, optim in c.optim.items():
+    optim.learning_rate = 5e-4
+    first = 300 if player in _LATE else 0
+    optim.decay_steps = tuple(step - first for step in (500, 650))
 
 
 def _smoke(c: ml_collections.ConfigDict) -> None:

@@ -17,7 +17,6 @@ from foregan_jax.layers import convs, norms, pyramid
 
 STATISTICS = "batch_stats"  # the collection of running statistics
 BORDER = 3  # pixels of the mask that the 7x7 head cannot fill
-_TEMPERATURE = 0.1  # of the masks' sigmoids
 _HEAD = 7  # side of the kernels of the heads
 # PyTorch's default: uniform in +-1 / sqrt(fan_in).
 _torch_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -170,6 +169,7 @@ class MaskGenerator(nn.Module):
     stride: the image's size over the mask's.
     border: whether the head sees whole neighbourhoods only, so that `BORDER`
       pixels at each side of the mask are 0, as published; else it pads.
+    temperature: the mask is `sigmoid(logit / temperature)`.
     cap: largest number of channels.
     scales: see `Hourglass`.
     dtype: of the convolutions.
@@ -179,6 +179,7 @@ class MaskGenerator(nn.Module):
   levels: int = 5
   stride: int = 4
   border: bool = True
+  temperature: float = 0.1
   cap: int = 1024
   scales: str = "ones"
   dtype: Any = jnp.float32
@@ -195,7 +196,7 @@ class MaskGenerator(nn.Module):
     )(x, train)  # fmt: skip
     pad = 0 if self.border else BORDER
     logits = _conv(x, 1, _HEAD, "head", dtype=self.dtype, pad=pad)
-    mask = _mask(logits)
+    mask = _mask(logits, self.temperature)
     if self.border:
       sides = (BORDER, BORDER)
       mask = jnp.pad(mask, ((0, 0), sides, sides, (0, 0)))
@@ -205,11 +206,12 @@ class MaskGenerator(nn.Module):
 class MaskRefiner(nn.Module):
   """The net r: redraws a perturbed mask with the shape of the source.
 
-  Attributes: see `Hourglass`.
+  Attributes: see `MaskGenerator`.
   """
 
   width: int = 64
   levels: int = 5
+  temperature: float = 0.1
   cap: int = 1024
   scales: str = "ones"
   dtype: Any = jnp.float32
@@ -223,7 +225,8 @@ class MaskRefiner(nn.Module):
       self.width, self.levels, self.cap, False, self.scales, self.dtype,
       name="hourglass",
     )(x, train)  # fmt: skip
-    return _mask(_conv(x, 1, _HEAD, "head", dtype=self.dtype, pad=BORDER))
+    logits = _conv(x, 1, _HEAD, "head", dtype=self.dtype, pad=BORDER)
+    return _mask(logits, self.temperature)
 
 
 class LowGenerator(nn.Module):
@@ -288,8 +291,8 @@ class HighGenerator(nn.Module):
     return _image(_conv(x, 3, _HEAD, "head", dtype=self.dtype, pad=BORDER))
 
 
-def _mask(logits: jax.Array) -> jax.Array:
-  return jax.nn.sigmoid(logits.astype(jnp.float32) / _TEMPERATURE)
+def _mask(logits: jax.Array, temperature: float) -> jax.Array:
+  return jax.nn.sigmoid(logits.astype(jnp.float32) / temperature)
 
 
 def _image(logits: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ import pytest
 from flax import linen as nn
 
 from foregan_jax.layers import norms
+from foregan_jax.runtime import mesh as mesh_lib
 
 
 def test_instance_norm_equals_the_formula(key):
@@ -106,3 +107,16 @@ def test_running_batch_norm_starts_with_standard_statistics(key):
   stats = norms.RunningBatchNorm().init(key, x, True)["batch_stats"]
   np.testing.assert_array_equal(stats["mean"], jnp.zeros(2))
   np.testing.assert_array_equal(stats["var"], jnp.ones(2))
+
+
+def test_running_batch_norm_has_the_statistics_of_all_devices(key):
+  x = jax.random.normal(key, (8, 4, 4, 2)) * jnp.arange(8.0).reshape(8, 1, 1, 1)
+  norm = norms.RunningBatchNorm()
+  variables = norm.init(key, x, True)
+  apply = lambda x: norm.apply(variables, x, True, mutable=["batch_stats"])
+  devices = mesh_lib.make_mesh(jax.devices()[:4])
+  split = jax.device_put(x, mesh_lib.sharded(devices))
+  whole, parts = apply(x), jax.jit(apply)(split)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole, parts
+  )

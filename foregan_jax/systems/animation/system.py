@@ -8,6 +8,7 @@ order they move: animator (m, l), painter (h), refiner (r), bg_base, bg_refine.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -20,11 +21,14 @@ from foregan_jax.losses import perceptual as perceptual_loss
 from foregan_jax.nets import animation, cross_identity, perceptual
 from foregan_jax.nets import animation_inputs as inputs
 from foregan_jax.players import animator, mask_refiner, painter
-from foregan_jax.runtime import limits, platform, settings
+from foregan_jax.runtime import platform
 from foregan_jax.synthesis import frame_pairs
+from foregan_jax.systems.animation import checks
 
 _WHITE = 255.0
 _BACKGROUND = ("bg_base", "bg_refine")
+# What is cut out of a new background; see `Animation.swap_background`.
+HOLES = ("own", "none", "actor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +128,62 @@ class Animation:
       "mask_raw": mask,
     }
 
+  def swap_background(
+    self,
+    nets: game.Nets,
+    image: jax.Array,
+    actor: jax.Array,
+    mask: jax.Array,
+    *,
+    hole: str,
+  ) -> jax.Array:
+    """Put the object of animated frames in front of another image.
+
+    Args:
+      nets: all nets.
+      image: uint8 [b, s, s, 3], the new background.
+      actor: float32 [b, s, s, 3] in [0, 1], from `animate`.
+      mask: of the actor, from `animate`.
+      hole: what is cut out of `image`: `own`, its own object, if it is of the
+        trained kind; `none`; or `actor`, the place where the actor will be.
+
+    Returns:
+      Float32 images [b, s, s, 3] in [0, 1].
+
+    Raises:
+      ValueError: for another `hole`, or a system without background nets.
+    """
+    if "bg_base" not in self.nets:
+      raise ValueError("the run was trained without a background network")
+    if hole not in HOLES:
+      raise ValueError(f"hole is {hole!r}, but must be one of {HOLES}")
+    third = _to_float(image)
+    masks = {"none": 0.0 * mask, "actor": mask}
+    cut = masks[hole] if hole in masks else self._apply(nets, "m", third)
+    x = inputs.background_low_input(third, actor, cut, mask, self.threshold)
+    low = self._apply(nets, "bg_base", x)
+    x = inputs.background_high_input(
+      third, actor, cut, mask, low, self.threshold
+    )
+    return self._apply(nets, "bg_refine", x)
+
+  def benchmarks(self) -> dict[str, Callable]:
+    """See `tasks.HasBenchmarks`: animation, with and without background."""
+
+    def animate(nets, batch, key):
+      del key
+      frames = batch["frames"]
+      return self.animate(nets, frames[:, 0], frames[:, 1])
+
+    def swap(nets, batch, key):
+      made = animate(nets, batch, key)
+      return self.swap_background(
+        nets, batch["frames"][:, 0], made["high"], made["mask"], hole="own"
+      )
+
+    parts = {"animate": animate}
+    return parts | ({"animate, swap": swap} if "bg_base" in self.nets else {})
+
   def compare(
     self, nets: game.Nets, image: jax.Array, truth: jax.Array
   ) -> jax.Array:
@@ -164,7 +224,7 @@ def from_config(c) -> Animation:
   Raises:
     ValueError: for an unknown value, or sizes that do not fit.
   """
-  _check(c)
+  checks.check(c)
   n, p, dtype = c.nets, c.perceptual, platform.dtype(c.dtype)
   common = dict(scales=n.bn_scale_init, dtype=dtype)
   hourglass = dict(levels=n.levels, cap=n.cap, **common)
@@ -174,11 +234,15 @@ def from_config(c) -> Animation:
   high = functools.partial(animation.HighGenerator, n.width, **hourglass)
   nets: dict[str, nn.Module] = {
     "m": animation.MaskGenerator(
-      n.mask_width, stride=n.stride, border=n.border, **hourglass
+      n.mask_width,
+      stride=n.stride,
+      border=n.border,
+      temperature=n.temperature,
+      **hourglass,
     ),
     "l": low(),
     "h": high(),
-    "r": animation.MaskRefiner(n.width, **hourglass),
+    "r": animation.MaskRefiner(n.width, temperature=n.temperature, **hourglass),
   }
   channels = {"m": 3, "l": 5, "h": 8, "r": 5, "bg_base": 8, "bg_refine": 11}
   if c.background:
@@ -190,7 +254,7 @@ def from_config(c) -> Animation:
   distance = perceptual_loss.Perceptual(
     features, _used(p.weights), p.pixel, tuple(p.scales)
   )
-  _check_scales(c, features.smallest)
+  checks.check_scales(c, features.smallest)
   return Animation(
     nets=nets,
     frozen={"perceptual": game.FrozenNet(*features.frozen())},
@@ -261,63 +325,3 @@ def _used(weights) -> tuple[float, ...]:
   while used and not used[-1]:
     used.pop()
   return tuple(used)
-
-
-_LIMITS = {
-  "nets.residuals": (0, limits.INF),
-  "nets.stride": (2, 16),
-  "nets.levels": (1, 10),
-  "nets.*": (1, limits.INF),
-  "perceptual.width": (1, limits.INF),
-  "perceptual.scales": (1, 64),
-  "perceptual.*": (0, limits.INF),
-  "masks.threshold": (0, 254),
-  "masks.predicted_scale": (0.1, 2),
-  "masks.weight": (0, limits.INF),
-  "starts.*": (0, limits.INF),
-  "colour": (0, 1),
-}
-
-
-def _check(c) -> None:
-  """Refuse a config that would fail late."""
-  limits.check_numbers(c, _LIMITS)
-  limits.check_lengths(c, {"colour": 4})
-  n, side = c.nets, c.data.still_size
-  if n.bn_scale_init not in animation.SCALES:
-    raise ValueError(
-      f"nets.bn_scale_init is {n.bn_scale_init!r}, but must be one of "
-      f"{', '.join(animation.SCALES)}."
-      f"{settings.suggestion(n.bn_scale_init, sorted(animation.SCALES))}"
-    )
-  if n.stride & (n.stride - 1):
-    raise ValueError(f"nets.stride is {n.stride}, but must be 2, 4, 8 or 16.")
-  multiple = n.stride * 2**n.levels
-  if side % multiple:
-    raise ValueError(
-      f"data.still_size is {side}, but must be a multiple of {multiple}: "
-      f"masks are {n.stride} times smaller (nets.stride) and are halved "
-      f"{n.levels} times (nets.levels)."
-    )
-  least = 2 * animation.BORDER + 2
-  if side // n.stride < least:
-    raise ValueError(
-      f"data.still_size is {side} and nets.stride {n.stride}, so masks have "
-      f"{side // n.stride} pixels, but need at least {least}."
-    )
-  if c.data.samples != "pairs":
-    raise ValueError(
-      f"data.samples is {c.data.samples!r}, but animation trains on pairs."
-    )
-  limits.check_names("ema_nets", c.ema_nets, ("m", "l", "h", "r", *_BACKGROUND))
-
-
-def _check_scales(c, smallest: int) -> None:
-  """Refuse images that become too small for the features."""
-  side = c.data.still_size
-  for times in c.perceptual.scales:
-    if side // times < smallest:
-      raise ValueError(
-        f"perceptual.scales has {times}, so images of {side} pixels become "
-        f"{side // times}, but the last feature needs {smallest}."
-      )
