@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from configs import davis, layered_gan, rgmp_voc
+from configs import animation, davis, layered_gan, rgmp_voc
 from foregan_jax import evaluate, systems, weight_files
 from foregan_jax.metrics import published
 from foregan_jax.nets import propagator, propagator_weights
@@ -137,6 +137,8 @@ def test_weight_file_has_no_other_step(weights):
     (layered_gan, {"year": "2016"}, "--year=2016: layered_gan segments single"),
     (layered_gan, {"scales": (0.5, 1.0)}, "--scales=0.5,1.0: layered_gan"),
     (layered_gan, {"threshold": "0.4"}, "--threshold=0.4: layered_gan"),
+    (animation, {"side": 64}, "--side=64: animation segments nothing"),
+    (animation, {"inception": "x"}, "--inception=x: animation generates no"),
     (davis, {"scales": (0.5,)}, "--scales=0.5: foregan segments frames at one"),
     (davis, {"side": 480}, "--side=480: foregan segments frames at one"),
     (layered_gan, {"side": 480}, "--side=480: layered_gan segments single"),
@@ -149,7 +151,9 @@ def test_weight_file_has_no_other_step(weights):
 def test_options_that_do_not_fit_are_refused(config, options, message):
   config = config.get_config("smoke")
   system = types.SimpleNamespace(
-    task="stills" if config.system == "layered_gan" else "videos",
+    task={"layered_gan": "stills", "animation": "animation"}.get(
+      config.system, "videos"
+    ),
     tracking="layers",
   )
   with pytest.raises(ValueError, match=message):

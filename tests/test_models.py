@@ -1,13 +1,14 @@
 """The Python API, with untrained networks."""
 
 import importlib
+import types
 
 import jax
 import numpy as np
 import pytest
 
 import foregan_jax
-from configs import layered_gan
+from configs import animation, layered_gan
 from foregan_jax import game, items, models, runs, stepper, systems
 from foregan_jax.runtime import checkpoints, platform, settings
 from foregan_jax.runtime import mesh as mesh_lib
@@ -69,6 +70,14 @@ def test_unknown_head_and_scales_are_refused(run):
   if name == "davis":
     with pytest.raises(ValueError, match="segments frames at one size"):
       foregan_jax.load(workdir, scales=(0.5, 1.0))
+
+
+def test_run_without_masks_is_refused(tmp_path, monkeypatch):
+  config = animation.get_config("smoke")
+  run = types.SimpleNamespace(config=config, system=systems.build(config))
+  monkeypatch.setattr(runs, "Run", lambda path: run)
+  with pytest.raises(ValueError, match="a run of animation, which segments no"):
+    models.load(tmp_path)
 
 
 def test_still_model_segments_and_samples():

@@ -76,12 +76,10 @@ class Pairs:
     count = self._videos.num_frames(video)
     times = np.sort(rng.integers(count, size=2))
     place = rng.random()
-    frames = [self._square(video, int(t), place) for t in times]
+    frames = [
+      self._square(self._videos.frame(video, int(t)), place) for t in times
+    ]
     return {"frames": np.stack(frames)}
-
-  def num_frames(self, index: int) -> int:
-    """Return the number of frames of a video."""
-    return self._videos.num_frames(index)
 
   def clip(self, index: int) -> UInt8[np.ndarray, "t s s 3"]:
     """Read all frames of a video.
@@ -89,12 +87,11 @@ class Pairs:
     Raises:
       DataError: if the video or one of its frames is broken.
     """
-    times = range(self._videos.num_frames(index))
-    return np.stack([self._square(index, t, 0.5) for t in times])
+    frames = self._videos.frames(index)
+    return np.stack([self._square(frame, 0.5) for frame in frames])
 
-  def _square(self, video: int, time: int, place: float) -> np.ndarray:
-    """Read a frame and cut a square at a share of the way."""
-    frame = self._videos.frame(video, time)
+  def _square(self, frame: np.ndarray, place: float) -> np.ndarray:
+    """Cut a square out of a frame, at a share of the way."""
     h, w = frame.shape[:2]
     side = min(h, w)
     top, left = round(place * (h - side)), round(place * (w - side))

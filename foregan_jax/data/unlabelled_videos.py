@@ -10,6 +10,7 @@ is its name up to the first `#`.
 import functools
 import pathlib
 import random
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import UInt8
@@ -28,7 +29,7 @@ Frame = UInt8[np.ndarray, "h w 3"]
 
 
 class Strip:
-  """A picture with square frames side by side, as a `footage.Footage`.
+  """A picture with square frames side by side.
 
   Attributes:
     path: the picture.
@@ -36,14 +37,13 @@ class Strip:
   """
 
   def __init__(self, path: pathlib.Path):
-    """Read the picture.
+    """Read the size of the picture.
 
     Raises:
       DataError: if it is broken, or has no two square frames.
     """
     self.path = path
-    self._picture = images.read_image(path)
-    height, width = self._picture.shape[:2]
+    height, width = images.read_image(path).shape[:2]
     self.num_frames, rest = divmod(width, height)
     if rest or self.num_frames < 2:
       raise images.DataError(
@@ -53,9 +53,14 @@ class Strip:
       )
 
   def frame(self, index: int) -> Frame:
-    """Return one frame."""
-    side = self._picture.shape[0]
-    return self._picture[:, index * side : (index + 1) * side]
+    """Read one frame."""
+    # Many strips are open, so their pictures are not kept.
+    return self.frames()[index]
+
+  def frames(self) -> list[Frame]:
+    """Read all frames."""
+    picture = images.read_image(self.path)
+    return np.split(picture, self.num_frames, axis=1)
 
 
 class Videos:
@@ -110,6 +115,21 @@ class Videos:
       DataError: if it is broken, or has another size than other frames.
     """
     return self._open(self.paths[index]).frame(time)
+
+  def frames(self, index: int) -> Iterator[Frame]:
+    """Read all frames of a video in order.
+
+    Raises:
+      DataError: as `frame`.
+    """
+    video = self._open(self.paths[index])
+    if isinstance(video, Strip):
+      yield from video.frames()
+      return
+    for _, frame in video:
+      if isinstance(frame, images.DataError):
+        raise frame
+      yield frame
 
 
 def _name(path: pathlib.Path) -> str:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from foregan_jax.data import pairs, unlabelled_videos
+from configs import animation
+from foregan_jax.data import pairs, sources, unlabelled_videos
 from foregan_jax.media import images, video_files
 
 _COUNT = 5
@@ -84,14 +85,25 @@ def test_strips_hold_square_frames_side_by_side(tmp_path):
     _pairs(tmp_path).clip(0)
 
 
-@pytest.mark.parametrize("suffix", ["mp4"])
-def test_video_files_are_read(tmp_path, suffix):
+def test_video_files_are_read(tmp_path):
   pytest.importorskip("av")
   (tmp_path / "train").mkdir()
-  path = tmp_path / "train" / f"v.{suffix}"
+  path = tmp_path / "train" / "v.mp4"
   video_files.write_mp4(path, _frames(20, (16, 16)), 10)
-  levels = _levels(_pairs(tmp_path, size=16).clip(0))
+  source = _pairs(tmp_path, size=16)
+  levels = _levels(source.clip(0))
   np.testing.assert_allclose(levels, [20, 60, 100, 140, 180], atol=3)
+  for i in range(4):
+    pair = source.draw(0, np.random.default_rng(i), 0)["frames"]
+    for level in _levels(pair):
+      assert np.abs(np.subtract(levels, level)).min() <= 1
+
+
+def test_broken_frames_stop_the_evaluation_and_name_the_file(tmp_path):
+  _write(tmp_path / "train" / "v", _frames())
+  (tmp_path / "train" / "v" / "002.png").write_bytes(b"\x89PNG broken")
+  with pytest.raises(images.DataError, match="002.png: picture is truncated"):
+    _pairs(tmp_path).clip(0)
 
 
 def test_a_fifth_is_held_out_without_folders_of_splits(tmp_path):
@@ -158,3 +170,18 @@ def test_a_frame_of_another_size_is_refused(tmp_path):
   _write(tmp_path / "train" / "v", frames)
   with pytest.raises(images.DataError, match=r"003.png: size is 8x12"):
     _pairs(tmp_path).clip(0)
+
+
+def test_configs_read_pairs_and_whole_videos(tmp_path):
+  for split in ("train", "val"):
+    _write(tmp_path / "in" / split / f"{split}_video", _frames())
+  config = animation.get_config("smoke")
+  fakes = sources.evaluation(config, tmp_path)
+  assert fakes.clip(1).shape == (3, 16, 16, 3) and len(fakes.names) == 2
+  sources.point_at(config, str(tmp_path / "in"))
+  training = sources.training(config, tmp_path, {})
+  assert training[0]["frames"].shape == (2, 16, 16, 3)
+  assert training.names == ("train_video",)
+  evaluation = sources.evaluation(config, tmp_path)
+  assert evaluation.names == ("val_video",)
+  assert sources.benchmark(config) == "in-val"
