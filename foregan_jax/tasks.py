@@ -17,6 +17,9 @@ VIDEOS = "videos"  # masks of a video from its first mask
 STILLS = "stills"  # masks of single pictures, without any given mask
 ANIMATION = "animation"  # a still that moves like the object of a video
 TASKS = (VIDEOS, STILLS, ANIMATION)
+# What is cut out of the picture with a new background: its own object, if it is
+# of the kind of the training; nothing; the place where the new object will be.
+HOLES = ("own", "none", "actor")
 
 
 @runtime_checkable
@@ -98,10 +101,17 @@ class AnimationSystem(game.System, Protocol):
   Attributes:
     heads: names of the generated images; scores are those of the first one.
     size: side of the images, pixels.
+    threshold: of the soft masks, 0 to 255; an object is above it.
+    swaps_backgrounds: whether it has the nets for `swap_background`.
   """
 
   heads: tuple[str, ...]
   size: int
+  threshold: float
+
+  @property
+  def swaps_backgrounds(self) -> bool:
+    """Return whether it has the nets for `swap_background`."""
 
   def reconstruct(
     self, nets: game.Nets, source: jax.Array, driving: jax.Array
@@ -125,6 +135,28 @@ class AnimationSystem(game.System, Protocol):
 
     Arguments and results are those of `reconstruct`; `mask` has the shape of
     the source's object, `mask_raw` that of the driving one.
+    """
+
+  def swap_background(
+    self,
+    nets: game.Nets,
+    image: jax.Array,
+    actor: jax.Array,
+    mask: jax.Array,
+    *,
+    hole: str,
+  ) -> jax.Array:
+    """Put the object of generated images in front of another image.
+
+    Args:
+      nets: all nets.
+      image: uint8 [b, s, s, 3], the new background.
+      actor: an image in [0, 1] from `animate` or `reconstruct`.
+      mask: its `mask`.
+      hole: what is cut out of `image`, one of `HOLES`.
+
+    Returns:
+      Images [b, s, s, 3] in [0, 1].
     """
 
   def compare(

@@ -7,6 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from foregan_jax.data import pair_truths
+
 # A few distinct samples suffice: to draw each one anew would cost more than the
 # decoding of real data.
 _NUM_DISTINCT = 8
@@ -130,6 +132,16 @@ class FakeClips:
   def clip(self, index: int) -> np.ndarray:
     """Generate a video, uint8 [t, size, size, 3]."""
     return self._videos.sequence(self.names[index])["frames"]
+
+  def some_frames(self, count: int) -> np.ndarray:
+    """Generate at most `count` frames, uint8 [n, size, size, 3]."""
+    frames = [self.clip(i) for i in range(len(self.names))]
+    return np.concatenate(frames)[:count]
+
+  def truth(self, index: int) -> pair_truths.Truth:
+    """Return that nothing is known, so that little is compiled."""
+    del index
+    return pair_truths.Truth()
 
 
 class FakeStills:

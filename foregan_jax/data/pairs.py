@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.data import unlabelled_videos
+from foregan_jax.data import pair_truths, unlabelled_videos
 from foregan_jax.media import images
 
 
@@ -90,10 +90,49 @@ class Pairs:
     frames = self._videos.frames(index)
     return np.stack([self._square(frame, 0.5) for frame in frames])
 
+  def some_frames(self, count: int) -> UInt8[np.ndarray, "n s s 3"]:
+    """Read at most `count` frames, evenly spaced over videos and times.
+
+    Raises:
+      DataError: if a video or one of the frames is broken.
+    """
+    videos = _spaced(len(self.names), count)
+    each = max(1, count // len(videos))
+    return np.stack(
+      [
+        self._square(self._videos.frame(video, time), 0.5)
+        for video in videos
+        for time in _spaced(self._videos.num_frames(video), each)
+      ]
+    )
+
+  def truth(self, index: int) -> pair_truths.Truth:
+    """Read the masks and backgrounds of a video that are known.
+
+    Raises:
+      DataError: if one of them is broken.
+    """
+    return pair_truths.read(
+      self._videos.paths[index],
+      self._videos.frame_names(index),
+      lambda picture: crop_square(picture, 0.5),
+      self._size,
+    )
+
   def _square(self, frame: np.ndarray, place: float) -> np.ndarray:
-    """Cut a square out of a frame, at a share of the way."""
-    h, w = frame.shape[:2]
-    side = min(h, w)
-    top, left = round(place * (h - side)), round(place * (w - side))
-    square = frame[top : top + side, left : left + side]
+    square = crop_square(frame, place)
     return images.resize_image(square, (self._size, self._size))
+
+
+def crop_square(picture: np.ndarray, place: float) -> np.ndarray:
+  """Cut a square out of a picture [h, w, c], at a share of the way."""
+  h, w = picture.shape[:2]
+  side = min(h, w)
+  top, left = round(place * (h - side)), round(place * (w - side))
+  return picture[top : top + side, left : left + side]
+
+
+def _spaced(length: int, count: int) -> list[int]:
+  """Return at most `count` evenly spaced indices."""
+  places = np.linspace(0, length - 1, min(length, count))
+  return places.round().astype(int).tolist()

@@ -108,6 +108,15 @@ class Videos:
     """
     return self._open(self.paths[index]).num_frames
 
+  def frame_names(self, index: int) -> tuple[str, ...]:
+    """Return the names of the frames of a video; none for a strip.
+
+    Raises:
+      DataError: if the video cannot be opened.
+    """
+    video = self._open(self.paths[index])
+    return () if isinstance(video, Strip) else video.names
+
   def frame(self, index: int, time: int) -> Frame:
     """Read one frame.
 

@@ -1,7 +1,10 @@
 """Evaluation of animation: driving frames painted from a video's first frame.
 
-The tables compare the heads with a copy of the source frame. The result's
-folder gets `scores.json`, and a sheet of some frames per video.
+The tables compare the heads with copies of the source frame and, in a whole
+evaluation, of the nearest training frame. Where the data have masks, the masks
+are compared with them; where they also have backgrounds, swapped backgrounds
+with the true composite. The result's folder gets `scores.json`, a sheet of some
+frames per video, and `swapped/`, the same with other backgrounds.
 """
 
 import json
@@ -9,23 +12,29 @@ import pathlib
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import rich.progress
+from absl import logging
 
 from foregan_jax import game
 from foregan_jax.data import sources
+from foregan_jax.evaluators import (
+  image_scores,
+  mask_overlaps,
+  nearest_frames,
+  swapped_backgrounds,
+)
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images as images_lib
 from foregan_jax.media import paths, pictures
 from foregan_jax.runtime import distributed
 
-_BATCH = 8  # frames per call
 _NUM_SHOWN = 8  # videos in the samples
 _NUM_ROWS = 6  # frames in the sheet of a video
-_COPY = "copy_source"  # the baseline
-_WHITE = 255.0
-_METRICS = ("l1", "perceptual")
+# The baselines.
+_COPY, _NEAREST = "copy_source", "copy_nearest"
+_NUM_TRAINED = 1024  # training frames for `_NEAREST`; 200 MB at 256 pixels
+_SWAPPED = "swapped"  # folder of the sheets
 
 
 class ReconstructionEvaluator:
@@ -41,10 +50,17 @@ class ReconstructionEvaluator:
     """
     self._system = system
     self._source = sources.evaluation(config, workdir)
+    self._trained = lambda: sources.evaluation(
+      config, workdir, config.data.train_split
+    )
     self._limit = config.eval.limit
     self._kind = config.perceptual.kind
-    self._reconstruct = jax.jit(self._score)
+    self._reconstruct = jax.jit(system.reconstruct)
     self._animate = jax.jit(system.animate)
+    self._scorer = image_scores.Scorer(system)
+    self._swaps = None
+    if system.swaps_backgrounds:
+      self._swaps = swapped_backgrounds.Swaps(system, self._scorer)
 
   def assess(
     self,
@@ -58,47 +74,72 @@ class ReconstructionEvaluator:
     folder.mkdir(parents=True, exist_ok=True)
     nets = jax.device_put(nets, jax.local_devices()[0])
     first = distributed.is_first_process()
-    count = len(self._source.names)
-    every = 1 if whole or not self._limit else -(-count // self._limit)
-    chosen = range(0, count, every)
-    by_video = {}
-    for i in rich.progress.track(chosen, "reconstructing", disable=not first):
-      clip = self._source.clip(i)
-      scores, made = self._video(nets, clip)
-      name = self._source.names[i]
-      by_video[name] = scores
-      if first and write:
+    names = self._source.names
+    every = 1 if whole or not self._limit else -(-len(names) // self._limit)
+    nearest = self._nearest() if whole else None
+    place = self._place(len(names) - 1) if whole and len(names) > 1 else None
+    by_video, swapped, overlaps = {}, {}, []
+    for i in rich.progress.track(
+      range(0, len(names), every), "reconstructing", disable=not first
+    ):
+      clip, name = self._source.clip(i), names[i]
+      made = self._video(nets, clip)
+      painted = self._painted(clip, made, nearest)
+      by_video[name] = self._scorer(nets, painted, clip[1:])
+      sheet = first and write
+      if sheet:
         path = paths.below(folder, f"{name}.png")
         pictures.save_png(path, self._sheet(clip, made))
-    # The mean over all frames, as published: long videos weigh more.
-    table = {
-      head: {
-        metric: float(
-          np.concatenate([v[head][metric] for v in by_video.values()]).mean()
+      if not whole:
+        continue
+      truth = self._source.truth(i)
+      animated = self._some_animated(nets, clip)
+      overlaps.append(
+        mask_overlaps.measure(
+          made["mask"],
+          animated["mask"],
+          animated["mask_raw"],
+          truth.masks,
+          self._system.threshold,
         )
-        for metric in _METRICS
-      }
-      for head in (*self._system.heads, _COPY)
+      )
+      if self._swaps and place:
+        path = paths.below(folder, f"{_SWAPPED}/{name}.png") if sheet else None
+        actor = {"actor": made[self._system.heads[0]], "mask": made["mask"]}
+        scores = self._swaps.score(
+          nets, clip=clip, made=actor, truth=truth, place=place, path=path
+        )
+        if scores:
+          swapped[name] = scores
+        # The next video stands in front of this one.
+        place = swapped_backgrounds.find_place(clip, truth) or place
+    means = {
+      "mean": image_scores.mean(list(by_video.values())),
+      "swapped": image_scores.mean(list(swapped.values())),
+      "masks": mask_overlaps.mean(overlaps),
     }
     if first:
       videos = {
-        name: {
-          head: {m: float(x.mean()) for m, x in row.items()}
-          for head, row in scores.items()
-        }
-        for name, scores in by_video.items()
+        name: image_scores.mean([scores]) for name, scores in by_video.items()
       }
-      content = {"perceptual": self._kind, "mean": table, "videos": videos}
+      content = {"perceptual": self._kind, **means, "videos": videos}
       (folder / "scores.json").write_text(json.dumps(content))
+    return self._result(means, len(by_video))
+
+  def _result(self, means: Mapping, count: int) -> result_lib.Result:
+    """Return the scalars, the best metric and the tables."""
     best = self._system.best
+    scalars = {
+      f"{name}/{metric}": value
+      for table in (means["mean"], means["swapped"])
+      for name, row in table.items()
+      for metric, value in row.items()
+    }
+    scalars |= {f"mask/{name}": value for name, value in means["masks"].items()}
     return result_lib.Result(
-      scalars={
-        f"{head}/{metric}": value
-        for head, row in table.items()
-        for metric, value in row.items()
-      },
-      best=table[self._system.heads[0]][best.name] if best else None,
-      show=lambda title: print(self._plain(title, table, len(by_video))),
+      scalars=scalars,
+      best=means["mean"][self._system.heads[0]][best.name] if best else None,
+      show=lambda title: print(self._plain(title, means, count)),
     )
 
   def prepare_samples(self) -> None:
@@ -114,7 +155,7 @@ class ReconstructionEvaluator:
     """Return last frames painted from first ones, and animated other videos."""
     nets = jax.device_put(nets, jax.local_devices()[0])
     source, driving = self._shown
-    made = jax.device_get(self._reconstruct(nets, source, driving)[1])
+    made = jax.device_get(self._reconstruct(nets, source, driving))
     others = np.roll(driving, 1, axis=0)
     animated = jax.device_get(self._animate(nets, source, others))
     return {
@@ -122,34 +163,49 @@ class ReconstructionEvaluator:
       "animated": _contact_sheet(source, others, animated),
     }
 
-  def _score(self, nets, source, driving):
-    """Return the scores of each frame, and what was made of it."""
-    made = self._system.reconstruct(nets, source, driving)
-    truth = driving.astype(jnp.float32) / _WHITE
-    painted = {head: made[head] for head in self._system.heads}
-    painted[_COPY] = source.astype(jnp.float32) / _WHITE
-    scores = {
-      head: {
-        "l1": jnp.abs(image - truth).mean((1, 2, 3)),
-        "perceptual": self._system.compare(nets, image, truth),
-      }
-      for head, image in painted.items()
-    }
-    return scores, made
+  def _video(self, nets, clip: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what was made of all frames but the first."""
+    return self._run(self._reconstruct, nets, clip[0], clip[1:])
 
-  def _video(self, nets, clip: np.ndarray):
-    """Return the scores of all frames but the first, and what was made."""
+  def _some_animated(self, nets, clip: np.ndarray) -> dict[str, np.ndarray]:
+    """Return some frames of a video, animated from its first one."""
+    times = np.linspace(1, len(clip) - 1, image_scores.BATCH).round()
+    driving = clip[np.unique(times.astype(int))]
+    return self._run(self._animate, nets, clip[0], driving)
+
+  def _run(self, program, nets, source, driving) -> dict[str, np.ndarray]:
+    """Run a program of the system on frames of one video."""
     results = []
-    driving = clip[1:]
-    for start in range(0, len(driving), _BATCH):
-      part = driving[start : start + _BATCH]
-      # One compiled program for all parts.
-      filled = np.resize(part, (_BATCH, *part.shape[1:]))
-      source = np.broadcast_to(clip[:1], filled.shape)
-      result = jax.device_get(self._reconstruct(nets, source, filled))
-      results.append(result)
+    repeated = np.broadcast_to(source, (image_scores.BATCH, *source.shape))
+    for part in image_scores.batches(len(driving)):
+      result = program(nets, repeated, image_scores.fill(driving[part]))
+      results.append(jax.device_get(result))
     whole = jax.tree.map(lambda *x: np.concatenate(x), *results)
     return jax.tree.map(lambda x: x[: len(driving)], whole)
+
+  def _painted(self, clip, made, nearest) -> dict[str, np.ndarray]:
+    """Return what is scored, by name: the heads and the baselines."""
+    painted = {head: made[head] for head in self._system.heads}
+    painted[_COPY] = np.broadcast_to(clip[:1], clip[1:].shape)
+    if nearest is not None:
+      painted[_NEAREST] = nearest(clip[1:])
+    return painted
+
+  def _nearest(self) -> nearest_frames.NearestFrames | None:
+    """Return copies of training frames; None if the data have none."""
+    try:
+      frames = self._trained().some_frames(_NUM_TRAINED)
+    except images_lib.DataError as error:
+      logging.warning("no row %s: %s", _NEAREST, error)
+      return None
+    return nearest_frames.NearestFrames(frames)
+
+  def _place(self, index: int) -> swapped_backgrounds.Place | None:
+    """Return a background of a video, if it is known."""
+    if self._swaps is None:
+      return None
+    clip, truth = self._source.clip(index), self._source.truth(index)
+    return swapped_backgrounds.find_place(clip, truth)
 
   def _sheet(self, clip: np.ndarray, made: Mapping) -> np.ndarray:
     """Return a sheet of a few frames of a video, evenly spaced."""
@@ -159,15 +215,14 @@ class ReconstructionEvaluator:
     source = clip[[0] * len(times)]
     return _contact_sheet(source, clip[1:][times], some)
 
-  def _plain(self, title: str, table: Mapping, count: int) -> str:
-    lines = [title, f"{'head':16s}" + "".join(f"{m:>12s}" for m in _METRICS)]
-    for head, row in table.items():
-      cells = "".join(f"{row[metric]:12.4f}" for metric in _METRICS)
-      lines.append(f"{head:16s}{cells}")
+  def _plain(self, title: str, means: Mapping, count: int) -> str:
+    lines = [title, *image_scores.lines("head", means["mean"])]
+    if means["swapped"]:
+      lines += ["", *image_scores.lines("background", means["swapped"])]
+    lines += [mask_overlaps.line(means["masks"])] * bool(means["masks"])
     lines.append(
-      f"{count} videos, all frames painted from the first one; l1: of images "
-      f"in [0, 1]; perceptual: with {self._kind} features, other features give "
-      "other values"
+      f"{count} videos, all frames painted from the first one; "
+      f"{image_scores.footnote(self._kind)}"
     )
     return "\n".join(lines)
 

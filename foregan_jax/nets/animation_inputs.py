@@ -84,9 +84,27 @@ def background_high_input(
 
   Masks are enlarged before they become binary: their outlines are smooth.
   """
-  large = lambda x: binarise(resize(x, image.shape[1:3]), threshold)
+  large = lambda x: binary_at(x, image.shape[1:3], threshold)
   parts = _cut(image, actor, large(mask_of_image), large(mask))
   return jnp.concatenate([parts, low], axis=-1)
+
+
+def paste(
+  image: Image, actor: Image, mask: Mask, threshold: int | float
+) -> Image:
+  """Return the actor in front of an image, cut out by its binary mask.
+
+  No network does this; it is what the background nets have to improve.
+  """
+  figure = binary_at(mask, image.shape[1:3], threshold)
+  return actor * figure + image * (1.0 - figure)
+
+
+def binary_at(
+  mask: Mask, size: tuple[int, int], threshold: int | float
+) -> Mask:
+  """Return a mask at another size, enlarged before it becomes binary."""
+  return binarise(resize(mask, size), threshold)
 
 
 def _cut(image, actor, hole, figure) -> jax.Array:

@@ -27,8 +27,6 @@ from foregan_jax.systems.animation import checks
 
 _WHITE = 255.0
 _BACKGROUND = ("bg_base", "bg_refine")
-# What is cut out of a new background; see `Animation.swap_background`.
-HOLES = ("own", "none", "actor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +80,11 @@ class Animation:
     background = tuple(net for net in self.nets if net in _BACKGROUND)
     items = {"animator": main, "background": background}
     return {name: nets for name, nets in items.items() if nets}
+
+  @property
+  def swaps_backgrounds(self) -> bool:
+    """See `tasks.AnimationSystem`."""
+    return "bg_base" in self.nets
 
   def batch_spec(self, batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     """See `game.System`."""
@@ -137,26 +140,15 @@ class Animation:
     *,
     hole: str,
   ) -> jax.Array:
-    """Put the object of animated frames in front of another image.
-
-    Args:
-      nets: all nets.
-      image: uint8 [b, s, s, 3], the new background.
-      actor: float32 [b, s, s, 3] in [0, 1], from `animate`.
-      mask: of the actor, from `animate`.
-      hole: what is cut out of `image`: `own`, its own object, if it is of the
-        trained kind; `none`; or `actor`, the place where the actor will be.
-
-    Returns:
-      Float32 images [b, s, s, 3] in [0, 1].
+    """See `tasks.AnimationSystem`.
 
     Raises:
       ValueError: for another `hole`, or a system without background nets.
     """
-    if "bg_base" not in self.nets:
+    if not self.swaps_backgrounds:
       raise ValueError("the run was trained without a background network")
-    if hole not in HOLES:
-      raise ValueError(f"hole is {hole!r}, but must be one of {HOLES}")
+    if hole not in tasks.HOLES:
+      raise ValueError(f"hole is {hole!r}, but must be one of {tasks.HOLES}")
     third = _to_float(image)
     masks = {"none": 0.0 * mask, "actor": mask}
     cut = masks[hole] if hole in masks else self._apply(nets, "m", third)
@@ -182,7 +174,7 @@ class Animation:
       )
 
     parts = {"animate": animate}
-    return parts | ({"animate, swap": swap} if "bg_base" in self.nets else {})
+    return parts | ({"animate, swap": swap} if self.swaps_backgrounds else {})
 
   def compare(
     self, nets: game.Nets, image: jax.Array, truth: jax.Array
