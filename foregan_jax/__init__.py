@@ -16,7 +16,7 @@ def load(
   head: str = "",
   scales: tuple[float, ...] = (),
   side: int = 0,
-) -> "models.VideoModel | models.StillModel":
+) -> "models.VideoModel | models.StillModel | models.AnimationModel":
   """Load a run, a weight file, or the packaged weights; see `models.load`."""
   # Imported here, so that `import foregan_jax.data.check` does not import JAX.
   from foregan_jax import models

@@ -4,6 +4,7 @@ All arrays are NumPy arrays of the size of the frames that are passed in.
 """
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from foregan_jax import runs, tasks, weight_files
 from foregan_jax.media import images, pictures
 from foregan_jax.predictors import (
+  animator,
   cut_outs,
   layer_tracker,
   mask_tracker,
@@ -171,6 +173,116 @@ class StillModel:
     return self.sampler.sample(count, seed)
 
 
+@dataclasses.dataclass(frozen=True)
+class AnimatedFrame:
+  """The result for one driving frame; s is the size of the model.
+
+  Attributes:
+    image: uint8 RGB [s, s, 3]: the source's object as in the driving frame.
+    mask: float32 [s, s] in [0, 1]: the object's soft mask.
+    swapped: uint8 RGB [s, s, 3]: the object in front of the new background;
+      None without one.
+  """
+
+  image: np.ndarray
+  mask: np.ndarray
+  swapped: np.ndarray | None
+
+
+class Animation:
+  """An animation in progress: `step` takes frame after frame."""
+
+  def __init__(self, model: animator.Animator, scene: animator.Scene):
+    """Keep the scene; use `AnimationModel.start`."""
+    self._animator = model
+    self._scene = scene
+
+  def step(self, frame: np.ndarray) -> AnimatedFrame:
+    """Animate the source by a driving frame; frames are independent.
+
+    Args:
+      frame: uint8 RGB [h, w, 3]; its central square is used.
+    """
+    square = self._animator.square(frame, "the driving frame")
+    made = self._animator.run(self._scene, square[None], batch=1)
+    swapped = None if made.swapped is None else made.swapped[0]
+    return AnimatedFrame(made.images[0], made.masks[0], swapped)
+
+
+class AnimationModel:
+  """A model that moves the object of a picture as in a video.
+
+  Of every picture, the central square is used.
+
+  Attributes:
+    animator: its networks.
+    description: what was loaded; equal descriptions mean equal results.
+  """
+
+  def __init__(self, model: animator.Animator, description: str):
+    """Wrap the networks; use `load`."""
+    self.animator = model
+    self.description = description
+
+  @property
+  def size(self) -> int:
+    """Return the side of the images, pixels."""
+    return self.animator.size
+
+  def start(
+    self,
+    source: np.ndarray,
+    *,
+    background: np.ndarray | None = None,
+    hole: str = tasks.HOLES[0],
+  ) -> Animation:
+    """Start an animation.
+
+    Args:
+      source: uint8 RGB [h, w, 3], the picture with the object.
+      background: uint8 RGB [h, w, 3], at least of the model's size, for the
+        object to be put in front of.
+      hole: what is cut out of the background: `own`, its own object, if it is
+        of the kind of the training; `none`; or `actor`, the place of the new
+        object.
+
+    Raises:
+      ValueError: if a picture does not fit, or the model has no networks for
+        backgrounds.
+    """
+    scene = self.animator.scene(source, background, hole)
+    return Animation(self.animator, scene)
+
+  def animate(
+    self,
+    source: np.ndarray,
+    frames: Iterable[np.ndarray],
+    *,
+    background: np.ndarray | None = None,
+    hole: str = tasks.HOLES[0],
+  ) -> np.ndarray:
+    """Return a picture animated by all frames, uint8 RGB [t, s, s, 3].
+
+    Args:
+      source: see `start`.
+      frames: uint8 RGB [h, w, 3] each.
+      background: see `start`; then the results have it.
+      hole: see `start`.
+
+    Raises:
+      ValueError: if there is no frame, or as in `start`.
+    """
+    scene = self.animator.scene(source, background, hole)
+    squares = (self.animator.square(f, "a driving frame") for f in frames)
+    parts = []
+    while batch := list(itertools.islice(squares, animator.BATCH)):
+      made = self.animator.run(scene, np.stack(batch))
+      parts.append(made.images if made.swapped is None else made.swapped)
+    if not parts:
+      raise ValueError("there are no frames")
+    return np.concatenate(parts)
+
+
 def load(
   path: str | pathlib.Path = "",
   *,
@@ -178,14 +290,15 @@ def load(
   head: str = "",
   scales: tuple[float, ...] = (),
   side: int = 0,
-) -> VideoModel | StillModel:
+) -> VideoModel | StillModel | AnimationModel:
   """Load a trained run or a weight file.
 
   Args:
     path: the workdir of a run; a weight file (from `foregan_jax.export`, or
       RGMP's official one); "": the weights in this package.
     step: checkpoint of the run: best, latest or a number.
-    head: which of the run's masks to use; "" = the default of the system.
+    head: which of the run's masks, or animated images, to use; "" = the
+      default of the system.
     scales: sizes, as factors, at which frames are segmented and averaged; ()
       = as trained. Only for models of any number of objects.
     side: shorter side, in pixels, at which frames are segmented; 0 = that of
@@ -206,20 +319,24 @@ def load(
   if system.task == tasks.STILLS:
     _, nets = run.load(step)
     return StillModel(system, nets, run.config.data.still_size)
-  if system.task == tasks.ANIMATION:
-    raise ValueError(
-      f"{path} has a run of {run.config.system}, which segments nothing; "
-      "expected a run that segments videos or pictures"
-    )
-  head = _check_head(path, head, system.heads) or system.default_head
+  head = _check_head(path, head, system.heads)
+  animates = system.task == tasks.ANIMATION
   given = {"scales": ",".join(map(str, scales)), "side": side}
   for flag, value in given.items():
-    if system.tracking == tasks.LAYERS and value:
+    if value and (animates or system.tracking == tasks.LAYERS):
       raise ValueError(
         f"--{flag}={value}: {path} has a run of {run.config.system}, which "
-        "segments frames at one size"
+        f"{'animates' if animates else 'segments'} frames at one size"
       )
   number, nets = run.load(step)
+  # A run may be repeated in the same folder: the time tells them apart.
+  file = path / "checkpoints" / str(number) if is_run else path
+  text = f"{path.absolute()}, step {number} of {file.stat().st_mtime_ns}"
+  if animates:
+    head = head or system.heads[0]
+    made = animator.Animator(system, nets, head=head)
+    return AnimationModel(made, f"{text}, head {head}")
+  head = head or system.default_head
   size = run.config.data.height, run.config.data.width
   if system.tracking == tasks.LAYERS:
     tracker = layer_tracker.LayerTracker(system, nets, head=head, size=size)
@@ -230,9 +347,6 @@ def load(
       own, own.own_params(nets.params), side or min(size), enlarge=bool(side)
     )
     detail = f"{scales}, side {side}" if side else f"{scales}"
-  # A run may be repeated in the same folder: the time tells them apart.
-  file = path / "checkpoints" / str(number) if is_run else path
-  text = f"{path.absolute()}, step {number} of {file.stat().st_mtime_ns}"
   return VideoModel(tracker, f"{text}, {detail}")
 
 

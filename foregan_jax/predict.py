@@ -2,6 +2,8 @@
 
   python -m foregan_jax.predict track --workdir=runs/davis --video=clip.mp4 \\
     --mask=first.png --out=result
+  python -m foregan_jax.predict animate --workdir=runs/animation \\
+    --source=person.png --driving=clip.mp4 --background=beach.jpg
   python -m foregan_jax.predict cutout --workdir=runs/birds --images=holiday
   python -m foregan_jax.predict sample --workdir=runs/birds --count=64
   python -m foregan_jax.predict dataset --workdir=runs/birds --count=5000
@@ -10,15 +12,18 @@ Each verb has its own `--help`.
 """
 
 import argparse
+import os
 import pathlib
 import re
 import sys
 import zlib
+from typing import TypeVar
 
-from foregan_jax import models
+from foregan_jax import models, tasks
 from foregan_jax.media import footage as footage_lib
 from foregan_jax.media import images, paths
 from foregan_jax.nets import tracker
+from foregan_jax.predictors import animate as animate_lib
 from foregan_jax.predictors import (
   cut_outs,
   layer_tracker,
@@ -45,11 +50,7 @@ def track(args: argparse.Namespace) -> None:
     scales=tracker.parse_scales(args.scales),
     side=args.side,
   )
-  if not isinstance(model, models.VideoModel):
-    raise ValueError(
-      f"{source} has a run of {model.name}, which segments single pictures: "
-      "use `predict cutout`"
-    )
+  model = _check_kind(source, model, models.VideoModel)
   if isinstance(model.tracker, layer_tracker.LayerTracker):
     layer_tracker.check_masks(masks)
   with_background = model.tracker.generates_background
@@ -67,6 +68,36 @@ def track(args: argparse.Namespace) -> None:
   )
   written = ", ".join(("masks", *layers, "confidences"))
   print(f"{written} and the video with masks overlaid: {out}")
+  _report(problems, "frames")
+
+
+def animate(args: argparse.Namespace) -> None:
+  """Move the object of a picture as in a driving video."""
+  if bool(args.workdir) == bool(args.weights):
+    raise ValueError("give one of --workdir=RUN and --weights=FILE")
+  if not args.workdir and not args.out:
+    raise ValueError("without --workdir, --out=FOLDER is needed")
+  if args.hole and not args.background:
+    raise ValueError(f"--hole={args.hole} needs --background=IMAGE")
+  path = args.workdir or args.weights
+  source = animate_lib.read_source(pathlib.Path(args.source))
+  footage = footage_lib.Footage(args.driving)
+  background = None
+  if args.background:
+    background = animate_lib.read_picture(pathlib.Path(args.background))
+  model = models.load(path, step=args.step, head=args.head)
+  model = _check_kind(path, model, models.AnimationModel)
+  out = args.out or _default_folder(args.workdir, source.path, footage.path)
+  problems = animate_lib.write(
+    model.animator,
+    source=source,
+    footage=footage,
+    background=background,
+    hole=args.hole or tasks.HOLES[0],
+    out=pathlib.Path(out),
+    description=model.description,
+  )
+  print(f"frames, masks, the animation and a sheet: {out}")
   _report(problems, "frames")
 
 
@@ -105,12 +136,30 @@ def _load_stills(
 ) -> tuple[models.StillModel, pathlib.Path]:
   """Return the model, and the folder to write to."""
   model = models.load(args.workdir, step=args.step)
-  if not isinstance(model, models.StillModel):
-    raise ValueError(
-      f"{args.workdir} has a run that segments videos: use `predict track`; "
-      "this verb needs a run that was trained on pictures"
-    )
-  return model, pathlib.Path(args.out or pathlib.Path(args.workdir, "predict"))
+  still = _check_kind(args.workdir, model, models.StillModel)
+  return still, pathlib.Path(args.out or pathlib.Path(args.workdir, "predict"))
+
+
+_Model = TypeVar("_Model")
+# What models are for, and the verb for it.
+_KINDS: dict[type, tuple[str, str]] = {
+  models.VideoModel: ("segments videos", "track"),
+  models.StillModel: ("segments single pictures", "cutout"),
+  models.AnimationModel: ("animates pictures", "animate"),
+}
+
+
+def _check_kind(
+  path: str | os.PathLike, model: object, kind: type[_Model]
+) -> _Model:
+  """Return the model; refuse one of another kind than a verb needs."""
+  if isinstance(model, kind):
+    return model
+  purpose, verb = _KINDS[type(model)]
+  raise ValueError(
+    f"{path} has a run that {purpose}: use `predict {verb}`; this verb needs a "
+    f"run that {_KINDS[kind][0]}"
+  )
 
 
 def _parse_masks(given: list[str]) -> dict[int, pathlib.Path]:
@@ -137,12 +186,12 @@ def _parse_seed(text: str) -> int:
   return seed
 
 
-def _default_folder(workdir: str, video: pathlib.Path) -> pathlib.Path:
-  # The checksum of the full path keeps videos of the same name apart.
-  path = paths.full(video)
-  checksum = zlib.crc32(str(path).encode())
-  name = f"{path.name.replace('.', '_')}-{checksum:08x}"
-  return pathlib.Path(workdir, "predict", name)
+def _default_folder(workdir: str, *inputs: pathlib.Path) -> pathlib.Path:
+  # The checksum of the full paths keeps files of the same name apart.
+  full = [paths.full(path) for path in inputs]
+  checksum = zlib.crc32("\n".join(map(str, full)).encode())
+  names = "-".join(path.name.replace(".", "_") for path in full)
+  return pathlib.Path(workdir, "predict", f"{names}-{checksum:08x}")
 
 
 def _report(problems: list[str], things: str) -> None:
@@ -223,6 +272,47 @@ def _make_parser() -> argparse.ArgumentParser:
     help="also write foreground/ and background/, some megabytes per frame of "
     "1080p (default: yes if the run draws layers; runs of rgmp have no "
     "background)",
+  )
+
+  verb = add(animate)
+  verb.add_argument(
+    "--weights",
+    default="",
+    help="weight file from foregan_jax.export, instead of --workdir",
+  )
+  verb.add_argument(
+    "--source",
+    required=True,
+    help="picture with the object, or a video: its first frame",
+  )
+  verb.add_argument(
+    "--driving",
+    required=True,
+    help="video file, or folder of its frames: the object moves as in it. Of "
+    "pictures and frames that are not square, the central square is used",
+  )
+  verb.add_argument(
+    "--background",
+    default="",
+    help="picture to put the object in front of (default: that of the source)",
+  )
+  verb.add_argument(
+    "--hole",
+    default="",
+    choices=tasks.HOLES,
+    help="what is cut out of --background: own (the default), its own object, "
+    "if it is of the kind of the training; none; actor, the place where the "
+    "new object will be",
+  )
+  verb.add_argument(
+    "--head",
+    default="",
+    help="which images: high (the default) or low, the coarse ones",
+  )
+  verb.add_argument(
+    "--out",
+    default="",
+    help="folder to write to (default: WORKDIR/predict/SOURCE-DRIVING)",
   )
 
   verb = add(cutout)

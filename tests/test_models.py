@@ -72,12 +72,36 @@ def test_unknown_head_and_scales_are_refused(run):
       foregan_jax.load(workdir, scales=(0.5, 1.0))
 
 
-def test_run_without_masks_is_refused(tmp_path, monkeypatch):
+def test_animation_of_all_frames_equals_that_of_each(tmp_path, monkeypatch):
   config = animation.get_config("smoke")
-  run = types.SimpleNamespace(config=config, system=systems.build(config))
+  system = systems.build(config)
+  nets = game.Nets(*jax.jit(system.init)(platform.key(0)))
+  (tmp_path / "checkpoints" / "3").mkdir(parents=True)
+  run = types.SimpleNamespace(
+    config=config, system=system, load=lambda step: (3, nets)
+  )
   monkeypatch.setattr(runs, "Run", lambda path: run)
-  with pytest.raises(ValueError, match="a run of animation, which segments no"):
-    models.load(tmp_path)
+  with pytest.raises(ValueError, match="--side=64.*animates frames at one"):
+    models.load(tmp_path, side=64)
+  model = models.load(tmp_path)
+  assert model.size == 16
+  rng = np.random.default_rng(0)
+  source, third = rng.integers(0, 256, (2, *SIZE, 3), np.uint8)
+  frames = rng.integers(0, 256, (9, 20, 30, 3), np.uint8)
+  whole = model.animate(source, iter(frames), background=third, hole="none")
+  assert whole.shape == (9, 16, 16, 3) and whole.dtype == np.uint8
+  video = model.start(source, background=third, hole="none")
+  masks = []
+  for i in (0, 8):
+    made = video.step(frames[i])
+    masks.append(made.mask)
+    # Other batches round differently.
+    np.testing.assert_allclose(whole[i], made.swapped, atol=1)
+    assert made.mask.shape == (16, 16) and made.mask.dtype == np.float32
+    assert made.image.shape == (16, 16, 3)
+  assert (masks[0] != masks[1]).any()
+  with pytest.raises(ValueError, match="there are no frames"):
+    model.animate(source, [])
 
 
 def test_still_model_segments_and_samples():

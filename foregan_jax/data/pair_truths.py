@@ -6,7 +6,7 @@ the demo data, frames without their objects in `Background`.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -34,18 +34,14 @@ class Truth:
   )
 
 
-def read(
-  video: pathlib.Path,
-  names: Sequence[str],
-  crop: Callable[[np.ndarray], np.ndarray],
-  size: int,
-) -> Truth:
-  """Read what is known about a video; nothing outside of DAVIS folders.
+def read(video: pathlib.Path, names: Sequence[str], size: int) -> Truth:
+  """Read what is known about the central squares of a video's frames.
+
+  Nothing is known outside of DAVIS folders.
 
   Args:
     video: the folder of its frames.
     names: of its frames, in order.
-    crop: cuts the square out of a picture [h, w, c].
     size: side of the results, pixels.
 
   Raises:
@@ -61,14 +57,14 @@ def read(
     if path.is_file():
       labels = images.read_labels(path)
       objects = (labels > 0) & (labels != images.VOID)
-      square = crop(objects.astype(np.uint8)[..., None])[..., 0]
+      square = images.crop_square(objects.astype(np.uint8)[..., None])[..., 0]
       mask = images.resize_mask(square, (size, size))[..., 0] > _HALF
       if mask.any():
         masks[t] = mask
     for suffix in images.SUFFIXES:
       path = root / folders.BACKGROUNDS / f"{place}{suffix}"
       if path.is_file():
-        square = crop(images.read_image(path))
+        square = images.crop_square(images.read_image(path))
         backgrounds[t] = images.resize_image(square, (size, size))
         break
   return Truth(masks, backgrounds)

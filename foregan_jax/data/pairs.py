@@ -115,21 +115,12 @@ class Pairs:
     return pair_truths.read(
       self._videos.paths[index],
       self._videos.frame_names(index),
-      lambda picture: crop_square(picture, 0.5),
       self._size,
     )
 
   def _square(self, frame: np.ndarray, place: float) -> np.ndarray:
-    square = crop_square(frame, place)
+    square = images.crop_square(frame, float(place))
     return images.resize_image(square, (self._size, self._size))
-
-
-def crop_square(picture: np.ndarray, place: float) -> np.ndarray:
-  """Cut a square out of a picture [h, w, c], at a share of the way."""
-  h, w = picture.shape[:2]
-  side = min(h, w)
-  top, left = round(place * (h - side)), round(place * (w - side))
-  return picture[top : top + side, left : left + side]
 
 
 def _spaced(length: int, count: int) -> list[int]:

@@ -16,9 +16,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from foregan_jax.data import folders
-from foregan_jax.media import footage, images, paths
+from foregan_jax.media import footage, images, paths, video_files
 
-_VIDEO_SUFFIXES = (".mp4", ".mov", ".gif", ".avi", ".mkv", ".webm")
 _MARK = "#"  # ends the identity in a name
 _TRAIN = "train"
 _OTHER_NAMES = {"val": "test"}  # of a split's folder
@@ -143,7 +142,7 @@ class Videos:
 
 def _name(path: pathlib.Path) -> str:
   """Return the name without the ending; names of folders may have one too."""
-  known = path.suffix.lower() in (*_VIDEO_SUFFIXES, *images.SUFFIXES)
+  known = path.suffix.lower() in (*video_files.SUFFIXES, *images.SUFFIXES)
   return path.stem if known else path.name
 
 
@@ -186,7 +185,7 @@ def _found(root: pathlib.Path, split: str) -> tuple[pathlib.Path, ...]:
 
 
 def _videos(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
-  suffixes = (*_VIDEO_SUFFIXES, *images.SUFFIXES)
+  suffixes = (*video_files.SUFFIXES, *images.SUFFIXES)
   found = [
     path
     for path in folder.iterdir()
@@ -197,7 +196,7 @@ def _videos(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
     raise images.DataError(
       folder,
       "has no videos: expected folders of frames, video files "
-      f"({', '.join(_VIDEO_SUFFIXES)}), or strips of frames",
+      f"({', '.join(video_files.SUFFIXES)}), or strips of frames",
     )
   return tuple(sorted(found))
 

@@ -60,7 +60,7 @@ class Footage:
     self.fps = float(self._reader.fps)
     if len(self.names) == 1:
       raise images.DataError(
-        path, "video has one frame only, expected at least two to propagate"
+        path, "video has one frame only, expected at least two"
       )
     self.size = self._find_size()
 

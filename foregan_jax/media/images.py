@@ -93,6 +93,26 @@ def decode_image(
   return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def read_opaque_image(path: str | os.PathLike) -> UInt8[np.ndarray, "h w 3"]:
+  """Read a picture as RGB, 0..255; refuse one with transparent pixels.
+
+  Their colours are arbitrary, and `read_image` would show them.
+
+  Raises:
+    DataError: see `read_image`, or if a pixel is transparent.
+  """
+  content = read_bytes(path)
+  image = decode_image(content, path)
+  whole = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+  if whole.ndim == 3 and whole.shape[2] == 4 and whole[..., 3].min() < 255:
+    raise DataError(
+      path,
+      "has transparent pixels, expected a picture without transparency; put it "
+      "in front of a background first",
+    )
+  return image
+
+
 def read_labels(path: str | os.PathLike) -> UInt8[np.ndarray, "h w"]:
   """Read a mask as object ids: 0 background, 1.. objects, 255 void.
 
@@ -224,6 +244,21 @@ def check_size(
       f"size is {size[1]}x{size[0]}, expected {expected[1]}x{expected[0]} "
       f"as {like}",
     )
+
+
+def crop_square(
+  picture: UInt8[np.ndarray, "h w c"], place: float = 0.5
+) -> UInt8[np.ndarray, "s s c"]:
+  """Cut out a square as long as the shorter side.
+
+  Args:
+    picture: a picture of any shape.
+    place: of the square, as a share of the way: 0.5 is the centre.
+  """
+  h, w = picture.shape[:2]
+  side = min(h, w)
+  top, left = round(place * (h - side)), round(place * (w - side))
+  return picture[top : top + side, left : left + side]
 
 
 def resize_image(

@@ -1,20 +1,14 @@
 """Overlays of masks on their video: an mp4, and an animation for browsers."""
 
-import collections
 import pathlib
 
-import numpy as np
 import rich.progress
-from absl import logging
 
+from foregan_jax.media import animations, images, pictures
 from foregan_jax.media import footage as footage_lib
-from foregan_jax.media import images, pictures, video_files
 
-VIDEO_NAME = "overlay.mp4"
-ANIMATION_NAME = "overlay.webp"
-# Browsers keep a whole animation in memory.
-_MAX_FRAMES = 150
-_MAX_WIDTH = 480
+_STEM = "overlay"
+VIDEO_NAME, ANIMATION_NAME = animations.names(_STEM)
 
 
 def write(
@@ -22,9 +16,7 @@ def write(
 ) -> None:
   """Write `overlay.mp4` and `overlay.webp` unless both exist.
 
-  The mp4 contains every readable frame at full size; it needs PyAV. The
-  animation has the same duration, but at most 150 evenly spaced frames of at
-  most 480 pixels width.
+  See `animations.write`.
 
   Args:
     footage: the video.
@@ -32,11 +24,8 @@ def write(
       without a mask is copied unchanged.
     out: folder for the files.
   """
-  names = [ANIMATION_NAME] + [VIDEO_NAME] * video_files.can_write_mp4()
-  if all((out / name).exists() for name in names):
+  if animations.exist(out, _STEM):
     return
-  stride = -(-footage.num_frames // _MAX_FRAMES)
-  animation = []
 
   def draw_frames():
     for index, frame in rich.progress.track(
@@ -47,28 +36,8 @@ def write(
       path = masks / f"{footage.names[index]}.png"
       if path.exists():
         frame = pictures.overlay(frame, images.read_labels(path))
-      # Not `index % stride == 0`, because that frame may be broken.
-      if index >= stride * len(animation):
-        animation.append(_shrink(frame))
-      yield frame
+      yield index, frame
 
-  if VIDEO_NAME in names:
-    video_files.write_mp4(out / VIDEO_NAME, draw_frames(), footage.fps)
-  else:
-    logging.info(
-      "skipping %s, which needs PyAV: %s",
-      VIDEO_NAME,
-      video_files.INSTALL_COMMAND,
-    )
-    collections.deque(draw_frames(), maxlen=0)
-  pictures.animate(
-    out / ANIMATION_NAME, np.stack(animation), fps=footage.fps / stride
+  animations.write(
+    out, _STEM, draw_frames(), num_frames=footage.num_frames, fps=footage.fps
   )
-
-
-def _shrink(frame: np.ndarray) -> np.ndarray:
-  """Scale a frame to at most `_MAX_WIDTH` pixels of width."""
-  height, width = frame.shape[:2]
-  scale = min(1.0, _MAX_WIDTH / width)
-  size = (max(1, round(scale * height)), max(1, round(scale * width)))
-  return images.resize_image(frame, size)

@@ -201,6 +201,17 @@ def save_png(path: pathlib.Path, image: Picture) -> None:
   write_atomically(path, lambda f: picture.save(f, format="PNG"))
 
 
+def save_grey(path: pathlib.Path, mask: Num[np.ndarray, "h w"]) -> None:
+  """Write a soft mask in [0, 1] as a grey PNG.
+
+  Raises:
+    ValueError: if `path` does not end in .png.
+  """
+  _check_ending(path, ".png")
+  picture = Image.fromarray(_round_to_uint8(mask))
+  write_atomically(path, lambda f: picture.save(f, format="PNG"))
+
+
 def save_jpeg(path: pathlib.Path, image: Picture) -> None:
   """Write a picture as JPEG with hardly visible loss.
 

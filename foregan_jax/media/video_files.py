@@ -14,6 +14,8 @@ from foregan_jax.media import images, pictures
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
+# Not all that PyAV can open: what a folder or an argument calls a video.
+SUFFIXES = (".mp4", ".mov", ".gif", ".avi", ".mkv", ".webm")
 _DEFAULT_FPS = 24.0  # for files that store no frame rate
 INSTALL_COMMAND = "pip install 'foregan_jax[mp4]'"
 # Memory for reading backwards: codecs decode forwards only.

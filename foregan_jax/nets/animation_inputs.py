@@ -102,7 +102,7 @@ def paste(
 
 def binary_at(
   mask: Mask, size: tuple[int, int], threshold: int | float
-) -> Mask:
+) -> Float[Array, "b h w 1"]:
   """Return a mask at another size, enlarged before it becomes binary."""
   return binarise(resize(mask, size), threshold)
 

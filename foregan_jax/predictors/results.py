@@ -36,36 +36,29 @@ Pixels of given masks have the probability 1.
 import csv
 import os
 import pathlib
-import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from foregan_jax.media import overlays, paths, pictures
-from foregan_jax.predictors import plates
+from foregan_jax.media import overlays, pictures
+from foregan_jax.predictors import output_folder, plates
 
 MASKS = "masks"
 FOREGROUND = "foreground"
 BACKGROUND = "background"
 LAYERS = (FOREGROUND, BACKGROUND)
 TABLE = "confidence.csv"
-# All possible results, and those that every call writes.
-NAMES = (MASKS, *LAYERS, TABLE, overlays.VIDEO_NAME, overlays.ANIMATION_NAME)
-NAMES_WITHOUT_LAYERS = tuple(name for name in NAMES if name not in LAYERS)
-_MARK = ".foregan_jax"
-# The name that `pictures` gives to a file until it is complete.
-_UNFINISHED = re.compile(r"\..+\.\d+\.\d+")
+_FILES = (TABLE, overlays.VIDEO_NAME, overlays.ANIMATION_NAME)
+NAMES_WITHOUT_LAYERS = (MASKS, *_FILES)
 
 
-class Results:
+class Results(output_folder.OutputFolder):
   """The masks and layers of a video, and a table with a row per frame.
 
   Attributes:
     masks: folder of the palette PNGs.
     table: file of the confidences.
-    written: names of all files and folders to write, a subset of `NAMES`.
-    replaced: `written`, and names that an earlier call wrote.
   """
 
   def __init__(
@@ -86,78 +79,23 @@ class Results:
       layers: layers to write, a subset of `LAYERS`.
       earlier: names of files and folders that an earlier call wrote to `out`.
     """
-    self._out = out
+    super().__init__(
+      out,
+      folders=(MASKS, *LAYERS),
+      files=_FILES,
+      written=(*NAMES_WITHOUT_LAYERS, *layers),
+      earlier=earlier,
+    )
     self.masks = out / MASKS
     self.table = out / TABLE
-    self.written = tuple(
-      name for name in NAMES if name in NAMES_WITHOUT_LAYERS or name in layers
-    )
-    self.replaced = tuple(
-      name for name in NAMES if name in self.written or name in earlier
-    )
-    self._earlier = earlier
-    self._folders = self._select_folders(self.written)
     self._names = names
     self._ids = list(ids)
 
-  def check_places(self, inputs: Iterable[pathlib.Path]) -> None:
-    """Refuse to overwrite inputs, and to write through symbolic links.
-
-    Raises:
-      ValueError: if an input is, or lies below, a file or folder that will be
-        written, or one of these is a symbolic link, a pipe or a device.
-    """
-    places = [self._out / name for name in self.replaced]
-    for place in places:
-      paths.refuse_link(self._out, place)
-      if place.exists() and not (place.is_file() or place.is_dir()):
-        raise ValueError(f"{place} is not a file; remove it")
-    full_places = {paths.full(place) for place in places}
-    for path in inputs:
-      full = paths.full(path)
-      if full_places & {full, *full.parents}:
-        raise ValueError(
-          f"{path} lies where results will be written; give another --out"
-        )
-
-  def check_free(self) -> None:
-    """Refuse to overwrite files that no earlier call wrote.
-
-    Raises:
-      ValueError: if there are such files, also in folders of earlier calls.
-    """
-    for name in self.written:
-      path = self._out / name
-      if path.exists() and name not in self._earlier:
-        raise ValueError(
-          f"{path} exists already, and no earlier call wrote it; give another "
-          "--out"
-        )
-    for folder in self._select_folders(self.replaced):
-      if folder.exists():
-        _check_own(folder)
-
   def clear(self) -> None:
     """Remove the results of an earlier call and start a table."""
-    for folder in self._select_folders(self.replaced):
-      if folder.exists():
-        for path in _check_own(folder):
-          path.unlink()
-        folder.rmdir()
-    for path in self._overlays:
-      path.unlink(missing_ok=True)
-    for folder in self._folders:
-      folder.mkdir(parents=True)
-      (folder / _MARK).touch()
+    super().clear()
     columns = [f"{k}_{i}" for i in self._ids for k in ("confidence", "area")]
     _write_rows(self.table, "w", [["frame", "name", "confidence", *columns]])
-
-  def remove_unfinished(self) -> None:
-    """Remove incomplete files of a killed call."""
-    for folder in (self._out, *self._folders):
-      for path in folder.iterdir():
-        if _UNFINISHED.fullmatch(path.name):
-          path.unlink(missing_ok=True)
 
   def are_complete(self, indices: Iterable[int], table_bytes: int) -> bool:
     """Return whether these frames have whole pictures, and their rows exist.
@@ -172,7 +110,7 @@ class Results:
       and all(
         pictures.is_whole_png(self._path(folder, index))
         for index in indices
-        for folder in self._folders
+        for folder in self.folders
       )
     )
 
@@ -197,10 +135,10 @@ class Results:
     ids = np.array([0, *self._ids], np.uint8)
     pictures.save_labels(self._path(self.masks, index), ids[rows])
     if FOREGROUND in self.written:
-      path = self._path(self._out / FOREGROUND, index)
+      path = self._path(self.out / FOREGROUND, index)
       pictures.save_cutout(path, frame, soft[1:].sum(0))
     if BACKGROUND in self.written:
-      path = self._path(self._out / BACKGROUND, index)
+      path = self._path(self.out / BACKGROUND, index)
       pictures.save_png(path, plates.compose(frame, rows > 0, background))
     count = lambda weights=None: np.bincount(
       rows.ravel(), weights, minlength=len(ids)
@@ -234,43 +172,9 @@ class Results:
       _write_rows(part, "w", [header, *ordered])
       os.replace(part, self.table)
 
-  @property
-  def _overlays(self) -> list[pathlib.Path]:
-    return [
-      self._out / overlays.VIDEO_NAME,
-      self._out / overlays.ANIMATION_NAME,
-    ]
-
-  def _select_folders(self, names: Sequence[str]) -> list[pathlib.Path]:
-    return [self._out / name for name in names if name in (MASKS, *LAYERS)]
-
   def _path(self, folder: pathlib.Path, index: int) -> pathlib.Path:
     # Not with_suffix, because names may contain dots.
     return folder / f"{self._names[index]}.png"
-
-
-def _check_own(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Return the files in a folder of results.
-
-  Raises:
-    ValueError: if this program did not make the folder, or it has other
-      entries than pictures of results.
-  """
-  if not (folder / _MARK).is_file():
-    raise ValueError(
-      f"{folder} would be replaced, but has no file {_MARK}, so another "
-      "program made it; move it, or give another --out"
-    )
-  found = sorted(folder.iterdir())
-  for path in found:
-    own = path.suffix == ".png" or path.name == _MARK
-    own = own or _UNFINISHED.fullmatch(path.name)
-    if path.is_symlink() or not path.is_file() or not own:
-      raise ValueError(
-        f"{path} would be removed, but is not a picture of results; move it, "
-        "or give another --out"
-      )
-  return found
 
 
 def _mean(total: float, count: int) -> str:

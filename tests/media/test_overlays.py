@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from foregan_jax.media import (
+  animations,
+  images,
+  overlays,
+  pictures,
+  video_files,
+)
 from foregan_jax.media import footage as footage_lib
-from foregan_jax.media import images, overlays, pictures, video_files
 
 NUM_FRAMES = 12
 SIZE = (24, 33)
@@ -51,8 +57,8 @@ def test_complete_overlays_are_kept(video, monkeypatch):
 
 
 def test_animation_limits_frames_and_width(video, monkeypatch):
-  monkeypatch.setattr(overlays, "_MAX_FRAMES", 5)
-  monkeypatch.setattr(overlays, "_MAX_WIDTH", 11)
+  monkeypatch.setattr(animations, "_MAX_FRAMES", 5)
+  monkeypatch.setattr(animations, "_MAX_WIDTH", 11)
   (video.frames / "f3.png").write_bytes(b"broken")
   write(video)
   with Image.open(video.out / overlays.ANIMATION_NAME) as animation:
