@@ -3,8 +3,9 @@
   python -m foregan_jax.data.check ROOT
 
 ROOT is a DAVIS data set, a VOCdevkit, or holds both; or it is a folder of
-pictures and masks (`instance_folders`: salience). The command prints one line
-per problem, `file: reason`, and exits with status 1 if there is any.
+pictures and masks (`instance_folders`: salience); or of videos without masks
+(`unlabelled_videos`). The command prints one line per problem, `file: reason`,
+and exits with status 1 if there is any.
 """
 
 import argparse
@@ -21,8 +22,8 @@ import rich.console
 from rich import progress as rich_progress
 
 from foregan_jax.data import check_files as files
+from foregan_jax.data import check_videos, folders, instance_folders
 from foregan_jax.data import flow as flow_lib
-from foregan_jax.data import folders, instance_folders
 from foregan_jax.media import images, paths
 
 Problem = files.Problem
@@ -49,6 +50,8 @@ def check(
     tasks += _davis_tasks(root)
   for devkit in _voc_folders(root):
     tasks += _voc_tasks(devkit)
+  if not tasks and check_videos.has_videos(root):
+    tasks += check_videos.tasks(root)
   if not tasks and instance_folders.is_salient(root):
     tasks += _salient_tasks(root)
   if not tasks:
@@ -57,7 +60,7 @@ def check(
         root,
         "holds neither a DAVIS data set (JPEGImages/<resolution>/<video>) nor "
         "a VOCdevkit (<year>/SegmentationObject) nor pictures (.jpg) with "
-        "masks (.png)",
+        "masks (.png) nor videos",
       )
     ]
   run = lambda task: list(task())
@@ -348,7 +351,8 @@ def main(arguments: list[str] | None = None) -> int:
   """Run the command line and return its exit status."""
   parser = argparse.ArgumentParser(
     prog="python -m foregan_jax.data.check",
-    description="List every problem of a data set: DAVIS, VOC or salience.",
+    description="List every problem of a data set: DAVIS, VOC, salience, or "
+    "videos without masks.",
   )
   parser.add_argument("root", type=pathlib.Path, help="folder of the data set")
   root = parser.parse_args(arguments).root

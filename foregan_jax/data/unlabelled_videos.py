@@ -62,6 +62,9 @@ class Strip:
     return np.split(picture, self.num_frames, axis=1)
 
 
+Video = footage.Footage | Strip
+
+
 class Videos:
   """The videos of one split.
 
@@ -97,7 +100,7 @@ class Videos:
       tuple(number[path] for path in group)
       for group in _by_identity(self.paths).values()
     )
-    self._open = functools.lru_cache(_MAX_OPEN)(_open)
+    self._open = functools.lru_cache(_MAX_OPEN)(open_video)
 
   def num_frames(self, index: int) -> int:
     """Return the number of frames of a video.
@@ -146,7 +149,12 @@ def _name(path: pathlib.Path) -> str:
   return path.stem if known else path.name
 
 
-def _open(path: pathlib.Path) -> footage.Footage | Strip:
+def open_video(path: pathlib.Path) -> Video:
+  """Open a video.
+
+  Raises:
+    DataError: if it is broken, or has less than two frames.
+  """
   if path.is_file() and path.suffix.lower() in images.SUFFIXES:
     return Strip(path)
   return footage.Footage(path)
@@ -167,10 +175,10 @@ def _found(root: pathlib.Path, split: str) -> tuple[pathlib.Path, ...]:
   paths.check_name(split, root)
   for name in (split, _OTHER_NAMES.get(split, split)):
     if (root / name).is_dir():
-      return _videos(root / name)
+      return list_videos(root / name)
   if (root / _TRAIN).is_dir() or split not in (_TRAIN, *_OTHER_NAMES):
     raise images.DataError(root / split, "there is no folder of this split")
-  groups = _by_identity(_videos(root))
+  groups = _by_identity(list_videos(root))
   names = sorted(groups)
   random.Random(0).shuffle(names)
   held_out = max(1, round(_HELD_OUT * len(names)))
@@ -184,7 +192,19 @@ def _found(root: pathlib.Path, split: str) -> tuple[pathlib.Path, ...]:
   return tuple(path for name in sorted(chosen) for path in groups[name])
 
 
-def _videos(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+def places(root: pathlib.Path) -> list[pathlib.Path]:
+  """Return the folders with the videos of `root`: of its splits, or itself."""
+  names = (_TRAIN, *_OTHER_NAMES, *_OTHER_NAMES.values())
+  splits = [root / name for name in names if (root / name).is_dir()]
+  return splits or [root]
+
+
+def list_videos(folder: pathlib.Path) -> tuple[pathlib.Path, ...]:
+  """Return the paths of the videos in a folder.
+
+  Raises:
+    DataError: if there is none.
+  """
   suffixes = (*video_files.SUFFIXES, *images.SUFFIXES)
   found = [
     path

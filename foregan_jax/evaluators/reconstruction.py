@@ -219,6 +219,7 @@ class ReconstructionEvaluator:
     lines = [title, *image_scores.lines("head", means["mean"])]
     if means["swapped"]:
       lines += ["", *image_scores.lines("background", means["swapped"])]
+      lines.append(swapped_backgrounds.LEGEND)
     lines += [mask_overlaps.line(means["masks"])] * bool(means["masks"])
     lines.append(
       f"{count} videos, all frames painted from the first one; "

@@ -24,6 +24,10 @@ from foregan_jax.nets import animation_inputs as inputs
 # The new background has its own object, or not; see `swap_background`.
 _CASES = {"": "own", "_plain": "none"}
 SWAP, PASTE = "swap", "paste"
+LEGEND = (
+  "backgrounds: of another video, beside the object pasted with its raw mask; "
+  "plain: the new picture has no object that must be removed"
+)
 _WHITE = 255.0
 
 

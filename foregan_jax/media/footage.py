@@ -20,6 +20,9 @@ from foregan_jax.media import images, paths, video_files
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
+# Mean difference to the first frame, of 255, below which a video does not move:
+# compression changes a little from frame to frame.
+LEAST_MOTION = 0.5
 _DEFAULT_FPS = 24.0  # as for DAVIS; a folder stores no frame rate
 
 

@@ -37,9 +37,6 @@ _STEM = "animation"
 _FORMAT = 1  # of the results; after a change, old results are replaced
 _SAVE_EVERY = 8  # batches
 _NUM_ROWS = 6  # of the sheet
-# Mean difference of 255 below which a video does not move: compression changes
-# a little from frame to frame.
-_LEAST_MOTION = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +147,7 @@ def write(
   results.remove_unfinished()
   if snapshot.done < footage.num_frames:
     _animate(animator, scene, footage, results, file, snapshot)
-  if snapshot.leaves[0] < _LEAST_MOTION:
+  if snapshot.leaves[0] < footage_lib.LEAST_MOTION:
     logging.warning(
       "%s does not move, so the animation does not move either",
       images.show_name(footage.path),

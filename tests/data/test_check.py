@@ -215,6 +215,50 @@ def test_all_problems_of_salience_data_are_found(tmp_path, tiny):
   assert len(found) == 4
 
 
+def _write_videos(root, suffix=".jpg"):
+  """Write three videos of four frames."""
+  for k, name in enumerate("abc"):
+    (root / name).mkdir(parents=True)
+    for t in range(4):
+      frame = np.full((24, 40, 3), 50 * k + 9 * t, np.uint8)
+      Image.fromarray(frame).save(root / name / f"{t}{suffix}")
+
+
+@pytest.mark.parametrize("place", ["", "train"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_all_problems_of_videos_without_masks_are_found(
+  tmp_path, place, suffix
+):
+  root = tmp_path / place
+  _write_videos(root, suffix)
+  assert check.check(tmp_path) == []
+  cut = root / "a" / f"1{suffix}"
+  cut.write_bytes(cut.read_bytes()[:-20])
+  _shrink(root / "b" / f"2{suffix}")
+  for t in (1, 2, 3):
+    shutil.copy(root / "c" / f"0{suffix}", root / "c" / f"{t}{suffix}")
+  found = {
+    str(p.path.relative_to(root)): p.reason for p in check.check(tmp_path)
+  }
+  assert "truncated" in found.pop(f"a/1{suffix}")
+  assert "size is 112x64, expected 40x24" in found.pop(f"b/2{suffix}")
+  assert found == {"c": "video does not move: all frames are equal"}
+
+
+def test_problems_of_video_files_and_strips(tmp_path):
+  for split in ("train", "test"):
+    (tmp_path / split).mkdir()
+  strip = np.arange(60, dtype=np.uint8)[:, None].repeat(20, 1).T
+  Image.fromarray(strip).save(tmp_path / "train" / "strip.png")
+  Image.fromarray(strip[:, :50]).save(tmp_path / "train" / "odd.png")
+  (tmp_path / "train" / "clip.mp4").write_bytes(b"no video")
+  found = {p.path.name: p.reason for p in check.check(tmp_path)}
+  assert "size is 50x20, expected two or more square" in found.pop("odd.png")
+  assert found.pop("clip.mp4")
+  assert "has no videos" in found.pop("test")
+  assert not found
+
+
 def test_void_masks_and_spaced_masks_are_valid(tiny_root, tiny):
   masks = tiny_root / "Annotations" / "tiny" / "ant"
   labels = np.zeros(tiny.SIZE, np.uint8)
