@@ -47,6 +47,12 @@ TRACK = (
   ("track", "--workdir={rgmp}", "--video={video}", "--mask={mask}/mask.png",
    "--out={out}"),
 )  # fmt: skip
+ANIMATE = (
+  "predict",
+  ("animate", "--workdir={animation}", "--source={stills}/images/0.a/x1.jpg",
+   "--driving={video}", "--background={voc}/JPEGImages/p0.jpg",
+   "--out={out}"),
+)  # fmt: skip
 CUTOUT = (
   "predict",
   ("cutout", "--workdir={layered}", "--images={stills}/images", "--out={out}"),

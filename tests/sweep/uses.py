@@ -10,6 +10,7 @@ from tests.sweep.commands import Case
 def cases() -> Iterator[Case]:
   """Yield all cases."""
   yield from _videos()
+  yield from _animations()
   yield from _outputs()
 
 
@@ -129,11 +130,35 @@ def _videos() -> Iterator[Case]:
     )
 
 
+def _animations() -> Iterator[Case]:
+  """Inputs of `predict animate`."""
+  module, arguments = c.ANIMATE
+  pictures = damages.FILES | damages.PICTURES
+  places = {
+    "source": ("stills/images/0.a/x1.jpg", pictures),
+    "frame": ("video/00002.jpg", damages.PICTURES),
+    "first frame": ("video/00000.jpg", pictures),
+    "driving": ("video", damages.FOLDERS),
+    "background": ("voc/JPEGImages/p0.jpg", pictures),
+  }
+  for kind, (place, changes) in places.items():
+    for name, damage in changes.items():
+      yield Case(
+        f"animate, {kind}: {name}",
+        module,
+        arguments,
+        damage,
+        place,
+        needs_run=True,
+      )
+
+
 def _outputs() -> Iterator[Case]:
   """An output that is a file, a link, or below a file."""
   users = {
     "train": c.TRAIN,
     "track": c.TRACK,
+    "animate": c.ANIMATE,
     "cutout": c.CUTOUT,
     "sample": c.SAMPLE,
     "dataset": c.DATASET,

@@ -1,4 +1,4 @@
-"""A small world for the sweep: data folders, a video, runs of three systems."""
+"""A small world for the sweep: data folders, a video, runs of four systems."""
 
 import contextlib
 import io
@@ -16,7 +16,10 @@ SIZE = (32, 48)
 _FRAMES = 6
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The name of a run and the config that trains it.
-RUNS = {"foregan": "davis", "rgmp": "rgmp_davis", "layered": "layered_gan"}
+RUNS = {
+  "foregan": "davis", "rgmp": "rgmp_davis", "layered": "layered_gan",
+  "animation": "animation",
+}  # fmt: skip
 # Of `ablate`; the finished run of each variant is a copy of a run.
 ABLATED = "layered"
 
