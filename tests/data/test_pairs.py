@@ -136,6 +136,34 @@ def test_davis_folders_have_lists(demo_root):
   assert not set(train.names) & set(val.names)
 
 
+def test_known_masks_and_backgrounds_fit_the_central_squares(demo_root):
+  source = _pairs(demo_root, "val", size=32)
+  clip, truth = source.clip(0), source.truth(0)
+  assert truth.masks and set(truth.masks) <= set(truth.backgrounds)
+  for t, mask in truth.masks.items():
+    assert mask.shape == (32, 32) and 0 < mask.mean() < 0.9
+    error = np.abs(clip[t].astype(int) - truth.backgrounds[t]).mean(-1)
+    # Occluders and blurred edges are outside of the mask.
+    assert error[mask].mean() > 3 * error[~mask].mean()
+  # Those of training have no backgrounds.
+  assert not _pairs(demo_root, "train").truth(0).backgrounds
+
+
+def test_nothing_is_known_of_other_folders(tmp_path):
+  _write(tmp_path / "train" / "v", _frames())
+  truth = _pairs(tmp_path).truth(0)
+  assert not truth.masks and not truth.backgrounds
+
+
+def test_some_frames_are_spaced_over_videos_and_times(tmp_path):
+  for shade in (1, 2, 3):
+    _write(tmp_path / "train" / f"v{shade}", _frames(shade))
+  source = _pairs(tmp_path)
+  assert _levels(source.some_frames(2)) == [1, 3]
+  assert _levels(source.some_frames(6)) == [1, 161, 2, 162, 3, 163]
+  assert len(source.some_frames(1000)) == 3 * _COUNT
+
+
 def _empty(root):
   (root / "train").mkdir()
 
