@@ -23,7 +23,7 @@ from foregan_jax.nets import animation_inputs as inputs
 from foregan_jax.players import animator, mask_refiner, painter
 from foregan_jax.runtime import platform
 from foregan_jax.synthesis import frame_pairs
-from foregan_jax.systems.animation import checks
+from foregan_jax.systems.animation import checks, diagnosis
 
 _WHITE = 255.0
 _BACKGROUND = ("bg_base", "bg_refine")
@@ -158,6 +158,11 @@ class Animation:
       third, actor, cut, mask, low, self.threshold
     )
     return self._apply(nets, "bg_refine", x)
+
+  def diagnose(self, step: int, metrics) -> dict[str, str]:
+    """See `tasks.HasDiagnostics`."""
+    del step
+    return diagnosis.diagnose(metrics)
 
   def benchmarks(self) -> dict[str, Callable]:
     """See `tasks.HasBenchmarks`: animation, with and without background."""
