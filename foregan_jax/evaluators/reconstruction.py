@@ -86,31 +86,21 @@ class ReconstructionEvaluator:
       made = self._video(nets, clip)
       painted = self._painted(clip, made, nearest)
       by_video[name] = self._scorer(nets, painted, clip[1:])
-      sheet = first and write
-      if sheet:
+      if first and write:
         path = paths.below(folder, f"{name}.png")
         pictures.save_png(path, self._sheet(clip, made))
       if not whole:
         continue
       truth = self._source.truth(i)
-      animated = self._some_animated(nets, clip)
-      overlaps.append(
-        mask_overlaps.measure(
-          made["mask"],
-          animated["mask"],
-          animated["mask_raw"],
-          truth.masks,
-          self._system.threshold,
-        )
-      )
+      overlaps.append(self._overlaps(nets, clip, made, truth))
       if self._swaps and place:
-        path = paths.below(folder, f"{_SWAPPED}/{name}.png") if sheet else None
+        path = paths.below(folder, f"{_SWAPPED}/{name}.png")
         actor = {"actor": made[self._system.heads[0]], "mask": made["mask"]}
         scores = self._swaps.score(
-          nets, clip=clip, made=actor, truth=truth, place=place, path=path
-        )
-        if scores:
-          swapped[name] = scores
+          nets, clip=clip, made=actor, truth=truth, place=place,
+          path=path if first and write else None,
+        )  # fmt: skip
+        swapped |= {name: scores} if scores else {}
         # The next video stands in front of this one.
         place = swapped_backgrounds.find_place(clip, truth) or place
     means = {
@@ -167,11 +157,18 @@ class ReconstructionEvaluator:
     """Return what was made of all frames but the first."""
     return self._run(self._reconstruct, nets, clip[0], clip[1:])
 
-  def _some_animated(self, nets, clip: np.ndarray) -> dict[str, np.ndarray]:
-    """Return some frames of a video, animated from its first one."""
+  def _overlaps(self, nets, clip, made, truth) -> dict[str, list[float]]:
+    """Return the overlaps of masks; those of r for some frames only."""
     times = np.linspace(1, len(clip) - 1, image_scores.BATCH).round()
     driving = clip[np.unique(times.astype(int))]
-    return self._run(self._animate, nets, clip[0], driving)
+    animated = self._run(self._animate, nets, clip[0], driving)
+    return mask_overlaps.measure(
+      made["mask"],
+      animated["mask"],
+      animated["mask_raw"],
+      truth.masks,
+      self._system.threshold,
+    )
 
   def _run(self, program, nets, source, driving) -> dict[str, np.ndarray]:
     """Run a program of the system on frames of one video."""
