@@ -69,6 +69,7 @@ def _published(preset: str) -> ml_collections.ConfigDict:
   n.stride = 4  # the images' side over that of the masks
   n.border = True  # the masks have 3 black pixels at each side
   n.temperature = 0.1  # masks are sigmoid(logit / temperature)
+  n.centred = False  # ours: the mean logit of a mask is 0
   n.bn_scale_init = "ones"  # ones | uniform01 (PyTorch 1.0)
   c.background = True  # whether bg_base and bg_refine are trained
 
@@ -123,8 +124,8 @@ def _small(c: ml_collections.ConfigDict) -> None:
   # Masks of 32 pixels, without a border, which would be a fifth of them.
   c.nets.stride, c.nets.border = 2, False
   c.perceptual.width, c.perceptual.scales = 16, (1, 2, 4)
-  # At 0.1 and this rate the masks become black and stay so.
-  c.nets.temperature = 1.0
+  # Without it masks become black at such rates and stay so.
+  c.nets.centred = True
   # Together, so that only two turns are compiled; once the masks are useful.
   c.starts.refiner = c.starts.background = 300
   for player, optim in c.optim.items():

@@ -170,6 +170,8 @@ class MaskGenerator(nn.Module):
     border: whether the head sees whole neighbourhoods only, so that `BORDER`
       pixels at each side of the mask are 0, as published; else it pads.
     temperature: the mask is `sigmoid(logit / temperature)`.
+    centred: whether the mean logit of an image is 0. Ours: without it, at high
+      learning rates, all masks become black in the first steps and stay so.
     cap: largest number of channels.
     scales: see `Hourglass`.
     dtype: of the convolutions.
@@ -180,6 +182,7 @@ class MaskGenerator(nn.Module):
   stride: int = 4
   border: bool = True
   temperature: float = 0.1
+  centred: bool = False
   cap: int = 1024
   scales: str = "ones"
   dtype: Any = jnp.float32
@@ -196,6 +199,9 @@ class MaskGenerator(nn.Module):
     )(x, train)  # fmt: skip
     pad = 0 if self.border else BORDER
     logits = _conv(x, 1, _HEAD, "head", dtype=self.dtype, pad=pad)
+    if self.centred:
+      logits = logits.astype(jnp.float32)
+      logits -= logits.mean((1, 2), keepdims=True)
     mask = _mask(logits, self.temperature)
     if self.border:
       sides = (BORDER, BORDER)

@@ -117,3 +117,12 @@ def test_biases_are_drawn_as_in_pytorch():
   limit = (9 * 5) ** -0.5
   for leaf in (conv["kernel"], conv["bias"]):
     assert 0.5 * limit < jnp.abs(leaf).max() <= limit
+
+
+def test_centred_masks_have_a_mean_logit_of_0():
+  net = animation.MaskGenerator(4, 2, border=False, centred=True)
+  image = jax.random.uniform(jax.random.key(1), (2, 48, 48, 3))
+  mask, _ = jax.jit(net.init_with_output)(jax.random.key(0), image)
+  logits = np.log(mask) - np.log1p(-mask)
+  np.testing.assert_allclose(logits.mean((1, 2)), 0.0, atol=1e-4)
+  assert np.abs(logits).max() > 0.01

@@ -235,6 +235,7 @@ def from_config(c) -> Animation:
       stride=n.stride,
       border=n.border,
       temperature=n.temperature,
+      centred=n.centred,
       **hourglass,
     ),
     "l": low(),
