@@ -17,7 +17,7 @@ Collections = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class CrossIdentity:
-  """An extra pass, without gradients, with masks of other videos.
+  """An extra pass with masks of other videos; `choose` stops gradients.
 
   At prediction r and L get masks of other objects. The published code applies
   both to such masks in every step, just before the step, so about half of their
@@ -45,7 +45,7 @@ class CrossIdentity:
       other, threshold=self.threshold, scale=self.scale
     )
     x = inputs.low_input(source, mask_source, other)
-    return animation.train(self.r, dict(r), jax.lax.stop_gradient(x))
+    return animation.train(self.r, dict(r), x)
 
   def choose(
     self, step: jax.Array, old: Collections, new: Collections

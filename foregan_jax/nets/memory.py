@@ -58,7 +58,6 @@ class MemoryNet(nn.Module):
     matching: how a frame is compared with earlier ones: `memory` reads all of
       them by attention; `global_conv` compares with the first one by
       convolutions with large kernels, as RGMP (CVPR 2018, sec. 3.1).
-    top_k: see `attend`.
     dtype: of the convolutions; parameters are float32.
   """
 
@@ -66,7 +65,6 @@ class MemoryNet(nn.Module):
   values: int = 128
   widths: tuple[int, int, int] = (128, 96, 64)
   matching: Literal["memory", "global_conv"] = "memory"
-  top_k: int = 0
   dtype: Any = jnp.float32
 
   def setup(self):
@@ -126,8 +124,9 @@ class MemoryNet(nn.Module):
     values: Float[Array, "b n m h2 w2 v"],
     valid: Bool[Array, "#b #n m"],
     prev_masks: Float[Array, "b n h w 2"],
+    top_k: int = 0,
   ) -> Float[Array, "b n h2 w2 v"]:
-    """Return what earlier frames say about new ones, for n objects.
+    """Return what earlier frames tell about new ones, for n objects.
 
     Args:
       query: of the new frames.
@@ -135,9 +134,10 @@ class MemoryNet(nn.Module):
       values: of the same frames.
       valid: which of them count; see `attend`.
       prev_masks: masks of the previous frame, from `beside`.
+      top_k: see `attend`.
     """
     if self.matching == "memory":
-      return attend(query.key, keys, values, valid, self.top_k)
+      return attend(query.key, keys, values, valid, top_k)
     b, n = prev_masks.shape[:2]
     own = self.value(
       query.repeat(n), prev_masks.reshape(b * n, *prev_masks.shape[2:])

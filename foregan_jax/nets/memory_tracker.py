@@ -224,7 +224,9 @@ class MemoryTracker:
     n = len(state.live)
     prev_masks = memory.beside(state.maps[1:])
     earlier = (state.keys[None], state.values[None], state.valid[None])
-    read = self._apply(params, "match", query, *earlier, prev_masks[None])[0]
+    read = self._apply(
+      params, "match", query, *earlier, prev_masks[None], self.top_k
+    )[0]
     logits = self._apply(params, "decode", query.repeat(n), read, prev_masks)
     maps = jnp.exp(memory.merge(logits, state.live))
     values = self._value(params, query, maps[1:])
@@ -252,8 +254,7 @@ class MemoryTracker:
     return self._apply(params, "value", rows, memory.beside(masks))
 
   def _apply(self, params, method: str, *args) -> Any:
-    net = self.net.clone(top_k=self.top_k)
-    return net.apply({"params": params["prop"]}, *args, method=method)
+    return self.net.apply({"params": params["prop"]}, *args, method=method)
 
 
 def _maps(objects: jax.Array) -> jax.Array:

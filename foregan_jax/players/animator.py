@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -73,7 +72,7 @@ class Animator:
       masks = mask_source, mask_driving
       refined, _ = self.cross.refine(nets["r"], views.source, *masks)
       x = inputs.low_input(views.source, mask_source, refined)
-      _, moved = animation.train(self.l, l, jax.lax.stop_gradient(x))
+      _, moved = animation.train(self.l, l, x)
       l = self.cross.choose(batch["step"], l, moved)
     x = inputs.low_input(views.source, mask_source, mask_driving)
     low, l = animation.train(self.l, l, x)

@@ -1,5 +1,7 @@
 """The memory: attention, scan and stream, several and added objects."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -161,6 +163,16 @@ def test_objects_can_be_added_and_corrected(setup):
   assert soft.shape == (2, 3, *SIZE) and np.isfinite(soft).all()
   with pytest.raises(ValueError, match="more than 1"):
     track.grow(late, 1)
+
+
+def test_tracker_reads_the_most_similar_pixels_only(setup):
+  track, params, frames, masks, begin, step = setup
+  if track.net.matching != "memory":
+    pytest.skip("there is nothing to choose from")
+  state = begin(params, frames[0], masks, _live(True, True))
+  few = dataclasses.replace(track, top_k=1)
+  soft = jax.jit(few.step)(params, state, frames[1])[1]
+  assert np.abs(soft - step(params, state, frames[1])[1]).max() > 1e-6
 
 
 def test_other_scales_are_refused(setup):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from foregan_jax.media import images, pictures
-from foregan_jax.predictors import propagate
+from foregan_jax.predictors import propagate, results
 
 
 def _roll(labels, by):
@@ -35,6 +35,23 @@ def test_every_frame_gets_a_mask_with_the_given_ids(world, shift_tracker):
   with Image.open(world.out / "masks" / "f5.png") as mask:
     assert (mask.mode, mask.size) == ("P", world.SIZE[::-1])
     assert mask.getpalette()[21:24] == pictures.PALETTE[7].tolist()
+
+
+def test_results_that_cannot_be_written_stop_the_call(
+  world, shift_tracker, monkeypatch
+):
+  """They are written in another thread, whose errors must not be lost."""
+  write = results.Results.write
+
+  def fail(self, index, *args, **kwargs):
+    if index == 2:
+      raise OSError("no space left")
+    write(self, index, *args, **kwargs)
+
+  monkeypatch.setattr(results.Results, "write", fail)
+  mask = world.mask("first.png", world.draw({7: (2, 3)}))
+  with pytest.raises(OSError, match="no space left"):
+    world.write(shift_tracker(), {0: mask})
 
 
 def test_grey_mask_is_object_one(world, shift_tracker):

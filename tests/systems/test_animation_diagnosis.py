@@ -19,4 +19,4 @@ def test_collapse_has_a_name_and_a_remedy(mean, kind):
   assert isinstance(system, tasks.HasDiagnostics)
   found = system.diagnose(100, {"animator/mask_mean": mean})
   assert list(found) == [f"{kind} masks"]
-  assert "nets.temperature" in found[f"{kind} masks"]
+  assert "nets.centred=True" in found[f"{kind} masks"]
