@@ -45,8 +45,10 @@ class Golden:
       }[kind]  # fmt: skip
     return w.astype(np.float32)
 
-  def check(self, name, got):
+  def check(self, name, got, factor=1.0):
     expected = self.outputs[name]
+    tolerance = factor * 1e-3
     np.testing.assert_allclose(
-      got, expected, rtol=1e-3, atol=1e-3 * expected.std(), err_msg=name
-    )
+      got, expected, rtol=tolerance, atol=tolerance * expected.std(),
+      err_msg=name,
+    )  # fmt: skip

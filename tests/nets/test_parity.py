@@ -16,6 +16,9 @@ SIZE = (224, 416)
 # The level of a run, which other tests lower: with the affine resampling and a
 # slope of 20, rounding errors alone come near the tolerance.
 OPTIMISED = {"xla_backend_optimization_level": 3}
+# Factor of the tolerance there. The original outputs, in float32, are 1.27
+# tolerances away from a run in float64, and processors round differently.
+AFFINE_MASKS = 2.0
 AFFINE = "affine_tr_estimator.affine_tr_estimator_"
 
 
@@ -112,7 +115,11 @@ def test_foreground_generators(net, fields, slope, prefix, golden):
     layer = step(jnp.concatenate(parts, axis=-1), image, state)
     image, mask, state = layer.image, layer.mask, layer.state
     golden.check(f"{prefix}/t{t}/fg_stride4", image[:, ::4, ::4])
-    golden.check(f"{prefix}/t{t}/mask_stride4", mask[:, ::4, ::4])
+    golden.check(
+      f"{prefix}/t{t}/mask_stride4",
+      mask[:, ::4, ::4],
+      AFFINE_MASKS if affine else 1.0,
+    )
 
 
 def test_background_generator(golden):
