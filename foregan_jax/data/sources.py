@@ -28,7 +28,7 @@ _DEMO: dict[str, tuple[str, dict[str, Any]]] = {
   "videos": ("demo_data", {}),
   "clips": ("demo_data", {}),
   "instances": ("demo_data", {}),
-  _PAIRS: ("demo_data", {}),
+  _PAIRS: ("demo_clips", {"recipe": demo_dataset.CLIPS_RECIPE}),
   _PICTURES: ("demo_stills", {"recipe": demo_dataset.SINGLES_RECIPE}),
 }
 

@@ -107,7 +107,11 @@ def sample_skin(rng: np.random.Generator, split: str) -> Skin:
 
 
 def sample_path(
-  rng: np.random.Generator, num_frames: int, width: float, grounded: bool
+  rng: np.random.Generator,
+  num_frames: int,
+  width: float,
+  grounded: bool,
+  pace: float = 1.0,
 ) -> Path:
   """Sample a path across the frame; some paths reverse their direction.
 
@@ -117,13 +121,14 @@ def sample_path(
     width: Width of the creature in pixels. Narrow creatures move slower, so
       that all leave their first mask after about the same time.
     grounded: If True, y is the position of the feet, else of the centre.
+    pace: Factor of the speed.
   """
   h, w = scenery.FRAME
   t = np.arange(num_frames, dtype=np.float64)
   direction = rng.choice([-1, 1])
   turn = num_frames * (rng.uniform(0.6, 0.8) if rng.random() < 0.3 else 2)
   facing = direction * np.tanh((turn - t) / 1.6)
-  speed = rng.uniform(*SPEED) * width
+  speed = pace * rng.uniform(*SPEED) * width
   speed = speed * (1 + 0.25 * np.sin(0.4 * t + rng.uniform(0, 6)))
   x = np.cumsum(speed * facing)
   slack = max(0.5 * (w - width - np.ptp(x)), _MIN_SLACK)
@@ -172,14 +177,19 @@ def _sample_size(
 
 
 def sample_actor(
-  rng: np.random.Generator, split: str, kind: int, num_frames: int
+  rng: np.random.Generator,
+  split: str,
+  kind: int,
+  num_frames: int,
+  *,
+  pace: float = 1.0,
 ) -> Actor:
   """Sample an actor of a split; `kind` counts modulo the number of kinds."""
   kinds = species.KINDS[split]
   creature = kinds[kind % len(kinds)](rng)
   skin, phase = sample_skin(rng, split), rng.uniform(0, 1)
   size, width, feet = _sample_size(rng, creature, phase)
-  path = sample_path(rng, num_frames, width, creature.grounded)
+  path = sample_path(rng, num_frames, width, creature.grounded, pace)
   if creature.grounded:
     path = dataclasses.replace(path, y=path.y - feet)
   return Actor(creature, skin, path, phase, size, width)

@@ -10,6 +10,8 @@ a run without data uses the same loaders:
 - `VOCdevkit/SINGLE`: square crops around one creature each, rendered by
   `SINGLES_RECIPE` only.
 
+`CLIPS_RECIPE` renders square videos with a camera that stands still.
+
 `python -m foregan_jax.demo.dataset ROOT` renders them from the command line.
 """
 
@@ -56,6 +58,16 @@ SINGLES_RECIPE = render.Recipe(
   train_singles=3000,
   val_singles=300,
   new_singles=200,
+)
+
+
+# Videos in which only a creature moves, for systems that animate stills.
+CLIPS_RECIPE = render.Recipe(
+  train_videos=480,
+  val_frames=10,
+  train_stills=0,
+  val_stills=0,
+  calm=True,
 )
 
 

@@ -55,6 +55,8 @@ class Recipe:
   val_singles: int = 0
   new_singles: int = 0
   seed: int = 2016
+  # Videos are squares around a slow creature, with a camera that stands still.
+  calm: bool = False
 
   def to_json(self) -> str:
     """Return the recipe as JSON."""
@@ -135,7 +137,12 @@ def render_video(
   _, num_frames, _ = count_pieces(recipe, split)
   plates = split == "val"
   rng = _rng(recipe, split, index, _VIDEO)
-  views = world.render(rng, split, num_frames, [index], plates=plates)
+  views = world.render(
+    rng, split, num_frames, [index], plates=plates, bare=recipe.calm,
+    calm=recipe.calm,
+  )  # fmt: skip
+  if recipe.calm:
+    views = _crop_views(rng, list(views))
   tops = ["Annotations", "JPEGImages"]
   if plates:
     tops.insert(0, "Background")
@@ -224,6 +231,21 @@ def render_single(
   number = _first_class(world_split) + index % len(species.KINDS[world_split])
   masks = OBJECT_ID * labels, number * labels
   _save_still(root, final, resize(view.frame[window]), *masks)
+
+
+def _crop_views(
+  rng: np.random.Generator, views: list[world.View]
+) -> list[world.View]:
+  """Cut views to one square around the creature's places in all of them."""
+  window = _square_crop(rng, np.any([view.labels for view in views], axis=0))
+  return [
+    world.View(
+      view.frame[window],
+      None if view.plate is None else view.plate[window],
+      view.labels[window],
+    )
+    for view in views
+  ]
 
 
 def _first_class(split: str) -> int:

@@ -7,6 +7,7 @@ nearly perfect, and appearance adds no information.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -20,6 +21,7 @@ EXPOSURE = 1.25
 OCCLUDER_WIDTH = (0.1, 0.32)  # in lengths of the creature
 OCCLUDED_SHARE = 0.45  # share of videos that have occluders
 _COARSE = 4  # pixels per sample of the light, which varies slowly
+_CALM = 0.6  # pace of the creatures in calm videos
 _GRAIN_SHIFT = 24  # pixels; range of the noise's random shift per frame
 _HALF_COVERED = 127  # of 255; above it a pixel belongs to the layer
 
@@ -55,6 +57,12 @@ class Camera:
     centre = np.array([w, h]) / 2 + scenery.MARGIN[::-1]
     m[:, 2] = (w / 2, h / 2) - m[:, :2] @ (centre + parallax * self.pan[i])
     return m
+
+
+def fix_camera(num_frames: int) -> Camera:
+  """Return a camera that does not move."""
+  still = np.zeros(num_frames)
+  return Camera(np.zeros((num_frames, 2)), still + 1, still)
 
 
 def sample_camera(rng: np.random.Generator, num_frames: int) -> Camera:
@@ -131,6 +139,7 @@ def render(
   *,
   plates: bool,
   bare: bool = False,
+  calm: bool = False,
 ) -> Iterator[View]:
   """Render one video of a split, frame by frame.
 
@@ -141,11 +150,13 @@ def render(
     kinds: The kind of each creature; later creatures are in front.
     plates: If True, render the plates too.
     bare: If True, omit occluders and clutter.
+    calm: If True, camera and light do not change, and creatures move slowly.
   """
   h, w = scenery.FRAME
-  camera = sample_camera(rng, num_frames)
+  camera = fix_camera(num_frames) if calm else sample_camera(rng, num_frames)
   performers = [
-    actors.sample_actor(rng, split, kind, num_frames) for kind in kinds
+    actors.sample_actor(rng, split, kind, num_frames, pace=_CALM if calm else 1)
+    for kind in kinds
   ]
   occluders = [] if bare else _sample_occluders(rng, performers[0], camera)
   scene = scenery.sample_scene(rng, split, occluders)
@@ -153,6 +164,8 @@ def render(
   clutter = [_sample_clutter(rng, split) for _ in range(count)]
   light = _sample_light(rng)
   gains = _lighting_gains(rng, num_frames)
+  if calm:
+    gains = itertools.repeat(next(gains), num_frames)
   shutter, blur = rng.uniform(0.1, 0.5), rng.uniform(0.3, 0.65)
   noise = _sample_grain(rng)
   for i, gain in enumerate(gains):

@@ -13,11 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import convs, norms, pyramid
+from foregan_jax.layers import convs, norms, pyramid, warp
 
 STATISTICS = "batch_stats"  # the collection of running statistics
 BORDER = 3  # pixels of the mask that the 7x7 head cannot fill
 _HEAD = 7  # side of the kernels of the heads
+_BUMP = 0.5  # its standard deviation, in halves of the image's side
 # PyTorch's default: uniform in +-1 / sqrt(fan_in).
 _torch_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 # Initial scales of the batch norms. PyTorch before 1.1, which the authors
@@ -172,6 +173,8 @@ class MaskGenerator(nn.Module):
     temperature: the mask is `sigmoid(logit / temperature)`.
     centred: whether the mean logit of an image is 0. Ours: without it, at high
       learning rates, all masks become black in the first steps and stay so.
+    prior: height of a bump at the image's centre that is added to the logits,
+      so that the object becomes white, not the background; 0 as published.
     cap: largest number of channels.
     scales: see `Hourglass`.
     dtype: of the convolutions.
@@ -183,6 +186,7 @@ class MaskGenerator(nn.Module):
   border: bool = True
   temperature: float = 0.1
   centred: bool = False
+  prior: float = 0.0
   cap: int = 1024
   scales: str = "ones"
   dtype: Any = jnp.float32
@@ -199,8 +203,9 @@ class MaskGenerator(nn.Module):
     )(x, train)  # fmt: skip
     pad = 0 if self.border else BORDER
     logits = _conv(x, 1, _HEAD, "head", dtype=self.dtype, pad=pad)
+    logits = logits.astype(jnp.float32)
+    logits += self.prior * _bump(*logits.shape[1:3])[None]
     if self.centred:
-      logits = logits.astype(jnp.float32)
       logits -= logits.mean((1, 2), keepdims=True)
     mask = _mask(logits, self.temperature)
     if self.border:
@@ -248,6 +253,7 @@ class LowGenerator(nn.Module):
     stride: the output's size over the input's, a power of 2.
     scales: see `Hourglass`.
     dtype: of the convolutions.
+    base: see `HighGenerator`.
   """
 
   width: int = 64
@@ -255,12 +261,14 @@ class LowGenerator(nn.Module):
   stride: int = 4
   scales: str = "ones"
   dtype: Any = jnp.float32
+  base: Callable[[jax.Array], jax.Array] | None = None
 
   @nn.compact
   def __call__(
     self, x: Float[Array, "b h w i"], train: bool = False
   ) -> Float[Array, "b h2 w2 3"]:
     """Return a float32 image in [0, 1]."""
+    base = self.base(x) if self.base else None
     channels = self.width * self.stride
     x = Same(channels, self.scales, self.dtype, name="first")(x, train)
     for i in range(self.residuals):
@@ -270,13 +278,17 @@ class LowGenerator(nn.Module):
       channels //= 2
       name = f"up_{channels}"
       x = Up(channels, self.scales, self.dtype, name=name)(x, train)
-    return _image(_conv(x, 3, _HEAD, "head", dtype=self.dtype, pad=BORDER))
+    return _paint(x, base, self.dtype)
 
 
 class HighGenerator(nn.Module):
   """The nets H and BGRefine: repaint an image at full size, by a U-Net.
 
-  Attributes: see `Hourglass`.
+  Attributes:
+    width, levels, cap, scales, dtype: see `Hourglass`.
+    base: returns of the input the image that the output is mixed with, by an
+      alpha that is an output too. None: without, as published. With it, what
+      does not change is copied from the first step on.
   """
 
   width: int = 64
@@ -284,25 +296,44 @@ class HighGenerator(nn.Module):
   cap: int = 1024
   scales: str = "ones"
   dtype: Any = jnp.float32
+  base: Callable[[jax.Array], jax.Array] | None = None
 
   @nn.compact
   def __call__(
     self, x: Float[Array, "b h w i"], train: bool = False
   ) -> Float[Array, "b h w 3"]:
     """Return a float32 image in [0, 1]."""
+    base = self.base(x) if self.base else None
     x = Hourglass(
       self.width, self.levels, self.cap, True, self.scales, self.dtype,
       name="hourglass",
     )(x, train)  # fmt: skip
-    return _image(_conv(x, 3, _HEAD, "head", dtype=self.dtype, pad=BORDER))
+    return _paint(x, base, self.dtype)
+
+
+def _bump(height: int, width: int) -> jax.Array:
+  """Return a Gaussian [h, w, 1] of height 1 at the centre of an image."""
+  axes = (jnp.linspace(-1, 1, side) / _BUMP for side in (height, width))
+  y, x = (jnp.exp(-0.5 * axis**2) for axis in axes)
+  return (y[:, None] * x[None])[..., None]
 
 
 def _mask(logits: jax.Array, temperature: float) -> jax.Array:
   return jax.nn.sigmoid(logits.astype(jnp.float32) / temperature)
 
 
-def _image(logits: jax.Array) -> jax.Array:
-  return jax.nn.sigmoid(logits.astype(jnp.float32))
+def _paint(x: jax.Array, base: jax.Array | None, dtype: Any) -> jax.Array:
+  """Return the image of the head, mixed with `base` if there is one."""
+  channels = 3 if base is None else 4
+  logits = _conv(x, channels, _HEAD, "head", dtype=dtype, pad=BORDER)
+  painted = jax.nn.sigmoid(logits.astype(jnp.float32))
+  if base is None:
+    return painted
+  base = warp.resize(
+    base.astype(jnp.float32), painted.shape[1:3], align_corners=False
+  )
+  painted, alpha = painted[..., :3], painted[..., 3:]
+  return base + alpha * (painted - base)
 
 
 def train(

@@ -89,6 +89,17 @@ def background_high_input(
   return jnp.concatenate([parts, low], axis=-1)
 
 
+def image_of(x: Float[Array, "b h w c"]) -> Image:
+  """Return the image in the input of L or H."""
+  return x[..., :3]
+
+
+def pasted_of(x: Float[Array, "b h w c"]) -> Image:
+  """Return foreground over background, of the input of BGBase or BGRefine."""
+  figure, background, actor = x[..., 1:2], x[..., 2:5], x[..., 5:8]
+  return background * (1.0 - figure) + actor
+
+
 def paste(
   image: Image, actor: Image, mask: Mask, threshold: int | float
 ) -> Image:

@@ -212,3 +212,28 @@ def test_creature_leaves_its_first_mask(split):
     far += [iou(masks[0], mask) for mask in masks[9:]]
   assert 0.45 < np.mean(near) < 0.8
   assert np.mean(far) < 0.35
+
+
+def test_only_the_creature_moves_in_calm_videos(tmp_path):
+  recipe = render.Recipe(
+    train_videos=1, val_videos=1, val_frames=6, train_frames=6,
+    train_stills=0, val_stills=0, calm=True,
+  )  # fmt: skip
+  root = demo_dataset.prepare(tmp_path / "calm", recipe=recipe, num_workers=1)
+  for split in ("train", "val"):
+    name = render.video_name(split, 0)
+    frames, masks = [], []
+    for i in range(6):
+      path = root / "JPEGImages" / RES / name / f"{i:05d}.jpg"
+      frames.append(cv2.imread(str(path)).astype(int))
+      masks.append(
+        read_labels(root / "Annotations" / RES / name / f"{i:05d}.png")
+      )
+    height, width, _ = frames[0].shape
+    assert height == width
+    moving = np.any(masks, axis=0).astype(np.uint8)
+    # Shadow and blur reach beyond the masks.
+    still = cv2.dilate(moving, np.ones((31, 31))) == 0
+    change = np.abs(frames[0] - frames[-1]).mean(-1)
+    assert change[still].mean() < 8 < change[masks[0] != masks[-1]].mean()
+    assert iou(masks[0] > 0, masks[-1] > 0) < 0.9

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from foregan_jax.nets import animation
+from foregan_jax.nets import animation_inputs as inputs
 
 _SIDE = 256
 
@@ -126,3 +127,40 @@ def test_centred_masks_have_a_mean_logit_of_0():
   logits = np.log(mask) - np.log1p(-mask)
   np.testing.assert_allclose(logits.mean((1, 2)), 0.0, atol=1e-4)
   assert np.abs(logits).max() > 0.01
+
+
+@pytest.mark.parametrize("net", ["low", "high"])
+def test_generators_mix_their_image_with_the_input(net):
+  """The last channel of the head is the logit of alpha."""
+  base = inputs.image_of
+  nets = {
+    "low": animation.LowGenerator(4, 1, stride=2, base=base),
+    "high": animation.HighGenerator(4, 1, base=base),
+  }
+  net = nets[net]
+  x = jax.random.uniform(jax.random.key(1), (2, 8, 8, 5))
+  variables = net.init(jax.random.key(0), x)
+  side = jax.eval_shape(net.apply, variables, x).shape[1]
+  source = inputs.resize(x[..., :3], (side, side))
+
+  def paint(alpha):
+    head = {
+      "kernel": jnp.zeros_like(variables["params"]["head"]["kernel"]),
+      "bias": jnp.array([0.0, 0.0, 0.0, alpha]),
+    }
+    params = {**variables["params"], "head": head}
+    return net.apply({**variables, "params": params}, x)
+
+  np.testing.assert_allclose(paint(-50.0), source, atol=1e-6)
+  np.testing.assert_allclose(paint(0.0), (source + 0.5) / 2, atol=1e-6)
+  np.testing.assert_allclose(paint(50.0), 0.5, atol=1e-6)
+
+
+def test_prior_makes_the_centre_white():
+  x = jnp.zeros((1, 64, 64, 3))
+  means = []
+  for prior in (0.0, 1.0):
+    net = animation.MaskGenerator(4, 1, border=False, centred=True, prior=prior)
+    mask, _ = net.init_with_output(jax.random.key(0), x)
+    means.append(mask[:, 6:10, 6:10].mean() - mask[:, 0].mean())
+  assert means[1] > means[0] + 0.5

@@ -10,7 +10,12 @@ from tests.sweep.commands import Case
 _CLIP = "davis/JPEGImages/tiny/ant"
 _MASKS = "davis/Annotations/tiny/ant"
 # Entries that a command may write beside the folder that it is given.
-_BESIDE = ("runs/flow_cache", "runs/demo_data", "runs/demo_stills")
+_BESIDE = (
+  "runs/flow_cache",
+  "runs/demo_data",
+  "runs/demo_stills",
+  "runs/demo_clips",
+)
 
 
 def cases() -> Iterator[Case]:

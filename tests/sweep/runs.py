@@ -9,7 +9,12 @@ from tests.sweep import damages
 from tests.sweep.commands import Case
 
 # Entries that a command may write beside the folder that it is given.
-_BESIDE = ("runs/flow_cache", "runs/demo_data", "runs/demo_stills")
+_BESIDE = (
+  "runs/flow_cache",
+  "runs/demo_data",
+  "runs/demo_stills",
+  "runs/demo_clips",
+)
 
 
 def cases() -> Iterator[Case]:

@@ -8,6 +8,7 @@ _LIMITS = {
   "nets.residuals": (0, limits.INF),
   "nets.stride": (2, 16),
   "nets.levels": (1, 10),
+  "nets.prior": (0, 10),
   "nets.temperature": (0.01, 10),
   "nets.*": (1, limits.INF),
   "perceptual.width": (1, limits.INF),

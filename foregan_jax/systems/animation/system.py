@@ -229,6 +229,8 @@ def from_config(c) -> Animation:
     animation.LowGenerator, n.width, n.residuals, n.stride, **common
   )
   high = functools.partial(animation.HighGenerator, n.width, **hourglass)
+  image_of = inputs.image_of if n.mixes else None
+  pasted_of = inputs.pasted_of if n.mixes else None
   nets: dict[str, nn.Module] = {
     "m": animation.MaskGenerator(
       n.mask_width,
@@ -236,15 +238,16 @@ def from_config(c) -> Animation:
       border=n.border,
       temperature=n.temperature,
       centred=n.centred,
+      prior=n.prior,
       **hourglass,
     ),
-    "l": low(),
-    "h": high(),
+    "l": low(base=image_of),
+    "h": high(base=image_of),
     "r": animation.MaskRefiner(n.width, temperature=n.temperature, **hourglass),
   }
   channels = {"m": 3, "l": 5, "h": 8, "r": 5, "bg_base": 8, "bg_refine": 11}
   if c.background:
-    nets |= {"bg_base": low(), "bg_refine": high()}
+    nets |= {"bg_base": low(base=pasted_of), "bg_refine": high(base=pasted_of)}
   features = perceptual.build(
     p.kind, source=p.file, width=p.width, taps=len(_used(p.weights)),
     dtype=dtype,
