@@ -116,7 +116,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   """Set sizes that two CPU cores train in a quarter of an hour."""
   c.variant = "small"
   c.batch_size = 8
-  c.num_steps = 750
+  c.num_steps = 2_000
   c.eval_every = 0
   c.checkpoint_every = c.sample_every = 250
   c.data.threads = 2
@@ -126,14 +126,16 @@ def _small(c: ml_collections.ConfigDict) -> None:
   # Masks of 32 pixels, without a border, which would be a fifth of them.
   c.nets.stride, c.nets.border = 2, False
   c.perceptual.width, c.perceptual.scales = 16, (1, 2, 4)
-  # Without it masks become black at such rates and stay so.
-  c.nets.centred = True
+  # At such rates masks would become black and stay so, or white outside the
+  # object; and all that does not move would have to be learnt first.
+  c.nets.centred, c.nets.prior, c.nets.mixes = True, 0.5, True
   # Together, so that only two turns are compiled; once the masks are useful.
-  c.starts.refiner = c.starts.background = 300
-  for player, optim in c.optim.items():
+  c.starts.refiner = c.starts.background = c.num_steps // 2
+  for optim in c.optim.values():
     optim.learning_rate = 5e-4
-    first = 300 if player in _LATE else 0
-    optim.decay_steps = tuple(step - first for step in (500, 650))
+    with optim.ignore_type():
+      # Most of the gain comes when the rate falls.
+      optim.decay, optim.decay_steps = "cosine", 0
 
 
 def _smoke(c: ml_collections.ConfigDict) -> None:
