@@ -16,10 +16,13 @@ OBJECTS, LAYERS = "objects", "layers"  # kinds of tracking
 VIDEOS = "videos"  # masks of a video from its first mask
 STILLS = "stills"  # masks of single pictures, without any given mask
 ANIMATION = "animation"  # a still that moves like the object of a video
-TASKS = (VIDEOS, STILLS, ANIMATION)
+FACE_EDITS = "face_edits"  # faces with another emotion
+TASKS = (VIDEOS, STILLS, ANIMATION, FACE_EDITS)
 # What is cut out of the picture with a new background: its own object, if it is
 # of the kind of the training; nothing; the place where the new object will be.
 HOLES = ("own", "none", "actor")
+# Of face edits: from the source emotion to the target emotion, and back.
+DIRECTIONS = ("ab", "ba")
 
 
 @runtime_checkable
@@ -171,10 +174,59 @@ class AnimationSystem(game.System, Protocol):
     """Return reconstructions [b, s, s, 3] of a training batch, by head."""
 
 
+@runtime_checkable
+class FaceEditSystem(game.System, Protocol):
+  """A system that gives faces another emotion.
+
+  Attributes:
+    regions: names of the regions that it edits, of `layers.face_boxes.REGIONS`.
+    source: the emotion of faces `a`.
+    target: the emotion of faces `b`.
+    size: side of the faces, pixels.
+  """
+
+  regions: tuple[str, ...]
+  source: str
+  target: str
+  size: int
+
+  def edit(
+    self, nets: game.Nets, image: jax.Array, parts: jax.Array, direction: str
+  ) -> dict[str, jax.Array]:
+    """Edit faces.
+
+    Args:
+      nets: all nets.
+      image: uint8 [b, s, s, 3].
+      parts: uint8 [b, s, s, 4], coverage of the parts, 0 to 255.
+      direction: one of `DIRECTIONS`; static.
+
+    Returns:
+      `image`, the edited faces [b, s, s, 3] in [-1, 1]; and by region, in the
+      order of `regions`, what was pasted: `regions` [r, b, c, c, 3] in [-1, 1],
+      `alphas` [r, b, c, c, 1] in [0, 1], `boxes` [r, b, 4] in pixels of the
+      faces (see `layers.face_boxes`). `raw` are the regions before their
+      brightness was matched, `crops` those of the faces.
+    """
+
+  def classify(self, nets: game.Nets, image: jax.Array) -> jax.Array:
+    """Return the probability [b] that faces show the target emotion.
+
+    Images are uint8, or float32 in [-1, 1].
+    """
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, jax.Array]:
+    """Return edited faces [b, s, s, 3] of a training batch, by direction.
+
+    They are in [0, 1].
+    """
+
+
 PROTOCOLS = {
   VIDEOS: VideoSystem,
   STILLS: StillSystem,
   ANIMATION: AnimationSystem,
+  FACE_EDITS: FaceEditSystem,
 }
 
 
