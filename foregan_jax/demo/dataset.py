@@ -59,6 +59,17 @@ SINGLES_RECIPE = render.Recipe(
 )
 
 
+# Faces with parts and emotions.
+FACES_RECIPE = render.Recipe(
+  train_videos=0,
+  val_videos=0,
+  train_stills=0,
+  val_stills=0,
+  train_faces=1200,
+  val_faces=200,
+)
+
+
 def _write_lists(root: pathlib.Path, recipe: render.Recipe) -> None:
   """Write the lists of each split: 2016 by frame, 2017 and VOC by name."""
   lists = []

@@ -24,6 +24,7 @@ OBJECT_ID = 1
 VOID = 255
 STILLS = pathlib.Path("VOCdevkit", "DEMO")
 SINGLES = pathlib.Path("VOCdevkit", "SINGLE")
+FACES = pathlib.Path("FACES")
 SCRATCH = ".demo.tmp"
 # Singles of `val` are other creatures with the kinds and places of `train`.
 # Singles of `new` have the kinds, coats and places of the videos of `val`.
@@ -54,6 +55,8 @@ class Recipe:
   train_singles: int = 0
   val_singles: int = 0
   new_singles: int = 0
+  train_faces: int = 0
+  val_faces: int = 0
   seed: int = 2016
 
   def to_json(self) -> str:

@@ -4,7 +4,8 @@ Boxes are float [b, 4]: top, left, bottom, right in pixels; bottom and right are
 exclusive. A face's parts are [b, h, w, 4] in the order of `PARTS`, as soft
 masks in [0, 1] or, if they are uint8, as coverage 0 to 255.
 
-Source: MarcisTU/thesis_work, fer_preprocess_seg.py and fer_preprocess_seg_sep.py.
+Source: MarcisTU/thesis_work: fer_preprocess_seg.py (region `all`) and
+fer_preprocess_seg_sep.py (the others).
 """
 
 import jax
@@ -38,7 +39,8 @@ def region_masks(
   names, threshold = REGIONS[region]
   if parts.dtype == jnp.uint8:
     parts = ranges.mask_to_float(parts)
-  return sum(parts[..., PARTS.index(name)] for name in names) > threshold
+  channels = jnp.array([PARTS.index(name) for name in names])
+  return parts[..., channels].sum(-1) > threshold
 
 
 def feature_box(
