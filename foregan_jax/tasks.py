@@ -16,11 +16,13 @@ OBJECTS, LAYERS = "objects", "layers"  # kinds of tracking
 VIDEOS = "videos"  # masks of a video from its first mask
 STILLS = "stills"  # masks of single pictures, without any given mask
 ANIMATION = "animation"  # a still that moves like the object of a video
+FACE_PARTS = "face_parts"  # masks of eyes, brows, mouth and lips; expressions
 FACE_EDITS = "face_edits"  # faces with another emotion
-TASKS = (VIDEOS, STILLS, ANIMATION, FACE_EDITS)
+TASKS = (VIDEOS, STILLS, ANIMATION, FACE_EDITS, FACE_PARTS)
 # What is cut out of the picture with a new background: its own object, if it is
 # of the kind of the training; nothing; the place where the new object will be.
 HOLES = ("own", "none", "actor")
+NUM_EMOTIONS = 7  # of `data.face_labels.EMOTIONS`, in their order
 # Of face edits: from the source emotion to the target emotion, and back.
 DIRECTIONS = ("ab", "ba")
 
@@ -222,10 +224,49 @@ class FaceEditSystem(game.System, Protocol):
     """
 
 
+@runtime_checkable
+class FacePartsSystem(game.System, Protocol):
+  """A system that segments the parts of faces and classifies expressions.
+
+  Parts are in the order of `layers.face_boxes.PARTS`, expressions in that of
+  `data.face_labels.EMOTIONS`.
+
+  Attributes:
+    heads: names of the ways to get masks; predictions are those of the first.
+    size: side of the faces, pixels.
+    classifies: whether it has the nets for `classify`.
+  """
+
+  heads: tuple[str, ...]
+  size: int
+  classifies: bool
+
+  def predict_parts(self, nets: game.Nets, image: jax.Array) -> jax.Array:
+    """Return soft masks [b, s, s, 4] of uint8 faces [b, s, s, 3]."""
+
+  def classify(
+    self, nets: game.Nets, image: jax.Array, parts: jax.Array
+  ) -> dict[str, jax.Array]:
+    """Return the probabilities of the expressions of faces.
+
+    Args:
+      nets: all nets.
+      image: uint8 [b, s, s, 3].
+      parts: soft masks [b, s, s, 4] in [0, 1].
+
+    Returns:
+      [b, 7] as `masks` show them, and as `images` do.
+    """
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, jax.Array]:
+    """Return soft masks [b, s, s, 4] of a training batch, by head."""
+
+
 PROTOCOLS = {
   VIDEOS: VideoSystem,
   STILLS: StillSystem,
   ANIMATION: AnimationSystem,
+  FACE_PARTS: FacePartsSystem,
   FACE_EDITS: FaceEditSystem,
 }
 
