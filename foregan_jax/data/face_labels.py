@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from foregan_jax.media import images
 
@@ -134,6 +134,22 @@ def split_labels(
   for name, numbers in classes.items():
     table[numbers, PARTS.index(name)] = np.iinfo(np.uint8).max
   return table[labels]
+
+
+def join_labels(
+  soft: Float[np.ndarray, "h w 4"], threshold: float = 0.5
+) -> UInt8[np.ndarray, "h w"]:
+  """Convert soft masks of the parts to a label map.
+
+  Args:
+    soft: in [0, 1], in the order of `PARTS`.
+    threshold: a pixel whose masks are all at or below it is background.
+
+  Returns:
+    0 for background, and the place in `PARTS` + 1 of the largest mask.
+  """
+  labels = soft.argmax(-1).astype(np.uint8) + np.uint8(1)
+  return np.where(soft.max(-1) > threshold, labels, np.uint8(0))
 
 
 def emotion_number(name: str) -> int | None:

@@ -213,18 +213,20 @@ class FaceStreams:
 
   Attributes:
     faces: the faces with parts.
-    labelled: the faces with emotions.
+    labelled: the faces with emotions, or None.
+    known: indices of those whose emotion is known.
   """
 
-  def __init__(self, faces: FaceSet, labelled: FaceSet):
+  def __init__(self, faces: FaceSet, labelled: FaceSet | None = None):
     """Combine two sets of faces; unknown emotions are left out in training.
 
     Raises:
-      ValueError: if no face has an emotion.
+      ValueError: if no face of `labelled` has an emotion.
     """
     self.faces, self.labelled = faces, labelled
-    self._known = [i for i, n in enumerate(labelled.labels) if n >= 0]
-    if not self._known:
+    labels = labelled.labels if labelled else ()
+    self.known = [i for i, n in enumerate(labels) if n >= 0]
+    if labelled and not self.known:
       raise ValueError(
         f"no face has an emotion, expected {face_labels.TABLE} or folders "
         "named by emotion"
@@ -232,7 +234,7 @@ class FaceStreams:
 
   def __len__(self) -> int:
     """Return the number of faces of the larger set."""
-    return max(len(self.faces), len(self._known))
+    return max(len(self.faces), len(self.known))
 
   def __getitem__(self, index: int) -> dict:
     """Read a sample that depends on the index only."""
@@ -242,15 +244,17 @@ class FaceStreams:
     """Read a face with parts, and a random one with an emotion.
 
     Returns:
-      `faces` with `image` and `parts`, and `labelled` with `image` and `label`
-      (uint8 []).
+      `faces` with `image` and `parts`, and `labelled`, if there are such faces,
+      with `image` and `label` (uint8 []).
 
     Raises:
       DataError: if a file is broken.
     """
     del step
     face = self.faces.face(int(index) % len(self.faces))
-    other = self._known[int(rng.integers(len(self._known)))]
+    if not self.labelled:
+      return {"faces": _select(face)}
+    other = self.known[int(rng.integers(len(self.known)))]
     labelled = {
       "image": self.labelled.image(other),
       "label": np.asarray(self.labelled.labels[other], np.uint8),

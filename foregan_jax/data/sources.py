@@ -198,16 +198,15 @@ def _faces(config, workdir: pathlib.Path, split: str) -> faces.FaceStreams:
     every = fake.FakeFaces(size=d.face_size, seed=config.seed)
     return faces.FaceStreams(every, every)
   root = _faces_root(config, workdir)
-  return faces.FaceStreams(
-    faces.Faces(root, split=split, size=d.face_size, classes=d.classes),
-    faces.Faces(
-      d.labelled_root or root,
-      split=split,
-      size=d.face_size,
-      need_parts=False,
-      classes="" if d.labelled_root else d.classes,
-    ),
+  every = faces.Faces(root, split=split, size=d.face_size, classes=d.classes)
+  if d.kind == "demo":
+    return faces.FaceStreams(every, every)
+  if not d.labelled_root:
+    return faces.FaceStreams(every)
+  labelled = faces.Faces(
+    d.labelled_root, split=split, size=d.face_size, need_parts=False
   )
+  return faces.FaceStreams(every, labelled)
 
 
 def _faces_root(config, workdir: pathlib.Path) -> pathlib.Path:

@@ -99,7 +99,7 @@ def base() -> ml_collections.ConfigDict:
   # Classes of label maps: celebamask | fasseg | "" (the root's classes.json,
   # else celebamask).
   d.classes = ""
-  d.labelled_root = ""  # faces with emotions, if they are not in `root`
+  d.labelled_root = ""  # faces with emotions, for the kind `faces`; "": none
 
   c.optim = ml_collections.ConfigDict()  # per player; `optimizers.adam`
   c.ema_decay = 0.0  # of averaged weights; 0: none
