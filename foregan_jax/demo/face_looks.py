@@ -34,7 +34,8 @@ _STYLES = ("short", "parted", "bangs", "long", "bob", "curls", "shaved")
 _STYLE_SHARES = (0.2, 0.2, 0.1, 0.2, 0.12, 0.1, 0.08)
 _LONG = ("long", "bob")
 _STRANDS = 512
-_BEARDS = 0.2  # share of faces with short hair that have a beard
+_BEARDS = 0.4  # share of faces with a beard, of those that may have one
+_BEARD_CONTRAST = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,8 @@ def sample_look(rng: np.random.Generator) -> Look:
   iris = _IRIS[rng.integers(len(_IRIS) if tone < 2.5 else 2)]
   style = str(rng.choice(_STYLES, p=_STYLE_SHARES))
   short = style in ("short", "parted", "shaved", "curls")
+  # A beard as light as the skin looks like dirt.
+  grows = short and hair.mean() < _BEARD_CONTRAST * skin.mean()
   hue = lambda low, high: _from_hsv(u(0, 1), u(0.05, 0.6), u(low, high))
   angle, tint = u(-1.1, 1.1), u(0, 1)
   return Look(
@@ -85,9 +88,9 @@ def sample_look(rng: np.random.Generator) -> Look:
     volume=u(0.05, 0.14),
     hairline=u(-0.68, -0.54),
     parting=u(-0.35, 0.35),
-    beard=u(0.4, 0.9) if short and rng.random() < 2 * _BEARDS else 0.0,
+    beard=u(0.4, 0.9) if grows and rng.random() < _BEARDS else 0.0,
     light=np.array([math.sin(angle) * 0.75, u(-0.6, -0.25), 0.8]),
-    warmth=np.array([1.0, u(0.95, 1.0), u(0.86, 1.02)]),
+    warmth=np.array([1.0, u(0.95, 1.0), u(0.93, 1.04)]),
     ambient=u(0.42, 0.6),
     grain=int(rng.integers(2**31)),
   )

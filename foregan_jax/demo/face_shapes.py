@@ -162,8 +162,9 @@ def spline(points: Points, closed: bool = False) -> Points:
     around = np.concatenate([points[-1:], points, points[:2]])
   else:
     around = np.concatenate([points[:1], points, points[-1:]])
-  fours = np.lib.stride_tricks.sliding_window_view(around, 4, axis=0)
-  curve = np.einsum("tk,nck->ntc", _CATMULL_ROM, fours).reshape(-1, 2)
+  starts = np.arange(len(around) - 3)
+  fours = around[starts[:, None] + np.arange(4)]
+  curve = (_CATMULL_ROM @ fours).reshape(-1, 2)
   return curve if closed else np.concatenate([curve, points[-1:]])
 
 

@@ -35,7 +35,7 @@ def emotion(index: int) -> str:
 
 
 def _neutral(u: Callable[..., float]) -> dict[str, float]:
-  return {"corners": u(-0.12, 0.12), "press": u(0, 0.2), "lids": u(-0.1, 0.1)}
+  return {"corners": u(0.0, 0.25), "press": u(0, 0.2), "lids": u(-0.1, 0.1)}
 
 
 def _happiness(u: Callable[..., float]) -> dict[str, float]:
