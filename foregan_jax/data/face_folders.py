@@ -35,6 +35,7 @@ from foregan_jax.media import images, paths
 
 PICTURES, LABEL_MAPS, PART_FILES = "JPEGImages", "SegmentationClass", "Parts"
 LISTS = pathlib.Path("ImageSets", "Segmentation")
+_OBJECTS = "SegmentationObject"
 _CELEBA_PICTURES = "CelebA-HQ-img"
 _CELEBA_MASKS = "CelebAMask-HQ-mask-anno"
 _CELEBA_DIGITS = 5  # of the number in a mask's name
@@ -87,8 +88,13 @@ def open_reader(root: pathlib.Path, split: str, classes: str = "") -> Reader:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Face:
-  """The files of a face: `masks` by the name of a class, or one file ""."""
+class FaceFiles:
+  """The files of a face.
+
+  Attributes:
+    picture: its path.
+    masks: paths by the name of a class, or of one file with the name "".
+  """
 
   picture: pathlib.Path
   masks: Mapping[str, pathlib.Path]
@@ -131,15 +137,50 @@ class Folder:
     Raises:
       DataError: if a mask is missing or broken.
     """
-    face = self._faces[index]
-    if not face.masks:
-      raise images.DataError(face.picture, "face has no mask of its parts")
-    if "" in face.masks:
-      return read_parts(face.masks[""], self._classes)
-    return _join_masks(face.masks)
+    return face_parts(self._faces[index], self._classes)
 
 
-def find_faces(root: pathlib.Path, split: str = "") -> dict[str, _Face]:
+def face_parts(
+  face: FaceFiles, classes: Mapping[str, list[int]]
+) -> UInt8[np.ndarray, "h w 4"]:
+  """Read the coverage 0..255 of each part of a face.
+
+  Args:
+    face: its files.
+    classes: of its label map; see `face_labels.read_classes`.
+
+  Raises:
+    DataError: if there is no mask, or one is broken.
+  """
+  if not face.masks:
+    raise images.DataError(face.picture, "face has no mask of its parts")
+  if "" in face.masks:
+    return read_parts(face.masks[""], classes)
+  return _join_masks(face.masks)
+
+
+def is_faces(root: pathlib.Path) -> bool:
+  """Return whether a folder has faces, as opposed to other pictures.
+
+  It has label maps and no instance masks, or files or folders that only faces
+  have.
+  """
+  if face_tables.find(root) is not None:
+    return True
+  if not root.is_dir():
+    return False
+  own = (_CELEBA_PICTURES, PART_FILES, face_labels.TABLE, face_labels.CLASSES)
+  if any((root / name).exists() for name in own):
+    return True
+  if (root / PICTURES).is_dir():
+    has = lambda name: (root / name).is_dir()
+    return has(LABEL_MAPS) and not has(_OBJECTS)
+  is_emotion = lambda path: face_labels.emotion_number(path.name) is not None
+  inside = [path for path in root.glob("*") if path.is_dir()]
+  return any(map(is_emotion, inside))
+
+
+def find_faces(root: pathlib.Path, split: str = "") -> dict[str, FaceFiles]:
   """Find the pictures of a folder and their masks, by name.
 
   Raises:
@@ -157,10 +198,24 @@ def find_faces(root: pathlib.Path, split: str = "") -> dict[str, _Face]:
       f"holds no faces, expected a folder {PICTURES} or {_CELEBA_PICTURES}, "
       f"folders of pictures named by emotion, or {face_tables.NAME}",
     )
-  masks = _by_name(root / LABEL_MAPS, (".png",))
-  masks |= _by_name(root / PART_FILES, (".npz",))
+  masks = _mask_files(root)
   found = lambda name: {"": masks[name]} if name in masks else {}
-  return {name: _Face(p, found(name)) for name, p in pictures.items()}
+  return {name: FaceFiles(p, found(name)) for name, p in pictures.items()}
+
+
+def find_masks(
+  root: pathlib.Path, faces: Mapping[str, FaceFiles]
+) -> list[pathlib.Path]:
+  """Find the masks that belong to none of the faces of a folder."""
+  used = {mask for face in faces.values() for mask in face.masks.values()}
+  celeba = (root / _CELEBA_MASKS).glob("*/*_*.png")
+  return sorted({*_mask_files(root).values(), *celeba} - used)
+
+
+def _mask_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Find the label maps and archives of parts, by name."""
+  masks = _by_name(root / LABEL_MAPS, (".png",))
+  return masks | _by_name(root / PART_FILES, (".npz",))
 
 
 def _sorted(pictures: Mapping[str, pathlib.Path]) -> bool:
@@ -188,20 +243,20 @@ def _by_name(
   return found
 
 
-def _find_celeba(root: pathlib.Path) -> dict[str, _Face]:
+def _find_celeba(root: pathlib.Path) -> dict[str, FaceFiles]:
   masks: dict[str, dict[str, pathlib.Path]] = {}
   for path in sorted((root / _CELEBA_MASKS).glob("*/*_*.png")):
     number, _, name = path.stem.partition("_")
     masks.setdefault(number, {})[name] = path
   pictures = _by_name(root / _CELEBA_PICTURES, images.SUFFIXES)
   return {
-    name: _Face(path, masks.get(name.zfill(_CELEBA_DIGITS), {}))
+    name: FaceFiles(path, masks.get(name.zfill(_CELEBA_DIGITS), {}))
     for name, path in pictures.items()
   }
 
 
 def _listed(
-  root: pathlib.Path, split: str, faces: Mapping[str, _Face]
+  root: pathlib.Path, split: str, faces: Mapping[str, FaceFiles]
 ) -> list[str]:
   """Return the names of the faces of a split.
 
@@ -226,7 +281,7 @@ def split_of(name: str) -> str:
   return "train" if zlib.crc32(name.encode()) % _VAL_EVERY else "val"
 
 
-def _labels(root: pathlib.Path, faces: list[_Face]) -> tuple[int, ...]:
+def _labels(root: pathlib.Path, faces: list[FaceFiles]) -> tuple[int, ...]:
   path = root / face_labels.TABLE
   if path.is_file():
     table = face_labels.read_table(path)

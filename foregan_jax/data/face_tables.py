@@ -17,6 +17,7 @@ _USAGES = {
   "val": ("PublicTest",),
   "test": ("PrivateTest",),
 }
+SPLITS = tuple(_USAGES)
 
 
 def find(root: pathlib.Path) -> pathlib.Path | None:

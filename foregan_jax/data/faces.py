@@ -162,7 +162,7 @@ class Faces:
     self, place: int, native: tuple[int, ...] | None = None
   ) -> np.ndarray:
     parts = self._reader.parts(place)
-    if native and not _same_aspect(parts.shape, native):
+    if native and not images.same_aspect(parts.shape[:2], native):
       raise images.DataError(
         self._reader.path(place),
         f"picture of {native[1]}x{native[0]} has masks of "
@@ -270,15 +270,6 @@ def _number(emotion: str) -> int:
   if emotion not in EMOTIONS:
     raise ValueError(f"emotion {emotion!r} is none of {', '.join(EMOTIONS)}")
   return EMOTIONS.index(emotion)
-
-
-def _same_aspect(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
-  """Return whether two sizes (h, w) agree to one pixel of the smaller."""
-  scale = max(size[:2]) / max(other[:2])
-  smaller = max(1.0, scale)
-  return abs(min(size[:2]) - scale * min(other[:2])) <= smaller and (
-    (size[0] > size[1]) == (other[0] > other[1]) or size[0] == size[1]
-  )
 
 
 def margins(size: tuple[int, ...]) -> tuple[int, int]:

@@ -185,8 +185,8 @@ def skin(
   tinted = np.stack([shade**power for power in face_canvas.WARM], -1)
   colour = (look.skin * look.warmth).astype(np.float32)
   out = tinted * colour + shine[..., None]
-  blush = 0.05 + 0.06 * change.cheeks
-  blush = _hills([((x, 0.28), (0.2, 0.16), blush) for x in (-0.42, 0.42)])
+  red = 0.05 + 0.06 * change.cheeks
+  blush = _hills([((x, 0.28), (0.2, 0.16), red) for x in (-0.42, 0.42)])
   out *= 1 - blush[..., None] * np.array([0.1, 1.0, 0.9], np.float32)
   return _to_canvas(out, pose, size)
 

@@ -246,6 +246,13 @@ def check_size(
     )
 
 
+def same_aspect(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
+  """Return whether two sizes have one aspect ratio, but for rounded sides."""
+  scale = max(size) / max(other)
+  close = lambda a, b: abs(a - scale * b) <= max(1.0, scale)
+  return all(map(close, size, other))
+
+
 def crop_square(
   picture: UInt8[np.ndarray, "h w c"], place: float = 0.5
 ) -> UInt8[np.ndarray, "s s c"]:
