@@ -108,14 +108,14 @@ def _wasserstein(c: ml_collections.ConfigDict) -> None:
 
 def _small(c: ml_collections.ConfigDict) -> None:
   """Set sizes that two CPU cores train in a quarter of an hour."""
-  c.batch_size = 8
+  c.batch_size = 4
   c.num_steps = 1000
   c.eval_every = 0
   c.checkpoint_every = c.sample_every = 250
   c.data.threads = 2
   c.data.face_size = 128
   c.crops.size = 48
-  c.nets.width, c.nets.blocks, c.nets.residual = 16, 3, True
+  c.nets.width, c.nets.blocks, c.nets.residual = 16, 2, True
   c.nets.critic_width, c.nets.classifier_width = 24, 16
   c.critics.generators_every, c.critics.noise_steps = 3, 500
   c.ema_decay, c.ema_nets = 0.99, ("g_ab", "g_ba")

@@ -8,6 +8,7 @@ import numpy as np
 
 from foregan_jax import game, tasks
 from foregan_jax.evaluators import (
+  face_edits,
   face_parts,
   reconstruction,
   result,
@@ -52,6 +53,7 @@ _EVALUATORS: dict[str, Callable[..., Evaluator]] = {
   tasks.VIDEOS: videos.VideoEvaluator,
   tasks.STILLS: stills.StillEvaluator,
   tasks.ANIMATION: reconstruction.ReconstructionEvaluator,
+  tasks.FACE_EDITS: face_edits.FaceEditEvaluator,
   tasks.FACE_PARTS: face_parts.FacePartsEvaluator,
 }
 

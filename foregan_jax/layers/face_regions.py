@@ -1,6 +1,7 @@
 """Crops of the regions of faces, for training and prediction."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +16,13 @@ class Crops(struct.PyTreeNode):
 
   Attributes:
     image: [r, b, s, s, c] in [-1, 1].
-    mask: soft masks of the regions' features, [r, b, s, s, 1] in [0, 1].
+    mask: soft masks of the features, [r, b, s, s, 1] in [0, 1].
     box: [r, b, 4], see `face_boxes`.
   """
 
-  image: Float[Array, "r b s s c"]
-  mask: Float[Array, "r b s s 1"]
-  box: Float[Array, "r b 4"]
+  image: Any
+  mask: Any
+  box: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +55,15 @@ class Regions:
       self._cut(x, face_boxes.region_masks(parts, name), key)
       for name, key in zip(self.names, keys, strict=True)
     ]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    return Crops(*map(jnp.stack, zip(*each, strict=True)))
 
   def _cut(
     self,
     image: Float[Array, "b h w c"],
     mask: Bool[Array, "b h w"],
     key: jax.Array | None,
-  ) -> Crops:
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return image, mask and box of one region."""
     scale = image.shape[1] / face_boxes.SIDE
     box = face_boxes.feature_box(mask, face_boxes.PAD * scale)
     mirrored = None
@@ -72,4 +74,4 @@ class Regions:
       mirrored = jax.random.bernoulli(key_side, 0.5, mask.shape[:1])
     both = jnp.concatenate([image, mask[..., None].astype(jnp.float32)], -1)
     both = face_boxes.crop(both, box, self.size, mirrored)
-    return Crops(both[..., :-1], both[..., -1:], box)
+    return both[..., :-1], both[..., -1:], box

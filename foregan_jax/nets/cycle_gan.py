@@ -77,13 +77,28 @@ class Generator(nn.Module):
     return nn.relu(x) if relu else x
 
   def _up(self, x: jax.Array, features: int, name: str) -> jax.Array:
-    common = dict(use_bias=True, dtype=self.dtype, name=name)
     if self.upsample == "transposed":
-      return convs.TransposedConv(features, kernel_size=3, **common)(x)
+      up = convs.TransposedConv(
+        features, self.dtype, kernel_size=3, use_bias=True, name=name
+      )
+      return up(x)
+    return ResizeConv(features, self.dtype, name=name)(x)
+
+
+class ResizeConv(nn.Module):
+  """Repeated pixels, reflected at the border, and a 3x3 convolution."""
+
+  features: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+    """Return `features` channels at twice the size."""
     # Reflected pixels of a picture whose pixels are repeated are those of its
     # border: pad before the repetition, and cut what lies outside.
     x = jnp.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="edge")
-    return convs.UpConv(features, **common)(x)[:, 2:-2, 2:-2]
+    up = convs.UpConv(self.features, self.dtype, use_bias=True, name="conv")
+    return up(x)[:, 2:-2, 2:-2]
 
 
 class Discriminator(nn.Module):

@@ -14,6 +14,7 @@ from foregan_jax.nets import per_region
 # Of a crop's side: room around the features, which may grow in translation.
 _ROOM = 0.1
 
+
 @dataclasses.dataclass(frozen=True)
 class Weights:
   """Weights of the generators' terms.
