@@ -185,12 +185,14 @@ class FaceEditSystem(game.System, Protocol):
     source: the emotion of faces `a`.
     target: the emotion of faces `b`.
     size: side of the faces, pixels.
+    blend: how regions are pasted, one of `layers.face_paste.BLENDS`.
   """
 
   regions: tuple[str, ...]
   source: str
   target: str
   size: int
+  blend: str
 
   def edit(
     self, nets: game.Nets, image: jax.Array, parts: jax.Array, direction: str

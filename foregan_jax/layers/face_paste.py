@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float
 from foregan_jax.layers import face_boxes
 
 ALPHAS = ("feature", "window", "self")
+BLENDS = ("replace", "add")
 # In pixels of a face of 256 x 256 pixels. A smile is wider than closed lips, so
 # the mouth gets more room.
 GROW = {"all": 12, "eyes": 6, "mouth": 12}
@@ -121,12 +122,38 @@ def paste_back(
   The images may have any size, with boxes in their own pixels. Parts of a box
   outside its image are dropped. A pixel whose alpha is 0 stays as it is.
   """
-  y = _place(box[:, 0], box[:, 2], image.shape[1], roi.shape[1])
-  x = _place(box[:, 1], box[:, 3], image.shape[2], roi.shape[2])
-  new = face_boxes.resample(roi, y, x)
-  weight = face_boxes.resample(alpha, y, x)
+  new, weight = _enlarge(image, roi, box, alpha)
   blended = weight * new + (1 - weight) * image
   return jnp.where(weight > 0, blended, image)
+
+
+def add_change(
+  image: Float[Array, "b h w c"],
+  change: Float[Array, "b s s c"],
+  box: Float[Array, "b 4"],
+  alpha: Float[Array, "b s s _"],
+) -> Float[Array, "b h w c"]:
+  """Add the change of each region to its image: image + alpha * change.
+
+  The image keeps the detail that a smaller region has lost. Otherwise as
+  `paste_back`.
+
+  Args:
+    image: in [-1, 1]; so is the result.
+    change: the edited region minus the region before.
+    box: see `paste_back`.
+    alpha: see there.
+  """
+  new, weight = _enlarge(image, change, box, alpha)
+  added = jnp.clip(image + weight * new, -1, 1)
+  return jnp.where(weight > 0, added, image)
+
+
+def _enlarge(image, roi, box, alpha) -> tuple[jax.Array, jax.Array]:
+  """Return regions and their alphas in the size and place of the images."""
+  y = _place(box[:, 0], box[:, 2], image.shape[1], roi.shape[1])
+  x = _place(box[:, 1], box[:, 3], image.shape[2], roi.shape[2])
+  return face_boxes.resample(roi, y, x), face_boxes.resample(alpha, y, x)
 
 
 def _place(

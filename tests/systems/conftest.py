@@ -18,6 +18,7 @@ from foregan_jax.runtime import platform
 CONFIGS = {
   "foregan": "davis", "layered_gan": "layered_gan", "rgmp": "rgmp_voc",
   "memory": "memory", "animation": "animation", "face_parts": "face_parts",
+  "face_transfer": "face_transfer",
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ def check(c) -> None:
     ("nets.kind", c.nets.kind, KINDS),
     ("nets.upsample", c.nets.upsample, cycle_gan.UPSAMPLINGS),
     ("paste.alpha", c.paste.alpha, face_paste.ALPHAS),
+    ("paste.blend", c.paste.blend, face_paste.BLENDS),
   ):
     if value not in allowed:
       raise ValueError(

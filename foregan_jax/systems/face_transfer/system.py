@@ -46,6 +46,8 @@ class FaceTransfer:
     source: the emotion of faces `a`.
     target: the emotion of faces `b`.
     alpha: how regions are pasted, one of `face_paste.ALPHAS`.
+    blend: whether a region is pasted itself (`replace`) or its change is added
+      (`add`), see `face_paste`.
     ring_match: whether to match the brightness of regions before.
     generators_every: the generators move at every n-th step and the critics at
       the others; 0: both move at every step.
@@ -59,6 +61,7 @@ class FaceTransfer:
   source: str
   target: str
   alpha: str
+  blend: str
   ring_match: bool
   generators_every: int
   name: str = "face_transfer"
@@ -148,7 +151,11 @@ class FaceTransfer:
       if self.ring_match and alpha.shape[-1] == 1:
         ring = face_paste.ring(alpha)
         new = face_paste.ring_match(new, crops.image[i], ring)
-      face = face_paste.paste_back(face, new, crops.box[i], alpha)
+      if self.blend == "add":
+        change = new - crops.image[i]
+        face = face_paste.add_change(face, change, crops.box[i], alpha)
+      else:
+        face = face_paste.paste_back(face, new, crops.box[i], alpha)
       pasted.append(new)
       alphas.append(alpha)
     return {
@@ -221,6 +228,7 @@ def from_config(c) -> FaceTransfer:
     source=c.data.source,
     target=c.data.target,
     alpha=c.paste.alpha,
+    blend=c.paste.blend,
     ring_match=c.paste.ring_match,
     generators_every=c.critics.generators_every if wasserstein else 0,
   )
