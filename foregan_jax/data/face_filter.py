@@ -16,7 +16,7 @@ def filter_parts(
   parts: Num[np.ndarray, "*b h w c"],
   names: Sequence[str],
   required: Sequence[str],
-  threshold: float = THRESHOLD,
+  threshold: float | int = THRESHOLD,
 ) -> tuple[Bool[np.ndarray, "*b"], Int[np.ndarray, "*b c"]]:
   """Return which faces show all required parts, and the sizes of all parts.
 
@@ -48,6 +48,6 @@ def filter_parts(
   return (counts[..., columns] > smallest).all(-1), counts
 
 
-def least_pixels(threshold: float, size: tuple[int, int]) -> float:
+def least_pixels(threshold: float | int, size: tuple[int, int]) -> float:
   """Scale a number of pixels of a 256 x 256 picture to `size` = (h, w)."""
   return threshold * size[0] * size[1] / SIDE**2

@@ -8,7 +8,7 @@ import concurrent.futures
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ _COVERED = 127  # more coverage than this is part of a piece
 _SMALL_PIECE = 100
 
 
+@runtime_checkable
 class FaceSet(Protocol):
   """Faces in one size: `Faces` or `fake.FakeFaces`.
 

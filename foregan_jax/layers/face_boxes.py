@@ -44,7 +44,7 @@ def region_masks(
 
 
 def feature_box(
-  mask: Bool[Array, "b h w"], pad: float, mode: str = "shift"
+  mask: Bool[Array, "b h w"], pad: float | int, mode: str = "shift"
 ) -> Float[Array, "b 4"]:
   """Return a square box around the pixels of each mask.
 
@@ -112,7 +112,7 @@ def _original(top, bottom, left, right, pad, size):
 def jitter(
   key: jax.Array,
   box: Float[Array, "b 4"],
-  shift: float,
+  shift: float | int,
   size: tuple[int, int],
 ) -> Float[Array, "b 4"]:
   """Return boxes moved at random by whole pixels, inside images of `size`.

@@ -68,7 +68,7 @@ def make_alpha(
 
 
 def grow(
-  mask: Bool[Array, "b h w"], pixels: float, blur: float
+  mask: Bool[Array, "b h w"], pixels: float | int, blur: float | int
 ) -> Float[Array, "b h w"]:
   """Dilate masks by a square, then blur them.
 
@@ -95,7 +95,7 @@ def grow(
 
 
 def window(
-  box: Float[Array, "b 4"], size: int, width: float
+  box: Float[Array, "b 4"], size: int, width: float | int
 ) -> Float[Array, "b s s 1"]:
   """Return 1 inside each box, falling to 0 at its border.
 
