@@ -25,7 +25,7 @@ import pathlib
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -43,6 +43,7 @@ _VAL_EVERY = 10
 _FULL = 255
 
 
+@runtime_checkable
 class Reader(Protocol):
   """A reader of faces.
 
@@ -72,7 +73,7 @@ def open_reader(root: pathlib.Path, split: str, classes: str = "") -> Reader:
 
   Args:
     root: the folder.
-    split: "train", "val" or the name of another list.
+    split: "train", "val" or the name of another list; "": all faces.
     classes: see `face_labels.read_classes`.
 
   Raises:
@@ -264,6 +265,8 @@ def _listed(
     DataError: if there are lists, but not this one; or it names a face that is
       missing.
   """
+  if not split:
+    return list(faces)
   if any((root / LISTS).glob("*.txt")):
     path = paths.below(root / LISTS, f"{split}.txt")
     names = images.read_text(path).split()

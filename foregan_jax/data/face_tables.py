@@ -33,16 +33,17 @@ class Table:
   """
 
   def __init__(self, path: pathlib.Path, split: str):
-    """Find the lines of a split; their pixels are not parsed yet.
+    """Find the lines of a split ("": all); their pixels are not parsed yet.
 
     Raises:
       DataError: if the file is not such a table, a line is malformed, or there
         is no such split.
     """
-    if split not in _USAGES:
+    if split and split not in _USAGES:
       raise images.DataError(
         path, f"has no split {split!r}, only {', '.join(_USAGES)}"
       )
+    wanted = _USAGES[split] if split else sum(_USAGES.values(), ())
     self._path = path
     self._places: list[tuple[int, int]] = []
     labels, names = [], []
@@ -54,7 +55,7 @@ class Table:
       start = file.tell()
       for number, line in enumerate(file, 2):
         emotion, usage = self._ends(number, line)
-        if usage in _USAGES[split]:
+        if usage in wanted:
           labels.append(emotion)
           names.append(f"{number:06d}")
           self._places.append((start, len(line)))
