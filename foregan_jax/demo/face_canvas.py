@@ -1,7 +1,5 @@
 """A canvas for the faces of the demo data: outlines, soft edges and labels."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 
@@ -9,7 +7,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-Points = Float[np.ndarray, "n 2"]
+Points = Float[np.ndarray, "_ 2"]
+Number = float | int
 
 # The powers of a shade in each channel: shadows of skin are redder than its lit
 # parts.
@@ -40,7 +39,7 @@ class Mask:
     rows = slice(self.top, self.top + height)
     return rows, slice(self.left, self.left + width)
 
-  def __mul__(self, other: Mask) -> Mask:
+  def __mul__(self, other: "Mask") -> "Mask":
     """Return the product, on the part that both have."""
     top, left = max(self.top, other.top), max(self.left, other.left)
     (a, b), (c, d) = self.window, other.window
@@ -69,14 +68,14 @@ class Canvas:
     self.colours = colours
     self.labels = np.zeros(colours.shape[:2], np.uint8)
 
-  def cover(self, points: Points, blur: float = 0.0) -> Mask:
+  def cover(self, points: Points, blur: Number = 0.0) -> Mask:
     """Return the coverage of a closed outline in pixels."""
     mask, corner = self._part(points, blur)
     moved = _fixed(points - corner)
     cv2.fillPoly(mask, [moved], 255, cv2.LINE_AA, _BITS)
     return _soften(mask, corner, blur)
 
-  def stroke(self, points: Points, width: float, blur: float = 0.0) -> Mask:
+  def stroke(self, points: Points, width: Number, blur: Number = 0.0) -> Mask:
     """Return the coverage of a line in pixels."""
     mask, corner = self._part(points, blur + width)
     moved, width = _fixed(points - corner), max(1, round(width))
@@ -84,7 +83,7 @@ class Canvas:
     return _soften(mask, corner, blur)
 
   def _part(
-    self, points: Points, margin: float
+    self, points: Points, margin: Number
   ) -> tuple[np.ndarray, np.ndarray]:
     """Return an empty mask around points, and its corner (x, y)."""
     reach = math.ceil(_REACH * margin) + 2
@@ -93,7 +92,7 @@ class Canvas:
     width, height = np.maximum(high - low, 1)  # OpenCV refuses empty pictures
     return np.zeros((height, width), np.uint8), low
 
-  def blend(self, mask: Mask, colour: np.ndarray, alpha: float = 1.0) -> None:
+  def blend(self, mask: Mask, colour: np.ndarray, alpha: Number = 1.0) -> None:
     """Draw a colour [3], or a picture of the canvas's size, inside a mask."""
     paint = np.asarray(colour, np.float32)
     if paint.ndim > 1:
@@ -102,7 +101,7 @@ class Canvas:
     below = self.colours[mask.window]
     below += weight * (paint - below)
 
-  def shade(self, mask: Mask, factor: float, alpha: float = 1.0) -> None:
+  def shade(self, mask: Mask, factor: Number, alpha: Number = 1.0) -> None:
     """Multiply the colours inside a mask by a factor."""
     if alpha > 0:
       loss = 1 - np.array([factor**power for power in WARM], np.float32)
@@ -120,7 +119,7 @@ def _fixed(points: np.ndarray) -> np.ndarray:
   return np.round((points - 0.5) * 2**_BITS).astype(np.int32)
 
 
-def _soften(mask: np.ndarray, corner: np.ndarray, blur: float) -> Mask:
+def _soften(mask: np.ndarray, corner: np.ndarray, blur: Number) -> Mask:
   if blur:
     mask = cv2.GaussianBlur(mask, (0, 0), blur)
   values = mask.astype(np.float32) / np.float32(255)

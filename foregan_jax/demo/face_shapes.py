@@ -11,7 +11,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-Points = Float[np.ndarray, "n 2"]
+Points = Float[np.ndarray, "_ 2"]
 Number = float | int
 
 _SAMPLES = 24  # points along a curve

@@ -338,6 +338,6 @@ class _Artist:
     canvas.mark(hair, HAIR)
 
 
-def _circle(centre: np.ndarray, radius: float) -> np.ndarray:
+def _circle(centre: np.ndarray, radius: float | int) -> np.ndarray:
   angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
   return centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)
