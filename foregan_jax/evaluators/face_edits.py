@@ -175,7 +175,7 @@ class FaceEditEvaluator:
       sheets[f"{old}_to_{new}"] = pictures.contact_sheet(
         [[pictures.enlarge(picture) for picture in row] for row in rows],
         columns=[str(i + 1) for i in range(count)],
-        row_names=(old, new, "back"),
+        row_names=(old, f"to {new}", "and back"),
       )
     return sheets
 
@@ -251,7 +251,7 @@ def _measure(edited, source, *, alpha, box) -> dict[str, float]:
     # The other region may reach into this box.
     ring = inside & (alpha.max(axis=0) < _RING)
     drifts.append(pasting.drift(edited, source, ring))
-    edges.append(pasting.edge(edited, source, tuple(corners)))
+    edges.append(pasting.edge(edited, source, tuple(corners.tolist())))
   untouched = alpha.max(axis=0) == 0
   return {
     "outside": pasting.change(edited, source, untouched),

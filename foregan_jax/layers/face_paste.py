@@ -116,44 +116,32 @@ def paste_back(
   roi: Float[Array, "b s s c"],
   box: Float[Array, "b 4"],
   alpha: Float[Array, "b s s _"],
+  before: Float[Array, "b s s c"] | None = None,
 ) -> Float[Array, "b h w c"]:
   """Blend each region into its image: alpha * roi + (1 - alpha) * image.
 
   The images may have any size, with boxes in their own pixels. Parts of a box
   outside its image are dropped. A pixel whose alpha is 0 stays as it is.
-  """
-  new, weight = _enlarge(image, roi, box, alpha)
-  blended = weight * new + (1 - weight) * image
-  return jnp.where(weight > 0, blended, image)
-
-
-def add_change(
-  image: Float[Array, "b h w c"],
-  change: Float[Array, "b s s c"],
-  box: Float[Array, "b 4"],
-  alpha: Float[Array, "b s s _"],
-) -> Float[Array, "b h w c"]:
-  """Add the change of each region to its image: image + alpha * change.
-
-  The image keeps the detail that a smaller region has lost. Otherwise as
-  `paste_back`.
 
   Args:
-    image: in [-1, 1]; so is the result.
-    change: the edited region minus the region before.
-    box: see `paste_back`.
-    alpha: see there.
+    image: the images; with `before` in [-1, 1].
+    roi: the edited regions.
+    box: where they are.
+    alpha: their weights.
+    before: the regions before the edit; if given, the change is added, image +
+      alpha * (roi - before), so that the image keeps the detail that a region
+      with fewer pixels has lost.
   """
-  new, weight = _enlarge(image, change, box, alpha)
-  added = jnp.clip(image + weight * new, -1, 1)
-  return jnp.where(weight > 0, added, image)
-
-
-def _enlarge(image, roi, box, alpha) -> tuple[jax.Array, jax.Array]:
-  """Return regions and their alphas in the size and place of the images."""
   y = _place(box[:, 0], box[:, 2], image.shape[1], roi.shape[1])
   x = _place(box[:, 1], box[:, 3], image.shape[2], roi.shape[2])
-  return face_boxes.resample(roi, y, x), face_boxes.resample(alpha, y, x)
+  weight = face_boxes.resample(alpha, y, x)
+  if before is None:
+    new = face_boxes.resample(roi, y, x)
+    blended = weight * new + (1 - weight) * image
+  else:
+    change = face_boxes.resample(roi - before, y, x)
+    blended = jnp.clip(image + weight * change, -1, 1)
+  return jnp.where(weight > 0, blended, image)
 
 
 def _place(

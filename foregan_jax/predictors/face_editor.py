@@ -30,6 +30,7 @@ class FaceEditor:
     self.size = system.size
     self.expressions = (system.target, system.source)
     self._regions = system.regions
+    self._adds = system.blend == "add"
     self._nets = jax.device_put(nets)
     self._edit = jax.jit(system.edit, static_argnums=3)
     self._paste = jax.jit(_paste)
@@ -78,13 +79,17 @@ class FaceEditor:
     top, left = faces.margins((height, width))
     scale = max(height, width) / self.size
     boxes = made["boxes"] * scale - jnp.array([[[top, left, top, left]]])
-    edited = self._paste(picture, made["regions"], boxes, made["alphas"])
+    before = made["crops"] if self._adds else None
+    edited = self._paste(
+      picture, made["regions"], boxes, made["alphas"], before
+    )
     return np.asarray(edited)
 
 
-def _paste(picture, regions, boxes, alphas) -> jax.Array:
+def _paste(picture, regions, boxes, alphas, before) -> jax.Array:
   """Paste all regions of one face, one after the other."""
   face = ranges.image_to_float(picture)[None]
-  for region, box, alpha in zip(regions, boxes, alphas, strict=True):
-    face = face_paste.paste_back(face, region, box, alpha)
+  for i, region in enumerate(regions):
+    old = None if before is None else before[i]
+    face = face_paste.paste_back(face, region, boxes[i], alphas[i], old)
   return ranges.image_to_uint8(face[0])

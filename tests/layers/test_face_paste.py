@@ -164,3 +164,22 @@ def test_adding_a_change_keeps_the_detail_of_the_image(key):
   np.testing.assert_array_equal(out[0, :20], image[0, :20])
   far = face_paste.add_change(image, 9 * change, box, alpha)
   assert far.max() == 1  # clipped
+
+
+def test_added_changes_keep_the_detail_of_larger_pictures(key):
+  """A region of 8 pixels is brighter by 0.2; its picture has 32 x 32."""
+  picture = jax.random.uniform(key, (1, 40, 40, 3), minval=-0.5, maxval=0.5)
+  box = jnp.array([[4.0, 4, 36, 36]])
+  before = face_boxes.crop(picture, box, 8)
+  alpha = jnp.ones((1, 8, 8, 1))
+  out = _paste(picture, before + 0.2, box, alpha, before)
+  inside = (slice(None), slice(4, 36), slice(4, 36))
+  want = picture.at[inside].add(0.2)
+  np.testing.assert_allclose(out, want, atol=1e-6)
+  np.testing.assert_array_equal(out[:, :4], picture[:, :4])
+  # Without it, the small region replaces the detail.
+  flat = _paste(picture, before + 0.2, box, alpha)
+  assert flat[inside].std() < 0.5 * picture[inside].std()
+  # The result stays in its range.
+  bright = _paste(picture, before + 2.0, box, alpha, before)
+  assert bright.max() == 1 and bright[inside].min() == 1

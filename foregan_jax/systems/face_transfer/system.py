@@ -151,11 +151,8 @@ class FaceTransfer:
       if self.ring_match and alpha.shape[-1] == 1:
         ring = face_paste.ring(alpha)
         new = face_paste.ring_match(new, crops.image[i], ring)
-      if self.blend == "add":
-        change = new - crops.image[i]
-        face = face_paste.add_change(face, change, crops.box[i], alpha)
-      else:
-        face = face_paste.paste_back(face, new, crops.box[i], alpha)
+      before = crops.image[i] if self.blend == "add" else None
+      face = face_paste.paste_back(face, new, crops.box[i], alpha, before)
       pasted.append(new)
       alphas.append(alpha)
     return {
