@@ -24,8 +24,7 @@ def tasks(root: pathlib.Path) -> Iterator[Callable[[], Iterator[Problem]]]:
   """Yield the checks of a folder: its lists and tables, then its faces."""
   table = face_tables.find(root)
   if table is not None:
-    for split in face_tables.SPLITS:
-      yield functools.partial(_check_table, table, split)
+    yield functools.partial(_check_table, table)
     return
   try:
     faces = face_folders.find_faces(root)
@@ -42,9 +41,9 @@ def tasks(root: pathlib.Path) -> Iterator[Callable[[], Iterator[Problem]]]:
     yield functools.partial(_check_faces, group, classes, masked)
 
 
-def _check_table(path: pathlib.Path, split: str) -> Iterator[Problem]:
+def _check_table(path: pathlib.Path) -> Iterator[Problem]:
   try:
-    table = face_tables.Table(path, split)
+    table = face_tables.Table(path, "")
   except images.DataError as error:
     yield Problem(error.path, error.reason)
     return

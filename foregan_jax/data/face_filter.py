@@ -45,7 +45,7 @@ def filter_parts(
   counts = (parts > (255 / 2 if whole else 0.5)).sum((-3, -2))
   smallest = least_pixels(threshold, parts.shape[-3:-1])
   columns = [list(names).index(name) for name in required]
-  return (counts[..., columns] > smallest).all(-1), counts
+  return np.asarray((counts[..., columns] > smallest).all(-1)), counts
 
 
 def least_pixels(threshold: float | int, size: tuple[int, int]) -> float:

@@ -17,7 +17,6 @@ _USAGES = {
   "val": ("PublicTest",),
   "test": ("PrivateTest",),
 }
-SPLITS = tuple(_USAGES)
 
 
 def find(root: pathlib.Path) -> pathlib.Path | None:

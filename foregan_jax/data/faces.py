@@ -107,9 +107,9 @@ class Faces:
       )
     if required:
       with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        visible = lambda i: face_filter.filter_parts(
-          self._parts(i), PARTS, required
-        )[0]
+        visible = lambda i: bool(
+          face_filter.filter_parts(self._parts(i), PARTS, required)[0]
+        )
         self._keep(list(pool.map(visible, self._indices)))
     if not self._indices:
       which = f" with {emotion}" if emotion else ""

@@ -269,9 +269,12 @@ def crop_square(
 
 
 def resize_image(
-  image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "H W 3"]:
-  """Scale a picture to `size` = (h, w), by area averages if it shrinks."""
+  image: UInt8[np.ndarray, "h w c"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "H W c"]:
+  """Scale a picture, or several masks, to `size` = (h, w).
+
+  By area averages if it shrinks.
+  """
   return _resize(image, size)
 
 
