@@ -16,7 +16,10 @@ def load(
   head: str = "",
   scales: tuple[float, ...] = (),
   side: int = 0,
-) -> "models.VideoModel | models.StillModel | models.AnimationModel":
+) -> (
+  "models.VideoModel | models.StillModel | models.AnimationModel | "
+  "models.FacePartsModel | models.FaceEditModel"
+):
   """Load a run, a weight file, or the packaged weights; see `models.load`."""
   # Imported here, so that `import foregan_jax.data.check` does not import JAX.
   from foregan_jax import models

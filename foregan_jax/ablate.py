@@ -34,6 +34,8 @@ _SHOWN = {
   ),
   tasks.STILLS: (),
   tasks.ANIMATION: (),
+  tasks.FACE_EDITS: (),
+  tasks.FACE_PARTS: (),
 }  # fmt: skip
 
 

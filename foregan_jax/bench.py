@@ -158,7 +158,7 @@ def _batch(config, system, mesh):
 def _frames(batch) -> int:
   """Count the frames of a batch of videos, or the samples of other batches."""
   shape = batch["video"].shape if "video" in batch else None
-  return shape[0] * shape[1] if shape else len(next(iter(batch.values())))
+  return shape[0] * shape[1] if shape else len(jax.tree.leaves(batch)[0])
 
 
 def _roofline(dtype) -> float:

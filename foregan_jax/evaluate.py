@@ -29,6 +29,7 @@ from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import cli, distributed
 
 _SWEEP = "sweep"
+_SINGLE_PICTURES = (tasks.STILLS, tasks.FACE_EDITS, tasks.FACE_PARTS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,10 +162,10 @@ def _check(config, system, options: Options) -> dict[str, Any]:
           "flag is for masks of videos"
         )
     return {}
-  if system.task == tasks.STILLS:
+  if system.task in _SINGLE_PICTURES:
     for flag, value in options.of_videos().items():
       raise ValueError(
-        f"--{flag}={value}: {config.system} segments single pictures; this "
+        f"--{flag}={value}: {config.system} evaluates single pictures; this "
         "flag is for videos"
       )
     if options.inception:

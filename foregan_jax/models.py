@@ -11,18 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from foregan_jax import runs, tasks, weight_files
+from foregan_jax import face_models, runs, tasks, weight_files
 from foregan_jax.media import images, pictures
 from foregan_jax.predictors import (
   animator,
   cut_outs,
+  face_editor,
   layer_tracker,
   mask_tracker,
+  part_finder,
   plates,
   samples,
 )
 from foregan_jax.runtime import settings
 
+FacePartsModel = face_models.FacePartsModel
+FaceEditModel = face_models.FaceEditModel
 # Both satisfy `propagate.Tracker`.
 Tracker = mask_tracker.MaskTracker | layer_tracker.LayerTracker
 
@@ -290,7 +294,7 @@ def load(
   head: str = "",
   scales: tuple[float, ...] = (),
   side: int = 0,
-) -> VideoModel | StillModel | AnimationModel:
+) -> VideoModel | StillModel | AnimationModel | FacePartsModel | FaceEditModel:
   """Load a trained run or a weight file.
 
   Args:
@@ -313,12 +317,17 @@ def load(
   if not path:
     path, side = weight_files.PACKAGED, side or weight_files.PACKAGED_SIDE
   path = pathlib.Path(path)
-  is_run = path.is_dir()
-  run = runs.Run(path) if is_run else weight_files.open_file(path)
+  run = runs.Run(path) if path.is_dir() else weight_files.open_file(path)
   system = run.system
   if system.task == tasks.STILLS:
     _, nets = run.load(step)
     return StillModel(system, nets, run.config.data.still_size)
+  if system.task in (tasks.FACE_EDITS, tasks.FACE_PARTS):
+    number, nets = run.load(step)
+    text = _describe(path, number)
+    if system.task == tasks.FACE_PARTS:
+      return FacePartsModel(part_finder.PartFinder(system, nets), text)
+    return FaceEditModel(face_editor.FaceEditor(system, nets), text)
   head = _check_head(path, head, system.heads)
   animates = system.task == tasks.ANIMATION
   given = {"scales": ",".join(map(str, scales)), "side": side}
@@ -329,9 +338,7 @@ def load(
         f"{'animates' if animates else 'segments'} frames at one size"
       )
   number, nets = run.load(step)
-  # A run may be repeated in the same folder: the time tells them apart.
-  file = path / "checkpoints" / str(number) if is_run else path
-  text = f"{path.absolute()}, step {number} of {file.stat().st_mtime_ns}"
+  text = _describe(path, number)
   if animates:
     head = head or system.heads[0]
     made = animator.Animator(system, nets, head=head)
@@ -348,6 +355,13 @@ def load(
     )
     detail = f"{scales}, side {side}" if side else f"{scales}"
   return VideoModel(tracker, f"{text}, {detail}")
+
+
+def _describe(path: pathlib.Path, step: int) -> str:
+  """Return what was loaded."""
+  # A run may be repeated in the same folder: the time tells them apart.
+  file = path / "checkpoints" / str(step) if path.is_dir() else path
+  return f"{path.absolute()}, step {step} of {file.stat().st_mtime_ns}"
 
 
 def _check_head(where: pathlib.Path, head: str, heads) -> str:

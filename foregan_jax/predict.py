@@ -7,21 +7,22 @@
   python -m foregan_jax.predict cutout --workdir=runs/birds --images=holiday
   python -m foregan_jax.predict sample --workdir=runs/birds --count=64
   python -m foregan_jax.predict dataset --workdir=runs/birds --count=5000
+  python -m foregan_jax.predict parts --workdir=runs/parts --images=faces
+  python -m foregan_jax.predict filter --images=faces --expression=neutral \\
+    --workdir=runs/parts
+  python -m foregan_jax.predict express --workdir=runs/smile --input=me.jpg \\
+    --expression=happiness --parts-workdir=runs/parts
 
 Each verb has its own `--help`.
 """
 
 import argparse
-import os
 import pathlib
 import re
-import sys
-import zlib
-from typing import TypeVar
 
-from foregan_jax import models, tasks
+from foregan_jax import models, predict_common, predict_faces, tasks
 from foregan_jax.media import footage as footage_lib
-from foregan_jax.media import images, paths
+from foregan_jax.media import images
 from foregan_jax.nets import tracker
 from foregan_jax.predictors import animate as animate_lib
 from foregan_jax.predictors import (
@@ -50,14 +51,16 @@ def track(args: argparse.Namespace) -> None:
     scales=tracker.parse_scales(args.scales),
     side=args.side,
   )
-  model = _check_kind(source, model, models.VideoModel)
+  model = predict_common.check_kind(source, model, models.VideoModel)
   if isinstance(model.tracker, layer_tracker.LayerTracker):
     layer_tracker.check_masks(masks)
   with_background = model.tracker.generates_background
   layers: tuple[str, ...] = ()
   if with_background if args.layers is None else args.layers:
     layers = results.LAYERS if with_background else (results.FOREGROUND,)
-  out = pathlib.Path(args.out or _default_folder(args.workdir, footage.path))
+  out = pathlib.Path(
+    args.out or predict_common.default_folder(args.workdir, footage.path)
+  )
   problems = propagate.write(
     model.tracker,
     footage=footage,
@@ -68,7 +71,7 @@ def track(args: argparse.Namespace) -> None:
   )
   written = ", ".join(("masks", *layers, "confidences"))
   print(f"{written} and the video with masks overlaid: {out}")
-  _report(problems, "frames")
+  predict_common.report(problems, "frames")
 
 
 def animate(args: argparse.Namespace) -> None:
@@ -86,8 +89,10 @@ def animate(args: argparse.Namespace) -> None:
   if args.background:
     background = animate_lib.read_picture(pathlib.Path(args.background))
   model = models.load(path, step=args.step, head=args.head)
-  model = _check_kind(path, model, models.AnimationModel)
-  out = args.out or _default_folder(args.workdir, source.path, footage.path)
+  model = predict_common.check_kind(path, model, models.AnimationModel)
+  out = args.out or predict_common.default_folder(
+    args.workdir, source.path, footage.path
+  )
   problems = animate_lib.write(
     model.animator,
     source=source,
@@ -98,7 +103,7 @@ def animate(args: argparse.Namespace) -> None:
     description=model.description,
   )
   print(f"frames, masks, the animation and a sheet: {out}")
-  _report(problems, "frames")
+  predict_common.report(problems, "frames")
 
 
 def cutout(args: argparse.Namespace) -> None:
@@ -108,7 +113,7 @@ def cutout(args: argparse.Namespace) -> None:
     model.segment, folder=pathlib.Path(args.images), out=out
   )
   print(f"masks, cut-outs with alpha and a sheet: {out}")
-  _report(problems, "pictures")
+  predict_common.report(problems, "pictures")
 
 
 def sample(args: argparse.Namespace) -> None:
@@ -136,30 +141,8 @@ def _load_stills(
 ) -> tuple[models.StillModel, pathlib.Path]:
   """Return the model, and the folder to write to."""
   model = models.load(args.workdir, step=args.step)
-  still = _check_kind(args.workdir, model, models.StillModel)
+  still = predict_common.check_kind(args.workdir, model, models.StillModel)
   return still, pathlib.Path(args.out or pathlib.Path(args.workdir, "predict"))
-
-
-_Model = TypeVar("_Model")
-# What models are for, and the verb for it.
-_KINDS: dict[type, tuple[str, str]] = {
-  models.VideoModel: ("segments videos", "track"),
-  models.StillModel: ("segments single pictures", "cutout"),
-  models.AnimationModel: ("animates pictures", "animate"),
-}
-
-
-def _check_kind(
-  path: str | os.PathLike, model: object, kind: type[_Model]
-) -> _Model:
-  """Return the model; refuse one of another kind than a verb needs."""
-  if isinstance(model, kind):
-    return model
-  purpose, verb = _KINDS[type(model)]
-  raise ValueError(
-    f"{path} has a run that {purpose}: use `predict {verb}`; this verb needs a "
-    f"run that {_KINDS[kind][0]}"
-  )
 
 
 def _parse_masks(given: list[str]) -> dict[int, pathlib.Path]:
@@ -186,25 +169,6 @@ def _parse_seed(text: str) -> int:
   return seed
 
 
-def _default_folder(workdir: str, *inputs: pathlib.Path) -> pathlib.Path:
-  # The checksum of the full paths keeps files of the same name apart.
-  full = [paths.full(path) for path in inputs]
-  checksum = zlib.crc32("\n".join(map(str, full)).encode())
-  names = "-".join(path.name.replace(".", "_") for path in full)
-  return pathlib.Path(workdir, "predict", f"{names}-{checksum:08x}")
-
-
-def _report(problems: list[str], things: str) -> None:
-  """Print unreadable inputs; exit with status 1 if there are any."""
-  for problem in problems:
-    print(problem, file=sys.stderr)
-  if problems:
-    sys.exit(f"{len(problems)} {things} could not be read; the rest is done")
-
-
-_STEP = "checkpoint: best, latest or a number (default: latest)"
-
-
 def _make_parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="python -m foregan_jax.predict",
@@ -218,7 +182,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     verb.set_defaults(run=run)
     verb.add_argument("--workdir", default="", help="folder of the run")
-    verb.add_argument("--step", default="latest", help=_STEP)
+    verb.add_argument("--step", default="latest", help=predict_common.STEP)
     verb.add_argument(
       "--debug", action="store_true", help="show the traceback of every error"
     )
@@ -331,6 +295,7 @@ def _make_parser() -> argparse.ArgumentParser:
       "--out", default="", help="folder to write to (default: WORKDIR/predict)"
     )
     verb._option_string_actions["--workdir"].required = True
+  predict_faces.add_verbs(add)
   return parser
 
 

@@ -16,10 +16,15 @@ OBJECTS, LAYERS = "objects", "layers"  # kinds of tracking
 VIDEOS = "videos"  # masks of a video from its first mask
 STILLS = "stills"  # masks of single pictures, without any given mask
 ANIMATION = "animation"  # a still that moves like the object of a video
-TASKS = (VIDEOS, STILLS, ANIMATION)
+FACE_PARTS = "face_parts"  # masks of eyes, brows, mouth and lips; expressions
+FACE_EDITS = "face_edits"  # faces with another emotion
+TASKS = (VIDEOS, STILLS, ANIMATION, FACE_EDITS, FACE_PARTS)
 # What is cut out of the picture with a new background: its own object, if it is
 # of the kind of the training; nothing; the place where the new object will be.
 HOLES = ("own", "none", "actor")
+NUM_EMOTIONS = 7  # of `data.face_labels.EMOTIONS`, in their order
+# Of face edits: from the source emotion to the target emotion, and back.
+DIRECTIONS = ("ab", "ba")
 
 
 @runtime_checkable
@@ -171,10 +176,100 @@ class AnimationSystem(game.System, Protocol):
     """Return reconstructions [b, s, s, 3] of a training batch, by head."""
 
 
+@runtime_checkable
+class FaceEditSystem(game.System, Protocol):
+  """A system that gives faces another emotion.
+
+  Attributes:
+    regions: names of the regions that it edits, of `layers.face_boxes.REGIONS`.
+    source: the emotion of faces `a`.
+    target: the emotion of faces `b`.
+    size: side of the faces, pixels.
+    blend: how regions are pasted, one of `layers.face_paste.BLENDS`.
+  """
+
+  regions: tuple[str, ...]
+  source: str
+  target: str
+  size: int
+  blend: str
+
+  def edit(
+    self, nets: game.Nets, image: jax.Array, parts: jax.Array, direction: str
+  ) -> dict[str, jax.Array]:
+    """Edit faces.
+
+    Args:
+      nets: all nets.
+      image: uint8 [b, s, s, 3].
+      parts: uint8 [b, s, s, 4], coverage of the parts, 0 to 255.
+      direction: one of `DIRECTIONS`; static.
+
+    Returns:
+      `image`, the edited faces [b, s, s, 3] in [-1, 1]; and by region, in the
+      order of `regions`, what was pasted: `regions` [r, b, c, c, 3] in [-1, 1],
+      `alphas` [r, b, c, c, 1] in [0, 1], `boxes` [r, b, 4] in pixels of the
+      faces (see `layers.face_boxes`). `raw` are the regions before their
+      brightness was matched, `crops` those of the faces.
+    """
+
+  def classify(self, nets: game.Nets, image: jax.Array) -> jax.Array:
+    """Return the probability [b] that faces show the target emotion.
+
+    Images are uint8, or float32 in [-1, 1].
+    """
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, jax.Array]:
+    """Return edited faces [b, s, s, 3] of a training batch, by direction.
+
+    They are in [0, 1].
+    """
+
+
+@runtime_checkable
+class FacePartsSystem(game.System, Protocol):
+  """A system that segments the parts of faces and classifies expressions.
+
+  Parts are in the order of `layers.face_boxes.PARTS`, expressions in that of
+  `data.face_labels.EMOTIONS`.
+
+  Attributes:
+    heads: names of the ways to get masks; predictions are those of the first.
+    size: side of the faces, pixels.
+    classifies: whether it has the nets for `classify`.
+  """
+
+  heads: tuple[str, ...]
+  size: int
+  classifies: bool
+
+  def predict_parts(self, nets: game.Nets, image: jax.Array) -> jax.Array:
+    """Return soft masks [b, s, s, 4] of uint8 faces [b, s, s, 3]."""
+
+  def classify(
+    self, nets: game.Nets, image: jax.Array, parts: jax.Array
+  ) -> dict[str, jax.Array]:
+    """Return the probabilities of the expressions of faces.
+
+    Args:
+      nets: all nets.
+      image: uint8 [b, s, s, 3].
+      parts: soft masks [b, s, s, 4] in [0, 1].
+
+    Returns:
+      [b, 7] as `masks` show them, and as `images` do.
+    """
+
+  def predict(self, nets: game.Nets, batch: game.Batch) -> dict[str, jax.Array]:
+    """Return soft masks [b, s, s, 4] of a training batch, by head."""
+
+
 PROTOCOLS = {
   VIDEOS: VideoSystem,
   STILLS: StillSystem,
   ANIMATION: AnimationSystem,
+  FACE_PARTS: FacePartsSystem,
+  FACE_EDITS: FaceEditSystem,
 }
 
 

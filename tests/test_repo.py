@@ -46,8 +46,10 @@ _MAY_IMPORT = {
   "predictors": {"data", "game", "layers", "media", "nets", "runtime", "tasks"},
   "runs": {"game", "items", "runtime", "systems", "tasks"},
   "weight_files": {"game", "runs", "runtime", "systems"},
+  "face_models": {"predictors"},
   "models": {
-    "media", "predictors", "runs", "runtime", "tasks", "weight_files",
+    "face_models", "media", "predictors", "runs", "runtime", "tasks",
+    "weight_files",
   },
 }  # fmt: skip
 # Files of these folders must not import each other.

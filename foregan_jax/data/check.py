@@ -2,8 +2,9 @@
 
   python -m foregan_jax.data.check ROOT
 
-ROOT is a DAVIS data set, a VOCdevkit, or holds both; or it is a folder of
-pictures and masks (`instance_folders`: salience); or of videos without masks
+ROOT is a DAVIS data set, a VOCdevkit, or holds both; or it is a folder of faces
+(`face_folders`), or holds one; or a folder of pictures and masks
+(`instance_folders`: salience); or of videos without masks
 (`unlabelled_videos`). The command prints one line per problem, `file: reason`,
 and exits with status 1 if there is any.
 """
@@ -21,8 +22,13 @@ from collections.abc import Callable, Iterator
 import rich.console
 from rich import progress as rich_progress
 
+from foregan_jax.data import (
+  check_faces,
+  check_videos,
+  folders,
+  instance_folders,
+)
 from foregan_jax.data import check_files as files
-from foregan_jax.data import check_videos, folders, instance_folders
 from foregan_jax.data import flow as flow_lib
 from foregan_jax.media import images, paths
 
@@ -46,10 +52,14 @@ def check(
   if not root.is_dir():
     return [Problem(root, "folder does not exist")]
   tasks: list[Task] = []
-  if _is_davis(root):
+  faces = check_faces.places(root)
+  if root not in faces and _is_davis(root):
     tasks += _davis_tasks(root)
+  for place in faces:
+    tasks += check_faces.tasks(place)
   for devkit in _voc_folders(root):
-    tasks += _voc_tasks(devkit)
+    if devkit not in faces:
+      tasks += _voc_tasks(devkit)
   if not tasks and check_videos.has_videos(root):
     tasks += check_videos.tasks(root)
   if not tasks and instance_folders.is_salient(root):
@@ -59,8 +69,8 @@ def check(
       Problem(
         root,
         "holds neither a DAVIS data set (JPEGImages/<resolution>/<video>) nor "
-        "a VOCdevkit (<year>/SegmentationObject) nor pictures (.jpg) with "
-        "masks (.png) nor videos",
+        "a VOCdevkit (<year>/SegmentationObject) nor faces nor pictures (.jpg) "
+        "with masks (.png) nor videos",
       )
     ]
   run = lambda task: list(task())
@@ -351,8 +361,8 @@ def main(arguments: list[str] | None = None) -> int:
   """Run the command line and return its exit status."""
   parser = argparse.ArgumentParser(
     prog="python -m foregan_jax.data.check",
-    description="List every problem of a data set: DAVIS, VOC, salience, or "
-    "videos without masks.",
+    description="List every problem of a data set: DAVIS, VOC, faces, "
+    "salience, or videos without masks.",
   )
   parser.add_argument("root", type=pathlib.Path, help="folder of the data set")
   root = parser.parse_args(arguments).root

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from foregan_jax.data import pair_truths
+from foregan_jax.data import face_labels, pair_truths
 
 # A few distinct samples suffice: to draw each one anew would cost more than the
 # decoding of real data.
@@ -23,7 +23,7 @@ class Fake:
   uint8 arrays are uniform in 0..255, floating-point ones standard normal. Masks
   (the name ends with "mask") are noise on the left quarter and 0 elsewhere:
   noise everywhere would leave no background. `labels` are 1 on the left quarter
-  and 0 elsewhere.
+  and 0 elsewhere. The `parts` of a face are ellipses; a `label` is an emotion.
   """
 
   def __init__(self, batch_spec: Mapping[str, Any], *, seed: int):
@@ -55,6 +55,10 @@ def _draw(rng: np.random.Generator, spec: Any) -> Any:
         array[:] = 1
       if name == "labels" or name.endswith("mask"):
         array[..., array.shape[-2] // 4 :, :] = 0
+      if name == "parts":
+        array[:] = _draw_parts(array.shape[0])
+      if name == "label":
+        sample[name] = array % len(face_labels.EMOTIONS)
     return sample
   shape, dtype = spec.shape[1:], np.dtype(spec.dtype)
   if dtype == np.uint8:
@@ -176,3 +180,72 @@ class FakeStills:
     centre = (self._size // 3 + index,) * 2
     canvas = np.zeros((self._size, self._size), np.uint8)
     return cv2.circle(canvas, centre, self._size // 4, 1, -1).astype(bool)
+
+
+# Of each part of a face, in the order of `face_labels.PARTS`: centre (y, x) and
+# half axes (y, x) of one side, as shares of the picture's side.
+_PART_ELLIPSES = (
+  ((0.42, 0.32), (0.03, 0.07)),
+  ((0.32, 0.32), (0.02, 0.09)),
+  ((0.75, 0.5), (0.02, 0.1)),
+  ((0.75, 0.5), (0.05, 0.14)),
+)
+
+
+def _draw_parts(size: int) -> np.ndarray:
+  """Return the masks of a face's parts, uint8 [size, size, 4], 0 or 255."""
+  y, x = (np.mgrid[:size, :size] + 0.5) / size
+  x = np.minimum(x, 1 - x)  # both halves are equal
+  inside = [
+    ((y - centre[0]) / axes[0]) ** 2 + ((x - centre[1]) / axes[1]) ** 2 < 1
+    for centre, axes in _PART_ELLIPSES
+  ]
+  eyes, brows, mouth, lips = inside
+  masks = np.stack([eyes, brows, mouth, lips & ~mouth], -1)
+  return masks.astype(np.uint8) * np.uint8(_UINT8_LEVELS - 1)
+
+
+class FakeFaces:
+  """Faces of noise with parts of flat colours, in the format of `faces.Faces`.
+
+  Attributes:
+    names: names of the faces.
+    labels: indices in `face_labels.EMOTIONS`.
+    has_parts: True.
+  """
+
+  def __init__(self, *, size: int, seed: int, emotion: str = ""):
+    """Set the side of a face, the seed, and the emotion ("": each in turn)."""
+    self._size, self._seed = size, seed
+    self.names = tuple(f"fake{i}" for i in range(_NUM_DISTINCT))
+    emotions = [emotion] if emotion else face_labels.EMOTIONS
+    self.labels = tuple(
+      face_labels.EMOTIONS.index(emotions[i % len(emotions)])
+      for i in range(_NUM_DISTINCT)
+    )
+    self.has_parts = True
+
+  def __len__(self) -> int:
+    """Return the number of faces."""
+    return len(self.names)
+
+  def face(self, index: int) -> dict[str, Any]:
+    """Generate a face; for its fields see `faces.Faces.face`."""
+    return {
+      "image": self.image(index),
+      "parts": _draw_parts(self._size),
+      "label": self.labels[index],
+      "name": self.names[index],
+    }
+
+  def picture(self, index: int) -> np.ndarray:
+    """Generate a picture, uint8 [size, size, 3]; parts depend on the label."""
+    rng = np.random.default_rng([self._seed, index, self.labels[index]])
+    noise = rng.integers(0, _UINT8_LEVELS // 2, (self._size, self._size, 3))
+    shown = _draw_parts(self._size).max(-1) > 0
+    noise[shown] += 16 * self.labels[index]
+    return noise.astype(np.uint8)
+
+  def image(self, index: int) -> np.ndarray:
+    """Return `picture(index)`, which has this size already."""
+    return self.picture(index)

@@ -9,6 +9,7 @@ import jax
 from foregan_jax.data import (
   clips,
   davis,
+  faces,
   fake,
   instances,
   pairs,
@@ -22,6 +23,8 @@ from foregan_jax.media import paths
 _OBJECTS = {0: davis.MERGED, -1: davis.ALL}
 _PICTURES = "pictures"  # the only kind of sample that is evaluated as pictures
 _PAIRS = "pairs"  # of frames, from videos without masks
+_FACE_PAIRS, _FACES = "face_pairs", "faces"
+_WITHOUT_YEAR = (_PICTURES, _PAIRS, _FACE_PAIRS, _FACES)
 # What is embedded, by the kind of sample: its folder beside the workdir, and
 # the arguments of `demo.dataset.prepare`.
 _DEMO: dict[str, tuple[str, dict[str, Any]]] = {
@@ -30,6 +33,8 @@ _DEMO: dict[str, tuple[str, dict[str, Any]]] = {
   "instances": ("demo_data", {}),
   _PAIRS: ("demo_clips", {"recipe": demo_dataset.CLIPS_RECIPE}),
   _PICTURES: ("demo_stills", {"recipe": demo_dataset.SINGLES_RECIPE}),
+  _FACE_PAIRS: ("demo_faces", {"recipe": demo_dataset.FACES_RECIPE}),
+  _FACES: ("demo_faces", {"recipe": demo_dataset.FACES_RECIPE}),
 }
 
 
@@ -75,7 +80,8 @@ def training(config, workdir: pathlib.Path, spec: dict):
 def evaluation(config, workdir: pathlib.Path, split: str = ""):
   """Return the data to evaluate on.
 
-  It is `davis.Davis`, `stills.Stills`, or `pairs.Pairs` with whole videos.
+  It is `davis.Davis`, `stills.Stills`, `pairs.Pairs` with whole videos,
+  `faces.FacePairs` or `faces.FaceStreams`.
 
   Args:
     config: the run's config.
@@ -92,6 +98,10 @@ def evaluation(config, workdir: pathlib.Path, split: str = ""):
     if d.kind == "fake":
       return fake.FakeClips(size=d.still_size, seed=config.seed)
     return _pairs(config, workdir, split)
+  if d.samples == _FACE_PAIRS:
+    return _face_pairs(config, workdir, split)
+  if d.samples == _FACES:
+    return _faces(config, workdir, split)
   if d.kind == "fake":
     return fake.FakeVideos(
       size=(d.height, d.width), num_frames=2 * d.clip_len, seed=config.seed
@@ -115,7 +125,7 @@ def benchmark(config) -> str:
     return f"fake-{d.eval_split}"
   # The folder's name, so that results of several data sets differ.
   name = paths.full(d.root).name
-  year = "" if d.samples in (_PICTURES, _PAIRS) else f"-{d.year}"
+  year = "" if d.samples in _WITHOUT_YEAR else f"-{d.year}"
   return f"{name}{year}-{d.eval_split}"
 
 
@@ -161,6 +171,47 @@ def _pairs(config, workdir: pathlib.Path, split: str) -> pairs.Pairs:
     year=d.year,
     resolution=d.resolution,
   )
+
+
+def _face_pairs(config, workdir: pathlib.Path, split: str) -> faces.FacePairs:
+  d = config.data
+
+  def domain(emotion: str) -> faces.FaceSet:
+    if d.kind == "fake":
+      size, seed = d.face_size, config.seed
+      return fake.FakeFaces(size=size, seed=seed, emotion=emotion)
+    return faces.Faces(
+      _faces_root(config, workdir),
+      split=split,
+      size=d.face_size,
+      emotion=emotion,
+      classes=d.classes,
+      required=d.required,
+    )
+
+  return faces.FacePairs(domain(d.source), domain(d.target))
+
+
+def _faces(config, workdir: pathlib.Path, split: str) -> faces.FaceStreams:
+  d = config.data
+  if d.kind == "fake":
+    every = fake.FakeFaces(size=d.face_size, seed=config.seed)
+    return faces.FaceStreams(every, every)
+  root = _faces_root(config, workdir)
+  every = faces.Faces(root, split=split, size=d.face_size, classes=d.classes)
+  if d.kind == "demo":
+    return faces.FaceStreams(every, every)
+  if not d.labelled_root:
+    return faces.FaceStreams(every)
+  labelled = faces.Faces(
+    d.labelled_root, split=split, size=d.face_size, need_parts=False
+  )
+  return faces.FaceStreams(every, labelled)
+
+
+def _faces_root(config, workdir: pathlib.Path) -> pathlib.Path:
+  root = _root(config, workdir)
+  return root / render.FACES if config.data.kind == "demo" else root
 
 
 def _videos(config, workdir: pathlib.Path, spec: dict):
@@ -227,6 +278,12 @@ _TRAINING: dict[str, Callable[[Any, pathlib.Path, dict], Any]] = {
     config, workdir, config.data.train_split
   ),
   _PICTURES: lambda config, workdir, spec: _pictures(
+    config, workdir, config.data.train_split
+  ),
+  _FACE_PAIRS: lambda config, workdir, spec: _face_pairs(
+    config, workdir, config.data.train_split
+  ),
+  _FACES: lambda config, workdir, spec: _faces(
     config, workdir, config.data.train_split
   ),
 }

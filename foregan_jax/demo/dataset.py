@@ -8,7 +8,9 @@ a run without data uses the same loaders:
 - `Background`: the val frames without creatures;
 - `VOCdevkit/DEMO`: stills;
 - `VOCdevkit/SINGLE`: square crops around one creature each, rendered by
-  `SINGLES_RECIPE` only.
+  `SINGLES_RECIPE` only;
+- `FACES`: faces with label maps of their parts and `labels.csv` with their
+  emotions, rendered by `FACES_RECIPE` only.
 
 `CLIPS_RECIPE` renders square videos with a camera that stands still.
 
@@ -32,7 +34,7 @@ import cv2
 import rich.console
 import rich.progress
 
-from foregan_jax.demo import render
+from foregan_jax.demo import faces, render
 from foregan_jax.media import paths
 
 _MARKER, _LOCK = "demo.json", ".demo.lock"
@@ -44,6 +46,7 @@ _OUTPUTS = (
   "Background",
   "ImageSets",
   "VOCdevkit",
+  str(render.FACES),
   render.SCRATCH,
 )
 
@@ -68,6 +71,15 @@ CLIPS_RECIPE = render.Recipe(
   train_stills=0,
   val_stills=0,
   calm=True,
+)
+# Faces with parts and emotions.
+FACES_RECIPE = render.Recipe(
+  train_videos=0,
+  val_videos=0,
+  train_stills=0,
+  val_stills=0,
+  train_faces=1200,
+  val_faces=200,
 )
 
 
@@ -94,6 +106,16 @@ def _write_lists(root: pathlib.Path, recipe: render.Recipe) -> None:
   for split, num_singles in render.count_singles(recipe).items():
     names = [render.single_name(split, i) for i in range(num_singles)]
     lists.append((render.SINGLES / _VOC_LISTS, split, names))
+  emotions = []
+  for split, num_faces in render.count_faces(recipe).items():
+    names = [render.face_name(split, i) for i in range(num_faces)]
+    lists.append((render.FACES / _VOC_LISTS, split, names))
+    emotions += [
+      f"{name}.jpg,{faces.emotion(i)}\n" for i, name in enumerate(names)
+    ]
+  if emotions:
+    table = "".join(["file,emotion\n", *emotions])
+    (root / render.FACES / "labels.csv").write_text(table)
   for folder, split, content in lists:
     if content:
       (root / folder).mkdir(parents=True, exist_ok=True)
@@ -115,6 +137,8 @@ def _jobs(
     ]
   for split, num_singles in render.count_singles(recipe).items():
     groups.append((render.render_single, split, num_singles))
+  for split, num_faces in render.count_faces(recipe).items():
+    groups.append((render.render_face, split, num_faces))
   return [
     functools.partial(function, root, recipe, split, i)
     for function, split, number in groups
@@ -137,6 +161,9 @@ def _folders(recipe: render.Recipe) -> Iterator[pathlib.Path]:
     if filled:
       for top in ("JPEGImages", "SegmentationObject", "SegmentationClass"):
         yield devkit / top
+  if any(render.count_faces(recipe).values()):
+    for top in ("JPEGImages", "SegmentationClass"):
+      yield render.FACES / top
 
 
 def _render_all(

@@ -1,4 +1,4 @@
-"""Rendering of the pieces of the demo data: videos, stills and singles.
+"""Rendering of the pieces of the demo data: videos, stills, singles and faces.
 
 A single is a square crop around one creature. Each piece has its own seed, so
 the bytes do not depend on the worker that renders it. A piece appears under its
@@ -16,7 +16,17 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from foregan_jax.demo import actors, creatures, scenery, species, world
+from foregan_jax.demo import (
+  actors,
+  creatures,
+  face_canvas,
+  face_looks,
+  face_shapes,
+  faces,
+  scenery,
+  species,
+  world,
+)
 from foregan_jax.media import pictures
 
 RESOLUTION = "128p"
@@ -24,6 +34,7 @@ OBJECT_ID = 1
 VOID = 255
 STILLS = pathlib.Path("VOCdevkit", "DEMO")
 SINGLES = pathlib.Path("VOCdevkit", "SINGLE")
+FACES = pathlib.Path("FACES")
 SCRATCH = ".demo.tmp"
 # Singles of `val` are other creatures with the kinds and places of `train`.
 # Singles of `new` have the kinds, coats and places of the videos of `val`.
@@ -32,7 +43,11 @@ SINGLE_SPLITS = {"train": "train", "val": "train", "new": "val"}
 _QUALITY = 90  # of the JPEG files
 _DEFLATE = 1  # of the masks: they are small and flat at any level
 # The last item of a piece's seed.
-_VIDEO, _STILL, _SINGLE = range(3)
+_VIDEO, _STILL, _SINGLE, _FACE = range(4)
+_SOURCES = (
+  actors, creatures, face_canvas, face_looks, face_shapes, faces, scenery,
+  species, world,
+)  # fmt: skip
 
 _SINGLE_SIZE = 64  # side of a single, in pixels
 _CROP_SCALE = (1.15, 1.7)  # side of the crop / longer side of the creature
@@ -54,6 +69,8 @@ class Recipe:
   train_singles: int = 0
   val_singles: int = 0
   new_singles: int = 0
+  train_faces: int = 0
+  val_faces: int = 0
   seed: int = 2016
   # Videos are squares around a slow creature, with a camera that stands still.
   calm: bool = False
@@ -65,7 +82,7 @@ class Recipe:
   def version(self) -> str:
     """Return a hash of the recipe and of the source files of the renderer."""
     digest = hashlib.sha256(self.to_json().encode())
-    for module in (actors, creatures, scenery, species, world):
+    for module in _SOURCES:
       digest.update(pathlib.Path(module.__file__).read_bytes())
     digest.update(pathlib.Path(__file__).read_bytes())
     return digest.hexdigest()
@@ -108,6 +125,11 @@ def count_pieces(recipe: Recipe, split: str) -> tuple[int, int, int]:
   return recipe.val_videos, recipe.val_frames, recipe.val_stills
 
 
+def count_faces(recipe: Recipe) -> dict[str, int]:
+  """Return the number of faces of each split."""
+  return {"train": recipe.train_faces, "val": recipe.val_faces}
+
+
 def video_name(split: str, index: int) -> str:
   """Return the name of a video's folder."""
   kinds = species.KINDS[split]
@@ -121,6 +143,11 @@ def still_name(split: str, index: int) -> str:
 
 def single_name(split: str, index: int) -> str:
   """Return the name of a single's files."""
+  return f"{split}_{index:06d}"
+
+
+def face_name(split: str, index: int) -> str:
+  """Return the name of a face's files."""
   return f"{split}_{index:06d}"
 
 
@@ -246,6 +273,26 @@ def _crop_views(
     )
     for view in views
   ]
+
+
+def render_face(
+  root: pathlib.Path, recipe: Recipe, split: str, index: int
+) -> None:
+  """Render one face unless it exists; its emotion depends on the index.
+
+  The JPEG appears last.
+  """
+  name = face_name(split, index)
+  final = root / FACES / "JPEGImages" / f"{name}.jpg"
+  if final.is_file():
+    return
+  rng = _rng(recipe, split, index, _FACE)
+  image, classes = faces.render(rng, faces.emotion(index))
+  labels = root / FACES / "SegmentationClass" / f"{name}.png"
+  _save_labels(labels, classes)
+  scratch = root / SCRATCH / final.name
+  _save_jpeg(scratch, image)
+  scratch.rename(final)
 
 
 def _first_class(split: str) -> int:

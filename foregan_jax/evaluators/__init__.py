@@ -7,7 +7,14 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from foregan_jax import game, tasks
-from foregan_jax.evaluators import reconstruction, result, stills, videos
+from foregan_jax.evaluators import (
+  face_edits,
+  face_parts,
+  reconstruction,
+  result,
+  stills,
+  videos,
+)
 
 
 @runtime_checkable
@@ -46,6 +53,8 @@ _EVALUATORS: dict[str, Callable[..., Evaluator]] = {
   tasks.VIDEOS: videos.VideoEvaluator,
   tasks.STILLS: stills.StillEvaluator,
   tasks.ANIMATION: reconstruction.ReconstructionEvaluator,
+  tasks.FACE_EDITS: face_edits.FaceEditEvaluator,
+  tasks.FACE_PARTS: face_parts.FacePartsEvaluator,
 }
 
 

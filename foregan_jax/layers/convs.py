@@ -82,13 +82,13 @@ _image_grad.defvjp(_image_grad_fwd, _image_grad_bwd)
 
 
 def transposed(
-  x: Float[Array, "b h w i"], kernel: Float[Array, "4 4 i o"]
+  x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"]
 ) -> Float[Array, "b h2 w2 o"]:
-  """Apply a transposed convolution: kernel 4, stride 2, padding 1.
+  """Apply a transposed convolution: kernel 4 or 3, stride 2, padding 1.
 
   The output has twice the size: `y[2 i + k - 1] += x[i] kernel[k]` along each
-  axis. It equals PyTorch's ConvTranspose2d(4, 2, 1), the adjoint of a
-  convolution.
+  axis. It equals PyTorch's ConvTranspose2d(4, 2, 1), or (3, 2, 1) with an
+  output padding of 1: the adjoint of a convolution.
   """
   size = (2 * x.shape[1], 2 * x.shape[2])
   return _image_grad(x, kernel.swapaxes(2, 3), 2, (1, 1), size)
@@ -256,7 +256,7 @@ class Conv(nn.Module):
 
 
 class UpConv(nn.Module):
-  """Upsampling to twice the size: `upsampled`, a trained kernel, no bias.
+  """Upsampling to twice the size: `upsampled` with a trained kernel.
 
   `literal` repeats the pixels and convolves, for comparisons.
   """
@@ -265,6 +265,7 @@ class UpConv(nn.Module):
   dtype: Any = jnp.float32
   kernel_init: Any = dcgan_init
   literal: bool = False
+  use_bias: bool = False
 
   @nn.compact
   def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
@@ -273,20 +274,32 @@ class UpConv(nn.Module):
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
     x, kernel = x.astype(self.dtype), jnp.asarray(kernel, self.dtype)
     if self.literal:
-      return conv(x.repeat(2, axis=1).repeat(2, axis=2), kernel, 1, (1, 1))
-    return upsampled(x, kernel)
+      y = conv(x.repeat(2, axis=1).repeat(2, axis=2), kernel, 1, (1, 1))
+    else:
+      y = upsampled(x, kernel)
+    return _add_bias(self, y) if self.use_bias else y
 
 
 class TransposedConv(nn.Module):
-  """Upsampling to twice the size: `transposed`, a trained kernel, no bias."""
+  """Upsampling to twice the size: `transposed` with a trained kernel."""
 
   features: int
   dtype: Any = jnp.float32
   kernel_init: Any = dcgan_init
+  kernel_size: int = 4
+  use_bias: bool = False
 
   @nn.compact
   def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
     """Return `x` at twice the size, `features` channels."""
-    shape = (4, 4, x.shape[-1], self.features)
+    shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
-    return transposed(x.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+    y = transposed(x.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+    return _add_bias(self, y) if self.use_bias else y
+
+
+def _add_bias(module: UpConv | TransposedConv, y: jax.Array) -> jax.Array:
+  """Add a trained number per channel, which is a parameter of `module`."""
+  shape = (y.shape[-1],)
+  bias = module.param("bias", nn.initializers.zeros, shape, jnp.float32)
+  return y + bias.astype(y.dtype).reshape(1, 1, 1, -1)

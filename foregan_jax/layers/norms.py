@@ -35,18 +35,24 @@ def spatial_moments(
 class InstanceNorm(nn.Module):
   """Normalisation of each channel of each sample over its pixels.
 
-  A trained scale and bias per channel follow. Statistics are always float32.
-  `dtype` is the dtype of the result; None keeps that of the input. The default
-  of `eps` is PyTorch's, not Flax's.
+  With `affine`, a trained scale and bias per channel follow. Statistics are
+  always float32. `dtype` is the dtype of the result; None keeps that of the
+  input. The default of `eps` is PyTorch's, not Flax's.
   """
 
   eps: float = 1e-5
   dtype: Any = None
+  affine: bool = True
 
   @nn.compact
   def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     """Return the normalised `x`."""
-    return _apply(self, x, x.shape[-1])
+    channels = x.shape[-1]
+    if self.affine:
+      return _apply(self, x, channels)
+    scale, bias = jnp.ones(channels), jnp.zeros(channels)
+    y = _normalise(x, scale, bias, channels, self.eps)
+    return y.astype(self.dtype or x.dtype)
 
 
 class GroupNorm(nn.Module):

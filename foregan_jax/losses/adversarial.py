@@ -1,7 +1,7 @@
 """Adversarial losses.
 
 Wasserstein with gradient penalty (VOS-ForeGAN sec. 6); non-saturating and hinge
-(Improved Layered GANs eq. 1).
+(Improved Layered GANs eq. 1); least squares (CycleGAN).
 """
 
 from collections.abc import Callable
@@ -27,6 +27,24 @@ def wasserstein_generator(
 ) -> Float[Array, ""]:
   """Return the generator's loss `-E D(fake)`."""
   return -fake_scores.astype(jnp.float32).mean()
+
+
+def least_squares_critic(
+  real_scores: Float[Array, " b *map"], fake_scores: Float[Array, " b2 *map2"]
+) -> Float[Array, ""]:
+  """Return the critic's loss `(E (D(real) - 1)^2 + E D(fake)^2) / 2`.
+
+  The half slows the critic down, as in CycleGAN.
+  """
+  real, fake = (s.astype(jnp.float32) for s in (real_scores, fake_scores))
+  return 0.5 * (jnp.square(real - 1).mean() + jnp.square(fake).mean())
+
+
+def least_squares_generator(
+  fake_scores: Float[Array, " b *map"],
+) -> Float[Array, ""]:
+  """Return the generator's loss `E (D(fake) - 1)^2`."""
+  return jnp.square(fake_scores.astype(jnp.float32) - 1).mean()
 
 
 def critic(

@@ -7,11 +7,11 @@ from jaxtyping import Array, Float
 
 
 def bce(
-  logits: Float[Array, "b h w 1"],
-  target: Float[Array, "b h w 1"],
-  weight: Float[Array, " b #h #w 1"] | None = None,
+  logits: Float[Array, "b h w c"],
+  target: Float[Array, "b h w c"],
+  weight: Float[Array, " b #h #w #c"] | None = None,
 ) -> Float[Array, ""]:
-  """Return the binary cross-entropy, a mean over pixels.
+  """Return the binary cross-entropy, a mean over pixels and channels.
 
   `-(t log p + (1 - t) log(1 - p))`, with `p = sigmoid(logits)`. The target in
   [0, 1] may be soft. With `weight` it is a weighted mean; weight 0 excludes a
@@ -81,6 +81,34 @@ def soft_iou(
   if weight is None:
     return loss.mean()
   return (loss * weight).sum() / jnp.maximum(weight.sum(), 1)
+
+
+def balanced_bce(
+  logits: Float[Array, "b h w c"],
+  target: Float[Array, "b h w c"],
+  weight: float,
+) -> Float[Array, ""]:
+  """Return `bce` with pixels of the masks weighted more than other pixels.
+
+  A pixel has the weight `1 + (weight - 1) t`. Without it, a mask that covers a
+  hundredth of the image or less stays empty for long: its pixels hardly count
+  in the mean.
+  """
+  return bce(logits, target, 1.0 + (weight - 1.0) * target)
+
+
+def pooled_iou(
+  prob: Float[Array, "b h w c"], target: Float[Array, "b h w c"]
+) -> Float[Array, " c"]:
+  """Return `1 - sum(p t) / sum(p + t - p t)` of each channel.
+
+  The sums are over the pixels of the whole batch, so that a sample with an
+  empty target counts too: its false pixels are a part of the union. `soft_iou`
+  of that sample has hardly any gradient.
+  """
+  p, t = prob.astype(jnp.float32), target.astype(jnp.float32)
+  overlap = (p * t).sum((0, 1, 2))
+  return 1 - (overlap + 1) / ((p + t).sum((0, 1, 2)) - overlap + 1)
 
 
 def background(logits: Float[Array, "b h w 1"]) -> Float[Array, ""]:

@@ -246,6 +246,13 @@ def check_size(
     )
 
 
+def same_aspect(size: tuple[int, ...], other: tuple[int, ...]) -> bool:
+  """Return whether two sizes have one aspect ratio, but for rounded sides."""
+  scale = max(size) / max(other)
+  close = lambda a, b: abs(a - scale * b) <= max(1.0, scale)
+  return all(map(close, size, other))
+
+
 def crop_square(
   picture: UInt8[np.ndarray, "h w c"], place: float = 0.5
 ) -> UInt8[np.ndarray, "s s c"]:
@@ -262,9 +269,12 @@ def crop_square(
 
 
 def resize_image(
-  image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "H W 3"]:
-  """Scale a picture to `size` = (h, w), by area averages if it shrinks."""
+  image: UInt8[np.ndarray, "h w c"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "H W c"]:
+  """Scale a picture, or several masks, to `size` = (h, w).
+
+  By area averages if it shrinks.
+  """
   return _resize(image, size)
 
 

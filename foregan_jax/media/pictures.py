@@ -8,13 +8,15 @@ killed run leaves no incomplete picture.
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Num, UInt8
-from PIL import Image
+from PIL import Image, PngImagePlugin
+
+from foregan_jax.media import images
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 
@@ -24,6 +26,7 @@ _TINT = 0.4  # weight of the object's colour
 _PIXELS_PER_LINE = 240
 _GAP = 2  # pixels
 _GAP_COLOUR = 255
+_GREY = 128
 _MIN_SIDE = 64  # `enlarge` repeats the pixels of pictures with a shorter side
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 85
@@ -190,15 +193,25 @@ def save_labels(path: pathlib.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
   write_atomically(path, lambda f: image.save(f, format="PNG"))
 
 
-def save_png(path: pathlib.Path, image: Picture) -> None:
+def save_png(
+  path: pathlib.Path, image: Picture, text: Mapping[str, str] | None = None
+) -> None:
   """Write a picture as PNG.
+
+  Args:
+    path: ends in .png.
+    image: the picture.
+    text: text chunks by keyword, such as `Comment`.
 
   Raises:
     ValueError: if `path` does not end in .png.
   """
   _check_ending(path, ".png")
   picture = Image.fromarray(np.ascontiguousarray(image))
-  write_atomically(path, lambda f: picture.save(f, format="PNG"))
+  info = PngImagePlugin.PngInfo()
+  for keyword, value in (text or {}).items():
+    info.add_text(keyword, value)
+  write_atomically(path, lambda f: picture.save(f, "PNG", pnginfo=info))
 
 
 def save_grey(path: pathlib.Path, mask: Num[np.ndarray, "h w"]) -> None:
@@ -210,6 +223,16 @@ def save_grey(path: pathlib.Path, mask: Num[np.ndarray, "h w"]) -> None:
   _check_ending(path, ".png")
   picture = Image.fromarray(_round_to_uint8(mask))
   write_atomically(path, lambda f: picture.save(f, format="PNG"))
+
+
+def fit_square(image: Picture, side: int) -> Picture:
+  """Fit a picture into a grey square."""
+  scale = side / max(image.shape[:2])
+  h, w = (max(1, round(scale * n)) for n in image.shape[:2])
+  square = np.full((side, side, 3), _GREY, np.uint8)
+  y, x = (side - h) // 2, (side - w) // 2
+  square[y : y + h, x : x + w] = images.resize_image(image, (h, w))
+  return square
 
 
 def save_jpeg(path: pathlib.Path, image: Picture) -> None:

@@ -124,14 +124,4 @@ def _row(image, soft, labels) -> list[np.ndarray]:
   on_white = 255 - soft[..., None] * (255.0 - image)
   overlay = pictures.overlay(image, labels)
   white = np.clip(on_white, 0, 255).astype(np.uint8)
-  return [_square(x) for x in (image, overlay, white)]
-
-
-def _square(image: np.ndarray) -> np.ndarray:
-  """Fit a picture into a grey square."""
-  scale = _SHOWN_SIDE / max(image.shape[:2])
-  h, w = (max(1, round(scale * n)) for n in image.shape[:2])
-  square = np.full((_SHOWN_SIDE, _SHOWN_SIDE, 3), 128, np.uint8)
-  y, x = (_SHOWN_SIDE - h) // 2, (_SHOWN_SIDE - w) // 2
-  square[y : y + h, x : x + w] = images.resize_image(image, (h, w))
-  return square
+  return [pictures.fit_square(x, _SHOWN_SIDE) for x in (image, overlay, white)]

@@ -119,6 +119,29 @@ class OutputFolder:
     return [self.out / name for name in names if name in self._kinds]
 
 
+def claim(out: pathlib.Path) -> None:
+  """Make a folder for results, or accept one of an earlier call.
+
+  Raises:
+    ValueError: if there is a folder with files that no earlier call made, or
+      something else.
+  """
+  if out.exists() and not out.is_dir():
+    raise ValueError(f"{out} is not a folder; give another --out")
+  if out.exists() and not is_claimed(out) and any(out.iterdir()):
+    raise ValueError(
+      f"{out} has files already, and no earlier call wrote them; give another "
+      "--out"
+    )
+  out.mkdir(parents=True, exist_ok=True)
+  (out / _MARK).touch()
+
+
+def is_claimed(folder: pathlib.Path) -> bool:
+  """Return whether this program made a folder for results."""
+  return (folder / _MARK).is_file()
+
+
 def _check_own(folder: pathlib.Path) -> list[pathlib.Path]:
   """Return the files in a folder of results.
 

@@ -17,6 +17,7 @@ MAY_CHANGE = (
   "keep_checkpoints", "alarm_after", "scan_unroll", "remat",
   "data.threads", "data.prefetch", "data.root", "data.train_root",
   "data.stills_root", "data.cut_out_roots", "data.flow_cache",
+  "data.labelled_root",
   "eval.write_pictures", "eval.inception", "eval.num_drawn",
 )  # fmt: skip
 # Arguments after the colon that every config accepts; `settings.parse_arg`.
@@ -58,7 +59,8 @@ def base() -> ml_collections.ConfigDict:
   d.kind = "files"  # files | demo | fake
   # A training sample: videos (with flow) | clips (with labels) | instances
   # (a still with object labels) | pictures (one object, no label) | pairs (of
-  # frames of a video, no label).
+  # frames of a video, no label) | face_pairs (of two emotions, with parts) |
+  # faces (with parts, and others with emotions).
   d.samples = "videos"
   d.root = ""  # demo: "" means a folder next to the workdir
   d.train_root = ""  # training data, if they are not in `root`
@@ -90,6 +92,14 @@ def base() -> ml_collections.ConfigDict:
   # A second stream of instances in addition to videos, if the system uses one;
   # several folders are joined by +.
   d.stills_root, d.stills_split = "", "train"
+  # Faces and pairs of them.
+  d.face_size = 256  # side of the square faces
+  d.source, d.target = "neutral", "happiness"  # emotions of pairs
+  d.required = ("eyes", "brows", "lips")  # parts that must be visible
+  # Classes of label maps: celebamask | fasseg | "" (the root's classes.json,
+  # else celebamask).
+  d.classes = ""
+  d.labelled_root = ""  # faces with emotions, for the kind `faces`; "": none
 
   c.optim = ml_collections.ConfigDict()  # per player; `optimizers.adam`
   c.ema_decay = 0.0  # of averaged weights; 0: none

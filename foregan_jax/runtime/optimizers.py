@@ -3,7 +3,7 @@
 import ml_collections
 import optax
 
-DECAYS = ("none", "cosine", "step")
+DECAYS = ("none", "cosine", "step", "linear")
 
 
 def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
@@ -16,9 +16,10 @@ def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
       eps=1e-8,
       grad_clip=0.0,  # largest global norm; 0: off
       warmup_steps=0,
-      decay="none",  # none | cosine | step
+      decay="none",  # none | cosine | step | linear
       # Updates of the player: the length of the cosine (0: until the end of the
-      # run), those between two steps, or those before each step (a tuple).
+      # run), those between two steps, those before each step (a tuple), or the
+      # first and the last one of the linear decay.
       decay_steps=0,
       decay_factor=1.0,  # of the rate at each step
     )
@@ -32,7 +33,9 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
   (`decay="none"`), decreases along half a cosine to 0 at `decay_steps`
   (`"cosine"`), or is multiplied by `decay_factor` after every `decay_steps`
   updates (`"step"`, PyTorch's StepLR), or after each number of updates in
-  `decay_steps` (PyTorch's MultiStepLR). `decay_steps` includes the warm-up.
+  `decay_steps` (PyTorch's MultiStepLR), or decreases linearly to 0 between the
+  two numbers of updates in `decay_steps` (`"linear"`, CycleGAN's).
+  `decay_steps` includes the warm-up.
 
   Args:
     c: a config with the fields learning_rate, warmup_steps, decay, decay_steps,
@@ -58,6 +61,11 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
     raise ValueError(
       f"decay_steps is {c.decay_steps}, but decay 'cosine' needs one number."
     )
+  if c.decay == "linear" and not (several and _is_span(c.decay_steps)):
+    raise ValueError(
+      f"decay_steps is {c.decay_steps}, but decay 'linear' needs two numbers, "
+      "the second one larger."
+    )
   numbers = c.decay_steps if several else (c.decay_steps,)
   if c.decay != "none" and min(numbers, default=0) < least:
     raise ValueError(
@@ -71,13 +79,22 @@ def schedule(c: ml_collections.ConfigDict) -> optax.Schedule:
       c.learning_rate, c.decay_steps - c.warmup_steps
     )
   else:
-    stairs = _stairs(c)
+    whole = _line(c) if c.decay == "linear" else _stairs(c)
     # `join_schedules` counts from the end of the warm-up.
-    main = lambda count: stairs(count + c.warmup_steps)
+    main = lambda count: whole(count + c.warmup_steps)
   if not c.warmup_steps:
     return main
   warmup = optax.linear_schedule(0.0, c.learning_rate, c.warmup_steps)
   return optax.join_schedules([warmup, main], [c.warmup_steps])
+
+
+def _is_span(numbers: tuple[int, ...]) -> bool:
+  return len(numbers) == 2 and numbers[0] < numbers[1]
+
+
+def _line(c: ml_collections.ConfigDict) -> optax.Schedule:
+  first, last = c.decay_steps
+  return optax.linear_schedule(c.learning_rate, 0.0, last - first, first)
 
 
 def _stairs(c: ml_collections.ConfigDict) -> optax.Schedule:

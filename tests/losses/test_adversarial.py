@@ -124,3 +124,11 @@ def test_critic_and_generator_have_opposite_gradients(kind):
 def test_unknown_kind_raises():
   with pytest.raises(ValueError, match="'lsgan'"):
     adversarial.generator(jnp.zeros(2), kind="lsgan")
+
+
+def test_least_squares_have_targets_one_and_zero():
+  real, fake = jnp.array([1.0, 3.0]), jnp.array([0.0, 2.0, 1.0, 1.0])
+  critic = adversarial.least_squares_critic(real, fake)
+  # Means of (0, 4) and (0, 4, 1, 1), halved.
+  assert critic == pytest.approx(0.5 * (2.0 + 1.5))
+  assert adversarial.least_squares_generator(fake) == pytest.approx(0.5)

@@ -65,6 +65,27 @@ def test_step_decay_counts_the_warmup():
   )
 
 
+def test_linear_decay_equals_that_of_cyclegan():
+  """Constant for epochs 1 to 100; 1/101 is left after epoch 200."""
+  epoch = 30
+  config = _config(decay="linear", decay_steps=(100 * epoch, 201 * epoch))
+  rate = optimizers.schedule(config)
+  np.testing.assert_allclose(
+    [rate(epoch * n) for n in (0, 1, 100, 150, 200, 201, 300)],
+    [0.1, 0.1, 0.1, 0.1 * 51 / 101, 0.1 / 101, 0, 0],
+    rtol=1e-4,
+    atol=1e-9,
+  )
+
+
+def test_linear_decay_counts_the_warmup():
+  config = _config(decay="linear", decay_steps=(4, 8), warmup_steps=2)
+  rate = optimizers.schedule(config)
+  np.testing.assert_allclose(
+    [rate(n) for n in (1, 2, 4, 6, 8)], [0.05, 0.1, 0.1, 0.05, 0], atol=1e-7
+  )
+
+
 def test_first_update_equals_adam():
   optimizer = optimizers.make(_config())
   params = {"w": jnp.zeros(2)}
@@ -111,14 +132,16 @@ def test_flattened_optimizer_equals_plain_adam():
   "changes, message",
   [
     (
-      {"decay": "linear"},
-      "decay is 'linear', but must be one of none, cosine, step",
+      {"decay": "stairs"},
+      "decay is 'stairs', but must be one of none, cosine, step, linear",
     ),
     ({"decay": "step"}, "decay_steps is 0, but must be at least 1"),
     (
       {"decay": "cosine", "warmup_steps": 5, "decay_steps": 5},
       "decay_steps is 5, but must be at least 6 .*warmup_steps 5",
     ),
+    ({"decay": "linear", "decay_steps": 9}, "decay_steps is 9, .*two numbers"),
+    ({"decay": "linear", "decay_steps": (9, 9)}, r"is \(9, 9\), .*one larger"),
     ({"learning_rate": -1.0}, "learning_rate is -1.0"),
     ({"grad_clip": -1.0}, "grad_clip is -1.0"),
   ],

@@ -17,7 +17,8 @@ from foregan_jax.runtime import platform
 # A new system adds its config here; then the contract tests cover it.
 CONFIGS = {
   "foregan": "davis", "layered_gan": "layered_gan", "rgmp": "rgmp_voc",
-  "memory": "memory", "animation": "animation",
+  "memory": "memory", "animation": "animation", "face_parts": "face_parts",
+  "face_transfer": "face_transfer",
 }  # fmt: skip
 
 

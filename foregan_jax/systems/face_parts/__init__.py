@@ -1,0 +1,1 @@
+"""Segmentation of the parts of faces, and classification of expressions."""

@@ -1,0 +1,1 @@
+"""A CycleGAN on regions of faces; its parts are in `system`."""
