@@ -14,6 +14,7 @@ _BESIDE = (
   "runs/demo_data",
   "runs/demo_stills",
   "runs/demo_clips",
+  "runs/demo_faces",
 )
 
 
