@@ -35,6 +35,7 @@ def check_kind(
 
 
 def default_folder(workdir: str, *inputs: pathlib.Path) -> pathlib.Path:
+  """Return a folder in the workdir, named after the inputs of a verb."""
   # The checksum of the full paths keeps files of the same name apart.
   full = [paths.full(path) for path in inputs]
   checksum = zlib.crc32("\n".join(map(str, full)).encode())

@@ -138,8 +138,8 @@ def add_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
   """
   weights = "weight file from foregan_jax.export, instead of --workdir"
   classes = (
-    "label set of label maps: celebamask (the default) or fasseg; a file "
-    "classes.json beside them counts first"
+    "label set of label maps: celebamask or fasseg (default: the file "
+    "classes.json beside them, else celebamask)"
   )
   out = "folder to write to (default: WORKDIR/predict/VERB-NAME)"
   verb = add(parts)

@@ -107,8 +107,13 @@ class Faces:
       )
     if required:
       with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        # At one size: masks of another one differ by their half-covered
+        # borders, and the same faces should pass at any `size`.
+        masks = lambda i: clean(
+          fit_parts(self._reader.parts(i), face_filter.SIDE)
+        )
         visible = lambda i: bool(
-          face_filter.filter_parts(self._parts(i), PARTS, required)[0]
+          face_filter.filter_parts(masks(i), PARTS, required)[0]
         )
         self._keep(list(pool.map(visible, self._indices)))
     if not self._indices:
@@ -159,11 +164,9 @@ class Faces:
     """Read a picture as RGB in its own size."""
     return self._reader.image(self._indices[index])
 
-  def _parts(
-    self, place: int, native: tuple[int, ...] | None = None
-  ) -> np.ndarray:
+  def _parts(self, place: int, native: tuple[int, ...]) -> np.ndarray:
     parts = self._reader.parts(place)
-    if native and not images.same_aspect(parts.shape[:2], native):
+    if not images.same_aspect(parts.shape[:2], native):
       raise images.DataError(
         self._reader.path(place),
         f"picture of {native[1]}x{native[0]} has masks of "

@@ -7,7 +7,7 @@ gets `scores.json` and a sheet.
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -129,9 +129,9 @@ class FacePartsEvaluator:
     joined = jax.tree.map(lambda *x: np.concatenate(x)[: len(image)], *made)
     guesses = {name: x.argmax(-1) for name, x in joined.items()}
     if self._training and self._training.known:
-      common = metrics.most_frequent(
-        [self._training.labelled.labels[i] for i in self._training.known]
-      )
+      trained = self._training.labelled.labels
+      known = np.array([trained[i] for i in self._training.known])
+      common = metrics.most_frequent(known)
       guesses[_MOST_FREQUENT] = np.full_like(labels, common)
     table = {
       f"expression_{name}": metrics.accuracy(guess, labels)
@@ -181,7 +181,7 @@ def _row(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
   return {**row, "iou": float(np.nanmean(values))}
 
 
-def _sheet(image, truth, soft: Sequence[np.ndarray]) -> np.ndarray:
+def _sheet(image, truth, soft: np.ndarray) -> np.ndarray:
   """Return faces beside their true and predicted parts, two in a row."""
   cells = []
   for picture, true, predicted in zip(image, truth, soft, strict=True):

@@ -1,7 +1,5 @@
 """Scores of the masks of face parts and of expressions, and their baselines."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
@@ -9,7 +7,7 @@ _CUTS = np.linspace(0.05, 0.95, 19)  # thresholds of the mean mask
 
 
 def iou(
-  predicted: Bool[np.ndarray, "n h w c"], truth: Bool[np.ndarray, "n h w c"]
+  predicted: Bool[np.ndarray, "#n h w c"], truth: Bool[np.ndarray, "n h w c"]
 ) -> Float[np.ndarray, " c"]:
   """Return the IoU of each channel, pooled over all faces.
 
@@ -47,7 +45,7 @@ def accuracy(
   return {"accuracy": float(right.mean()), "recall": float(np.mean(by_label))}
 
 
-def most_frequent(labels: Sequence[int]) -> int:
+def most_frequent(labels: Int[np.ndarray, " n"]) -> int:
   """Return the most frequent label."""
   values, counts = np.unique(labels, return_counts=True)
   return int(values[counts.argmax()])

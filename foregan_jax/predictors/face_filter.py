@@ -43,7 +43,7 @@ class Rule:
   """
 
   required: tuple[str, ...] = ("eyes", "brows", "lips")
-  threshold: float = face_filter.THRESHOLD
+  threshold: float = float(face_filter.THRESHOLD)
   expression: str = ""
   min_prob: float = 0.0
 

@@ -89,8 +89,8 @@ class Pictures:
 
 
 def _is_result(path: pathlib.Path, root: pathlib.Path) -> bool:
-  below = path.relative_to(root).parents if path != root else ()
-  return any(output_folder.is_claimed(root / p) for p in below)
+  between = path.relative_to(root).parents[:-1] if path != root else ()
+  return any(output_folder.is_claimed(root / p) for p in between)
 
 
 def to_picture(

@@ -12,7 +12,6 @@ from foregan_jax.data import (
   check,
   face_filter,
   face_folders,
-  face_labels,
   faces,
   fake,
   sources,
@@ -221,37 +220,6 @@ def test_small_pieces_of_the_mouth_are_removed():
   np.testing.assert_array_equal(faces.clean(parts), want)
 
 
-def test_filter_counts_pixels_strictly():
-  counts = {"eyes": 201, "brows": 201, "mouth": 0, "lips": 201}
-  required = ("eyes", "brows", "lips")
-
-  def keep(changes, value=1.0, names=face_labels.PARTS):
-    parts = np.zeros((256 * 256, 4), np.float32)
-    for i, name in enumerate(names):
-      parts[: (counts | changes)[name], i] = value
-    return face_filter.filter_parts(parts.reshape(256, 256, 4), names, required)
-
-  assert keep({})[0]  # without an inner mouth
-  for name in required:
-    kept, found = keep({name: 200})
-    assert not kept and found[face_labels.PARTS.index(name)] == 200
-  assert not keep({}, value=0.5)[0] and keep({}, value=0.51)[0]
-  moved = ("lips", "mouth", "eyes", "brows")
-  assert keep({"mouth": 0}, names=moved)[0]
-  assert not keep({"brows": 0}, names=moved)[0]
-  with pytest.raises(ValueError, match="no mask of nose"):
-    face_filter.filter_parts(np.zeros((8, 8, 4)), moved, ("nose",))
-
-
-def test_filter_scales_with_the_area_and_reads_coverage():
-  parts = np.zeros((2, 128, 128, 1), np.uint8)
-  parts[0, :5, :10] = 255  # 50 pixels: 200 at 256 x 256
-  parts[1, :3, :17] = 128  # 51 pixels
-  kept, counts = face_filter.filter_parts(parts, ("eyes",), ("eyes",))
-  np.testing.assert_array_equal(kept, [False, True])
-  np.testing.assert_array_equal(counts, [[50], [51]])
-
-
 @pytest.fixture
 def pair_root(tmp_path):
   """Three neutral and four happy faces; a happy one has no eyes."""
@@ -285,6 +253,18 @@ def test_pairs_are_of_two_emotions_and_not_aligned(pair_root):
   np.testing.assert_array_equal(
     source[1]["b"]["image"], source[1]["b"]["image"]
   )
+
+
+@pytest.mark.parametrize("size", [20, 64, 256])
+def test_the_same_faces_pass_at_any_size(size, tmp_path):
+  _write_faces(tmp_path, ["neutral", "neutral"])
+  for name, shape in (("a", (3, 3)), ("b", (4, 1))):
+    labels = _labels((0, 7, 10, 11))
+    labels[: shape[0], : shape[1]] = 4  # b: at most 4 * 41 pixels at 256 x 256
+    _write_labels(tmp_path / "SegmentationClass" / f"{name}.png", labels)
+  required = ("eyes", "lips")
+  source = faces.Faces(tmp_path, split="train", size=size, required=required)
+  assert source.names == ("a",)
 
 
 def test_pairs_name_the_emotion_that_is_missing(pair_root):

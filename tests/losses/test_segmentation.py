@@ -96,3 +96,26 @@ def test_soft_iou_ignores_samples_of_weight_0():
   np.testing.assert_allclose(loss(1.0, 0.0), 0, atol=1e-6)
   np.testing.assert_allclose(loss(0.0, 1.0), 1 - 1 / 9, rtol=1e-5)
   assert loss(0.0, 0.0) == 0
+
+
+def test_balanced_bce_weighs_the_pixels_of_masks(key):
+  logits = jax.random.normal(key, (2, 3, 4, 2))
+  target = (jax.random.uniform(key, logits.shape) < 0.2).astype(jnp.float32)
+  plain = segmentation.bce(logits, target)
+  np.testing.assert_allclose(
+    segmentation.balanced_bce(logits, target, 1.0), plain, rtol=1e-6
+  )
+  weight = jnp.where(target > 0, 5.0, 1.0)
+  np.testing.assert_allclose(
+    segmentation.balanced_bce(logits, target, 5.0),
+    segmentation.bce(logits, target, weight),
+    rtol=1e-6,
+  )
+
+
+def test_pooled_iou_penalises_false_pixels_of_empty_samples():
+  target = jnp.zeros((2, 4, 4, 2)).at[0, :2, :2].set(1.0)
+  prob = target.at[1, :2, :2, 1].set(1.0)
+  # One pixel is added to intersection and union.
+  loss = segmentation.pooled_iou(prob, target)
+  np.testing.assert_allclose(loss, [0.0, 1 - 5 / 9], atol=1e-6)

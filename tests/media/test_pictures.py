@@ -57,6 +57,15 @@ def test_non_contiguous_labels_can_be_saved(tmp_path):
     np.testing.assert_array_equal(np.asarray(image), labels.T)
 
 
+def test_png_has_text_and_squares_keep_the_aspect(tmp_path):
+  square = pictures.fit_square(frame(200), 40)
+  assert (square[8:32] == 200).all() and (square[:8] == 128).all()
+  pictures.save_png(tmp_path / "a.png", square, {"Comment": "edited"})
+  with Image.open(tmp_path / "a.png") as image:
+    assert image.text == {"Comment": "edited"}
+    np.testing.assert_array_equal(np.asarray(image), square)
+
+
 def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
   path = tmp_path / "a.png"
   pictures.save_png(path, frame(7))

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import face_transfer as config_lib
-from foregan_jax import game, systems
-from foregan_jax.data import fake
+from foregan_jax import game
 from foregan_jax.layers import face_regions
-from foregan_jax.nets import cycle_gan, per_region
-from foregan_jax.players import face_critics, face_generators
+from foregan_jax.nets import cycle_gan, per_region, picture_classifier
+from foregan_jax.players import (
+  domain_classifier,
+  face_critics,
+  face_generators,
+)
 from foregan_jax.runtime import platform
 
 _WEIGHTS = face_generators.Weights(10.0, 20.0, 0.5, 0.0)
@@ -64,7 +66,7 @@ def test_identity_terms_give_g_the_target_and_f_the_source():
   player = _generators()
   # G clips nothing here: G adds 0.25 to all, F nothing.
   total, made = player.loss(_nets(0.25, 0.0), _faces(0.1, 0.6), platform.key(0))
-  near = lambda x: pytest.approx(x, abs=1e-6)
+  near = lambda x: pytest.approx(x, abs=1e-5)
   m = made.metrics
   assert m["identity_b"] == near(0.25) and m["identity_a"] == near(0.0)
   assert m["cycle_a"] == m["cycle_b"] == near(0.25)
@@ -159,55 +161,45 @@ def test_penalty_is_zero_for_a_critic_with_unit_gradient():
   assert made.metrics["penalty_b"] == pytest.approx(4.0, abs=1e-4)
 
 
-@pytest.mark.parametrize("variant", config_lib.VARIANTS)
-def test_every_loss_reaches_its_own_nets_only(variant):
-  system = systems.build(config_lib.get_config(f"smoke,variant={variant}"))
-  source = fake.Fake(system.batch_spec(1), seed=3)
-  batch = jax.tree.map(lambda *x: jnp.stack(x), source[0], source[1])
-  batch |= {"step": jnp.int32(0)}
+def test_critics_do_not_reach_the_generators_through_the_offers():
+  generators = _generators()
+  critics = face_critics.PooledCritics(generators.score, (1, 8, 8, 3), pool=0)
+  faces = _faces(0.1, 0.6)
 
-  def losses(params, key):
-    nets, seen, values = game.Nets(params), batch, {}
-    for player in system.players:
-      if isinstance(player, game.HasMemory):
-        nets = nets.replace(memory=player.init_memory())
-      values[player.name], made = player.loss(nets, seen, key)
-      # As `game.update` does.
-      seen = seen | jax.lax.stop_gradient(made.offers)
-    return values
+  def losses(params):
+    nets = game.Nets(params)
+    total, made = generators.loss(nets, faces, platform.key(0))
+    # As `game.update` does.
+    offers = jax.lax.stop_gradient(made.offers)
+    return total, critics.loss(nets, faces | offers, platform.key(0))[0]
 
-  params, _ = jax.jit(system.init)(platform.key(0))
-  gradients = jax.jit(jax.jacrev(losses))(params, platform.key(1))
-  norm = lambda tree: sum(
-    float(jnp.abs(x).sum()) for x in jax.tree.leaves(tree)
-  )
-  for player in system.players:
-    reached = {
-      n for n, tree in gradients[player.name].items() if norm(tree) > 0
-    }
-    # The generators' loss reaches the critics, but does not change them.
-    others = {"d_a", "d_b"} if player.name == "generators" else set()
-    assert reached - others == set(player.trains)
+  first, second = jax.jacfwd(losses)(_nets(0.25, 0.5, 1.0, 2.0).params)
+  assert all(slope != 0 for slope in first.values())
+  assert second["g_ab"] == second["g_ba"] == 0
+  assert second["d_a"] != 0 and second["d_b"] != 0
+  assert generators.trains == ("g_ab", "g_ba")
+  assert critics.trains == ("d_a", "d_b") and critics.init_memory() == {}
 
 
 def test_classifier_learns_two_shades():
-  system = systems.build(config_lib.get_config("smoke"))
-  player = system.players[-1]
-  face = lambda level: {"image": jnp.full((4, 32, 32, 3), level, jnp.uint8)}
+  net = picture_classifier.PictureClassifier(2, width=4, depth=2)
+  player = domain_classifier.DomainClassifier(net, (0.1, 0.1, 0.1, 0.0))
+  face = lambda level: {"image": jnp.full((4, 8, 8, 3), level, jnp.uint8)}
   batch = {"a": face(90), "b": face(160)}
-  params, _ = jax.jit(system.init)(platform.key(0))
+  cls = jax.jit(net.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
 
   @jax.jit
   def step(cls, key):
     loss = lambda cls: player.loss(game.Nets({"cls": cls}), batch, key)
     (value, made), grads = jax.value_and_grad(loss, has_aux=True)(cls)
-    move = lambda p, g: p - 0.1 * g
+    move = lambda p, g: p - 0.2 * g
     return jax.tree.map(move, cls, grads), value, made.metrics["accuracy"]
 
-  cls, values = params["cls"], []
+  values = []
   for i in range(30):
     cls, value, accuracy = step(cls, platform.key(i))
     values.append(float(value))
   assert values[-1] < 0.5 * values[0] and accuracy == 1
-  called = system.classify(game.Nets({"cls": cls}), batch["b"]["image"])
-  assert (called > 0.5).all()
+  # Class 1 is that of faces b.
+  logits = net.apply({"params": cls}, jnp.full((1, 8, 8, 3), 160 / 127.5 - 1))
+  assert logits[0, 1] > logits[0, 0]

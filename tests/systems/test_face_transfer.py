@@ -143,9 +143,11 @@ def test_bad_values_raise_one_sentence(key, value, message):
     systems.build(config)
 
 
-def test_pools_go_on_bit_for_bit_after_a_checkpoint(system):
+def test_pools_go_on_bit_for_bit_after_a_checkpoint():
   """Items of a checkpoint hold the pools, and steps depend on them."""
   c = config_lib.get_config("smoke")
+  c.regions = ("mouth",)
+  system, turn = systems.build(c), ("critics",)  # compiles faster than all
   tx = stepper.make_optimizers(c, system)
   mesh = mesh_lib.make_mesh(jax.devices()[:1])
   place = mesh_lib.replicated(mesh)
@@ -162,13 +164,13 @@ def test_pools_go_on_bit_for_bit_after_a_checkpoint(system):
         mesh, jax.tree.map(lambda *x: np.stack(x), *rows)
       )
       if not step.programs:
-        step.compile(system.turn(0), state, batch, key)
-      state, _ = step(system.turn(i), state, batch, key)
+        step.compile(turn, state, batch, key)
+      state, _ = step(turn, state, batch, key)
     return state
 
   half = run(make(platform.key(7)), range(2))
   pool = half.memory["critics"]["a"]
-  assert pool["count"].tolist() == [4, 4] and jnp.abs(pool["images"]).max() > 0
+  assert pool["count"].tolist() == [4] and jnp.abs(pool["images"]).max() > 0
   saved = jax.device_get(items.split(system, half))
   fresh = items.join(make(platform.key(8)), mesh_lib.replicate(mesh, saved))
   lost = fresh.replace(memory=make(platform.key(8)).memory)
