@@ -285,6 +285,6 @@ def _leave_and_return(
   distance = jnp.where(right, width - x + moving.reach(), -x - moving.reach())
   # A parabola, like a ball thrown up. At its maximum the box is outside.
   share = 1 - np.linspace(-1, 1, moving.path.shape[1], dtype=np.float32) ** 2
-  share = share[None] / max(share.max(), _EPS)
+  share = share[None] / max(float(share.max()), _EPS)
   shift = jnp.where(leaves, distance, 0.0)[:, None] * share
   return moving.replace(path=moving.path.at[..., 0].add(shift))
