@@ -211,7 +211,8 @@ def save_png(
   info = PngImagePlugin.PngInfo()
   for keyword, value in (text or {}).items():
     info.add_text(keyword, value)
-  write_atomically(path, lambda f: picture.save(f, "PNG", pnginfo=info))
+  save = lambda f: picture.save(f, format="PNG", pnginfo=info)
+  write_atomically(path, save)
 
 
 def save_grey(path: pathlib.Path, mask: Num[np.ndarray, "h w"]) -> None:
