@@ -70,7 +70,7 @@ def _published(preset: str) -> ml_collections.ConfigDict:
   n.border = True  # the masks have 3 black pixels at each side
   n.temperature = 0.1  # masks are sigmoid(logit / temperature)
   n.centred = False  # ours: the mean logit of a mask is 0
-  n.mixes = False  # ours: generators mix their image with the input
+  n.mixes = False  # ours: generators mix their image with the moved input
   n.prior = 0.0  # ours: height of a bump at the centre in the masks' logits
   n.bn_scale_init = "ones"  # ones | uniform01 (PyTorch 1.0)
   c.background = True  # whether bg_base and bg_refine are trained

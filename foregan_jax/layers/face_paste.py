@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from foregan_jax.layers import face_boxes
+from foregan_jax.layers import face_boxes, resampling
 
 ALPHAS = ("feature", "window", "self")
 BLENDS = ("replace", "add")
@@ -134,12 +134,12 @@ def paste_back(
   """
   y = _place(box[:, 0], box[:, 2], image.shape[1], roi.shape[1])
   x = _place(box[:, 1], box[:, 3], image.shape[2], roi.shape[2])
-  weight = face_boxes.resample(alpha, y, x)
+  weight = resampling.resample(alpha, y, x)
   if before is None:
-    new = face_boxes.resample(roi, y, x)
+    new = resampling.resample(roi, y, x)
     blended = weight * new + (1 - weight) * image
   else:
-    change = face_boxes.resample(roi - before, y, x)
+    change = resampling.resample(roi - before, y, x)
     blended = jnp.clip(image + weight * change, -1, 1)
   return jnp.where(weight > 0, blended, image)
 
@@ -152,7 +152,7 @@ def _place(
   Pixels whose centres are outside the box have no weights.
   """
   per_pixel = size / jnp.maximum(stop - start, 1)
-  weights = face_boxes.resize_matrix(
+  weights = resampling.resize_matrix(
     -start * per_pixel, (length - start) * per_pixel, size, length
   )
   centres = (jnp.arange(length) + 0.5)[None]

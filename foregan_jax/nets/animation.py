@@ -286,9 +286,9 @@ class HighGenerator(nn.Module):
 
   Attributes:
     width, levels, cap, scales, dtype: see `Hourglass`.
-    base: returns of the input the image that the output is mixed with, by an
-      alpha that is an output too. None: without, as published. With it, what
-      does not change is copied from the first step on.
+    base: returns of the input one or several images, [b, h, w, 3 k], that the
+      output is mixed with, by weights that are outputs too. None: without, as
+      published. With it, what does not change is copied from the start.
   """
 
   width: int = 64
@@ -323,17 +323,26 @@ def _mask(logits: jax.Array, temperature: float) -> jax.Array:
 
 
 def _paint(x: jax.Array, base: jax.Array | None, dtype: Any) -> jax.Array:
-  """Return the image of the head, mixed with `base` if there is one."""
-  channels = 3 if base is None else 4
-  logits = _conv(x, channels, _HEAD, "head", dtype=dtype, pad=BORDER)
-  painted = jax.nn.sigmoid(logits.astype(jnp.float32))
+  """Return the image of the head, mixed with those of `base` if there are any.
+
+  The last channels of the head are logits of the images' weights; what is
+  painted has the logit 0.
+  """
+  count = 0 if base is None else base.shape[-1] // 3
+  logits = _conv(x, 3 + count, _HEAD, "head", dtype=dtype, pad=BORDER)
+  logits = logits.astype(jnp.float32)
+  painted = jax.nn.sigmoid(logits[..., :3])
   if base is None:
     return painted
+  weights = jax.nn.softmax(
+    jnp.concatenate([jnp.zeros_like(logits[..., :1]), logits[..., 3:]], -1)
+  )
   base = warp.resize(
     base.astype(jnp.float32), painted.shape[1:3], align_corners=False
   )
-  painted, alpha = painted[..., :3], painted[..., 3:]
-  return base + alpha * (painted - base)
+  images = jnp.concatenate([painted, base], axis=-1)
+  images = images.reshape(*images.shape[:3], 1 + count, 3)
+  return (weights[..., None] * images).sum(axis=3)
 
 
 def train(

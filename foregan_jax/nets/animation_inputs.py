@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import warp
+from foregan_jax.layers import mask_motion, warp
 
 Image = Float[Array, "b h w 3"]
 Mask = Float[Array, "b y x 1"]
@@ -89,9 +89,14 @@ def background_high_input(
   return jnp.concatenate([parts, low], axis=-1)
 
 
-def image_of(x: Float[Array, "b h w c"]) -> Image:
-  """Return the image in the input of L or H."""
-  return x[..., :3]
+def images_of(x: Float[Array, "b h w c"]) -> Float[Array, "b h w 6"]:
+  """Return the image in the input of L or H, as it is and moved.
+
+  It is moved such that its own mask lies on the other one.
+  """
+  image, mask_of_image, mask = x[..., :3], x[..., 3:4], x[..., -1:]
+  moved = mask_motion.align(image, mask_of_image, mask)
+  return jnp.concatenate([image, moved], axis=-1)
 
 
 def pasted_of(x: Float[Array, "b h w c"]) -> Image:

@@ -130,30 +130,33 @@ def test_centred_masks_have_a_mean_logit_of_0():
 
 
 @pytest.mark.parametrize("net", ["low", "high"])
-def test_generators_mix_their_image_with_the_input(net):
-  """The last channel of the head is the logit of alpha."""
-  base = inputs.image_of
+def test_generators_mix_their_image_with_those_of_the_input(net):
+  """The last channels of the head are logits; that of the painting is 0."""
   nets = {
-    "low": animation.LowGenerator(4, 1, stride=2, base=base),
-    "high": animation.HighGenerator(4, 1, base=base),
+    "low": animation.LowGenerator(4, 1, stride=2, base=inputs.images_of),
+    "high": animation.HighGenerator(4, 1, base=inputs.images_of),
   }
   net = nets[net]
   x = jax.random.uniform(jax.random.key(1), (2, 8, 8, 5))
   variables = net.init(jax.random.key(0), x)
   side = jax.eval_shape(net.apply, variables, x).shape[1]
-  source = inputs.resize(x[..., :3], (side, side))
+  images = inputs.resize(inputs.images_of(x), (side, side))
 
-  def paint(alpha):
+  def paint(*logits):
     head = {
       "kernel": jnp.zeros_like(variables["params"]["head"]["kernel"]),
-      "bias": jnp.array([0.0, 0.0, 0.0, alpha]),
+      "bias": jnp.array([0.0, 0.0, 0.0, *logits]),
     }
     params = {**variables["params"], "head": head}
     return net.apply({**variables, "params": params}, x)
 
-  np.testing.assert_allclose(paint(-50.0), source, atol=1e-6)
-  np.testing.assert_allclose(paint(0.0), (source + 0.5) / 2, atol=1e-6)
-  np.testing.assert_allclose(paint(50.0), 0.5, atol=1e-6)
+  same, moved = images[..., :3], images[..., 3:]
+  assert jnp.abs(same - moved).max() > 0.05
+  np.testing.assert_allclose(paint(50.0, 0.0), same, atol=1e-6)
+  np.testing.assert_allclose(paint(0.0, 50.0), moved, atol=1e-6)
+  np.testing.assert_allclose(paint(-50.0, -50.0), 0.5, atol=1e-6)
+  mean = (same + moved + 0.5) / 3
+  np.testing.assert_allclose(paint(0.0, 0.0), mean, atol=1e-6)
 
 
 def test_prior_makes_the_centre_white():

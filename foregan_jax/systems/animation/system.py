@@ -229,7 +229,7 @@ def from_config(c) -> Animation:
     animation.LowGenerator, n.width, n.residuals, n.stride, **common
   )
   high = functools.partial(animation.HighGenerator, n.width, **hourglass)
-  image_of = inputs.image_of if n.mixes else None
+  images_of = inputs.images_of if n.mixes else None
   pasted_of = inputs.pasted_of if n.mixes else None
   nets: dict[str, nn.Module] = {
     "m": animation.MaskGenerator(
@@ -241,8 +241,8 @@ def from_config(c) -> Animation:
       prior=n.prior,
       **hourglass,
     ),
-    "l": low(base=image_of),
-    "h": high(base=image_of),
+    "l": low(base=images_of),
+    "h": high(base=images_of),
     "r": animation.MaskRefiner(n.width, temperature=n.temperature, **hourglass),
   }
   channels = {"m": 3, "l": 5, "h": 8, "r": 5, "bg_base": 8, "bg_refine": 11}
