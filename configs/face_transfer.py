@@ -93,8 +93,9 @@ def _published() -> ml_collections.ConfigDict:
 
   for player in ("generators", "critics"):
     c.optim[player] = optimizers.adam(learning_rate=2e-4, b1=0.5)
-    c.optim[player].decay = "linear"
   c.optim.classifier = optimizers.adam(learning_rate=1e-3, b1=0.9)
+  for optim in c.optim.values():
+    optim.decay = "linear"
   c.eval.limit = 200
   return c
 
@@ -111,9 +112,9 @@ def _wasserstein(c: ml_collections.ConfigDict) -> None:
 def _small(c: ml_collections.ConfigDict) -> None:
   """Set sizes that two CPU cores train in a quarter of an hour."""
   c.batch_size = 4
-  c.num_steps = 600
+  c.num_steps = 1000
   c.eval_every = 0
-  c.checkpoint_every = c.sample_every = 200
+  c.checkpoint_every = c.sample_every = 250
   c.data.threads = 2
   c.data.face_size = 128
   c.crops.size = 48

@@ -167,6 +167,16 @@ def _filter(world, *more):
   return kept, rejected
 
 
+def test_masks_of_objects_do_not_disturb(planted):
+  """Data sets in the layout of VOC have them beside the masks of parts."""
+  path = planted / "set" / "SegmentationObject" / "good.png"
+  pictures.save_labels(path, _labels())
+  (planted / "set" / "classes.json").unlink()
+  kept, rejected = _filter(planted)
+  assert len(kept) + len(rejected) == 8
+  assert rejected["good"].startswith("eyes: 0 pixels")  # CelebAMask's numbers
+
+
 def test_filter_finds_planted_faces(planted):
   kept, rejected = _filter(planted)
   assert kept == ["closed_mouth", "good", "just_enough"]

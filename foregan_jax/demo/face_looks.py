@@ -1,4 +1,8 @@
-"""Looks of the faces of the demo data: colours, hair, light and place."""
+"""Looks of the faces of the demo data: colours, hair and light.
+
+Positions are in the frame of `face_shapes`; positions and strengths are set by
+eye.
+"""
 
 import dataclasses
 import math
@@ -28,14 +32,14 @@ _HAIR = np.array(
 _IRIS = np.array(
   [[70, 44, 26], [98, 66, 38], [92, 104, 62], [88, 122, 150], [120, 136, 142]]
 ) / 255  # fmt: skip
+# The colour of lips relative to skin, with and without lipstick.
 _LIP_TINT = np.array([[0.8, 0.52, 0.52], [0.88, 0.72, 0.69]])
-# Of hair: "cap" ends at the forehead, "curls" have a wavy outline.
 _STYLES = ("short", "parted", "bangs", "long", "bob", "curls", "shaved")
 _STYLE_SHARES = (0.2, 0.2, 0.1, 0.2, 0.12, 0.1, 0.08)
 _LONG = ("long", "bob")
-_STRANDS = 512
+_STRANDS = 512  # values of a table around the head
 _BEARDS = 0.4  # share of faces with a beard, of those that may have one
-_BEARD_CONTRAST = 0.5
+_BEARD_CONTRAST = 0.5  # a beard's hair is darker than this share of the skin
 
 
 @dataclasses.dataclass(frozen=True)

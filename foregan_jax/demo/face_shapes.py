@@ -227,7 +227,7 @@ def eye(head: Head, change: Expression, side: int) -> tuple[Points, Points]:
   down = opened * (0.38 - 0.5 * change.lower_lids) * bow * (1 + 0.15 * t)
   slope = -head.eye_tilt * head.eye_width * t
   x = side * (head.eye_x + head.eye_width * t)
-  # A raised lower lid is curved upwards, as in a smile.
+  # Even a closed eye has some height.
   return (
     np.stack([x, head.eye_y + slope - np.maximum(up, 0.012)], 1),
     np.stack([x, head.eye_y + slope + down], 1),

@@ -1,7 +1,8 @@
 """Procedural faces with expressions, for the demo data.
 
 A face is drawn from back to front on a canvas of twice its size. Its label map
-has CelebAMask-HQ's classes.
+has CelebAMask-HQ's classes. Sizes are shares of half of the head's height, as
+in `face_shapes`; sizes and strengths are set by eye.
 """
 
 from collections.abc import Callable
@@ -233,7 +234,7 @@ class _Artist:
     lid = canvas.stroke(self._on(upper), 0.024 * self._unit, 0.5)
     canvas.blend(lid, dark, 0.9)
     canvas.blend(canvas.stroke(self._on(lower), 1, 0.7), look.skin * 0.45, 0.6)
-    crease = upper * [1, 1] + [0, -0.045]
+    crease = upper - [0, 0.045]
     mask = canvas.stroke(self._on(crease), 0.014 * self._unit, 0.9)
     canvas.shade(mask, 0.55, 0.7)
     canvas.mark(opening, _EYES[side])

@@ -30,7 +30,8 @@ def open_folder(root: pathlib.Path, classes: str = "") -> face_folders.Reader:
   Raises:
     DataError: if there is no picture, or a list is malformed.
   """
-  if face_folders.is_faces(root):
+  has_pictures = (root / face_folders.PICTURES).is_dir()
+  if has_pictures or face_folders.is_faces(root):
     return face_folders.open_reader(root, "", classes)
   return Pictures(root)
 
