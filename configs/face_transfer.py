@@ -2,9 +2,9 @@
 
   python -m foregan_jax.main --config=configs/face_transfer.py
 
-renders faces of the embedded demo, trains XX minutes on two CPU cores to turn
-neutral faces into happy ones and back, edits faces of other people and prints a
-table. On your own faces with masks of their parts and labels of their emotions
+renders faces of the embedded demo, trains on two CPU cores to turn neutral
+faces into happy ones and back, edits faces of other people and prints a table.
+On your own faces with masks of their parts and labels of their emotions
 (layouts: foregan_jax/data/face_folders.py):
 
   python -m foregan_jax.main --config=configs/face_transfer.py:data=/data/CelebA
