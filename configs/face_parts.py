@@ -51,6 +51,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 def _large() -> ml_collections.ConfigDict:
   """Return sizes for an accelerator; never trained."""
   c = base_config.base()
+  base_config.add_faces(c)
   c.system = "face_parts"
   c.variant = "large"
   c.batch_size = 32

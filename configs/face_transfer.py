@@ -55,6 +55,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 def _published() -> ml_collections.ConfigDict:
   """Return the published recipe; an epoch is 1/200 of the run."""
   c = base_config.base()
+  base_config.add_faces(c)
   c.system = "face_transfer"
   c.batch_size = 16
   c.num_steps = 100_000

@@ -134,14 +134,18 @@ def test_weight_file_has_no_other_step(weights):
 @pytest.mark.parametrize(
   ("config", "options", "message"),
   [
-    (layered_gan, {"year": "2016"}, "--year=2016: layered_gan segments single"),
+    (
+      layered_gan,
+      {"year": "2016"},
+      "--year=2016: layered_gan evaluates single",
+    ),
     (layered_gan, {"scales": (0.5, 1.0)}, "--scales=0.5,1.0: layered_gan"),
     (layered_gan, {"threshold": "0.4"}, "--threshold=0.4: layered_gan"),
     (animation, {"side": 64}, "--side=64: animation segments nothing"),
     (animation, {"inception": "x"}, "--inception=x: animation generates no"),
     (davis, {"scales": (0.5,)}, "--scales=0.5: foregan segments frames at one"),
     (davis, {"side": 480}, "--side=480: foregan segments frames at one"),
-    (layered_gan, {"side": 480}, "--side=480: layered_gan segments single"),
+    (layered_gan, {"side": 480}, "--side=480: layered_gan evaluates single"),
     (davis, {"inception": "x"}, "--inception=x: foregan generates no single"),
     (davis, {"threshold": "1"}, "--threshold=1: expected a number between"),
     (davis, {"threshold": "nan"}, "--threshold=nan: expected a number"),

@@ -155,7 +155,9 @@ def render(
   h, w = scenery.FRAME
   camera = fix_camera(num_frames) if calm else sample_camera(rng, num_frames)
   performers = [
-    actors.sample_actor(rng, split, kind, num_frames, pace=_CALM if calm else 1)
+    actors.sample_actor(
+      rng, split, kind, num_frames, pace=_CALM if calm else 1.0
+    )
     for kind in kinds
   ]
   occluders = [] if bare else _sample_occluders(rng, performers[0], camera)

@@ -92,14 +92,6 @@ def base() -> ml_collections.ConfigDict:
   # A second stream of instances in addition to videos, if the system uses one;
   # several folders are joined by +.
   d.stills_root, d.stills_split = "", "train"
-  # Faces and pairs of them.
-  d.face_size = 256  # side of the square faces
-  d.source, d.target = "neutral", "happiness"  # emotions of pairs
-  d.required = ("eyes", "brows", "lips")  # parts that must be visible
-  # Classes of label maps: celebamask | fasseg | "" (the root's classes.json,
-  # else celebamask).
-  d.classes = ""
-  d.labelled_root = ""  # faces with emotions, for the kind `faces`; "": none
 
   c.optim = ml_collections.ConfigDict()  # per player; `optimizers.adam`
   c.ema_decay = 0.0  # of averaged weights; 0: none
@@ -133,6 +125,22 @@ def set_data(c: ml_collections.ConfigDict, arg) -> bool:
   if "year" in arg:
     c.data.objects = -1 if arg.year == "2017" else 0
   return demo
+
+
+def add_faces(c: ml_collections.ConfigDict) -> None:
+  """Add the keys of data of faces.
+
+  They are not in `base`: a key of all configs makes every earlier run, and the
+  packaged weights, a run of another version.
+  """
+  d = c.data
+  d.face_size = 256  # side of the square faces
+  d.source, d.target = "neutral", "happiness"  # emotions of pairs
+  d.required = ("eyes", "brows", "lips")  # parts that must be visible
+  # Classes of label maps: celebamask | fasseg | "" (the root's classes.json,
+  # else celebamask).
+  d.classes = ""
+  d.labelled_root = ""  # faces with emotions, for the kind `faces`; "": none
 
 
 def set_smoke(c: ml_collections.ConfigDict) -> None:

@@ -231,6 +231,7 @@ def pair_root(tmp_path):
 
 def _config(root, samples):
   config = base_config.base()
+  base_config.add_faces(config)
   config.data.samples, config.data.root = samples, str(root)
   config.data.face_size = 40
   return config
