@@ -94,13 +94,12 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
 def _measure_part(part, nets, batch, key) -> dict[str, float]:
   """Measure a part; on several devices its batch is sharded."""
   start = time.perf_counter()
-  lowered = jax.jit(part).lower(nets, batch, key)
-  program = lowered.compile()
+  program = jax.jit(part).lower(nets, batch, key).compile()
   compile_seconds = time.perf_counter() - start
   return _line(
     seconds=_median_seconds(lambda: program(nets, batch, key)),
     compile_seconds=compile_seconds,
-    flops=lowered.cost_analysis()["flops"],
+    flops=_count(part, nets, batch, key),
     program=program,
     batch=batch,
   )
@@ -129,16 +128,28 @@ def _line(
 
 
 def _flops(config, tx, turn, state, batch, key) -> float:
-  """Count a turn's operations on all devices, by XLA's cost model.
+  """Count a turn's operations on all devices.
 
-  Count before compilation and with the scan unrolled: XLA counts the body of a
-  compiled loop once, and a compiled program only for one device.
+  With the scan unrolled: the cost model counts the body of a loop once.
   """
   plain = config.copy_and_resolve_references()
   plain.scan_unroll, plain.remat = "full", "off"
   system = systems.build(plain)
   step = functools.partial(game.update, system, tx, turn)
-  return jax.jit(step).lower(state, batch, key).cost_analysis()["flops"]
+  return _count(step, state, batch, key)
+
+
+def _count(function, *args) -> float:
+  """Count a function's operations by XLA's cost model.
+
+  Count before compilation (a compiled program counts one device only), and as
+  for a CPU: on GPUs the cost model needs a compiled program.
+  """
+  cpu = jax.sharding.SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+  shapes = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=cpu), args
+  )
+  return jax.jit(function).lower(*shapes).cost_analysis()["flops"]
 
 
 def _turns(system, num_steps: int) -> list[tuple[str, ...]]:

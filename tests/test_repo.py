@@ -146,6 +146,9 @@ def test_configs_have_the_keys_of_the_base(name, arg):
   modes = {a: keys(importlib.import_module(f"configs.{name}").get_config(a))
            for a in ("", "smoke")}  # fmt: skip
   assert modes[""] == modes["smoke"]
+  # What a run writes, prediction and evaluation accept.
+  written = ml_collections.ConfigDict(settings.tuples(settings.to_json(config)))
+  base_config.check(written, settings.FILE)
 
 
 @pytest.mark.parametrize("name", _CONFIGS)

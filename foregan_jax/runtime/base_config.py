@@ -20,6 +20,7 @@ MAY_CHANGE = (
   "data.labelled_root",
   "eval.write_pictures", "eval.inception", "eval.num_drawn",
 )  # fmt: skip
+_FACE_SAMPLES = ("faces", "face_pairs")  # `data.samples` that need `add_faces`
 # Arguments after the colon that every config accepts; `settings.parse_arg`.
 ARGUMENTS = {"data": "", "small": False, "fake": False, "smoke": False}
 
@@ -162,7 +163,10 @@ def check(config: ml_collections.ConfigDict, path) -> None:
     ValueError: if shared keys are missing or unknown, or have values of another
       type; the error lists them.
   """
-  defaults = _values(base())
+  example = base()
+  if config.get("data", {}).get("samples") in _FACE_SAMPLES:
+    add_faces(example)
+  defaults = _values(example)
   expected, found = set(defaults), set(_values(config))
   shared = tuple(f"{group}." for group in ("data", "eval", "init_from"))
   missing = sorted(expected - found)
