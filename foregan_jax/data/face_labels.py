@@ -174,19 +174,26 @@ def read_table(path: pathlib.Path) -> dict[str, int]:
   Raises:
     DataError: naming the line that is malformed.
   """
-  rows = csv.DictReader(io.StringIO(images.read_text(path)))
-  if not {"file", "emotion"} <= set(rows.fieldnames or ()):
+  # newline=None: all kinds of line ends.
+  table = csv.DictReader(io.StringIO(images.read_text(path), newline=None))
+  try:
+    lines = [(table.line_num, row) for row in table]
+  except csv.Error as error:  # a field is too long
+    raise images.DataError(
+      path, f"line {table.line_num} cannot be read as CSV: {error}"
+    ) from error
+  if not {"file", "emotion"} <= set(table.fieldnames or ()):
     raise images.DataError(
       path, "expected a first line with the columns file and emotion"
     )
   labels = {}
-  for row in rows:
+  for line, row in lines:
     name, emotion = row["file"], row["emotion"] or ""
     number = emotion_number(emotion) if emotion.strip() else UNKNOWN
     if not name or number is None or name in labels:
       raise images.DataError(
         path,
-        f"line {rows.line_num} has file {name!r} and emotion {emotion!r}, "
+        f"line {line} has file {name!r} and emotion {emotion!r}, "
         f"expected a new file and one of {', '.join(EMOTIONS)}",
       )
     labels[name] = number

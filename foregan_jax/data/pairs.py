@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from foregan_jax.data import pair_truths, unlabelled_videos
-from foregan_jax.media import images
+from foregan_jax.media import images, selection
 
 
 class Pairs:
@@ -96,13 +96,15 @@ class Pairs:
     Raises:
       DataError: if a video or one of the frames is broken.
     """
-    videos = _spaced(len(self.names), count)
+    videos = selection.evenly_spaced(len(self.names), count)
     each = max(1, count // len(videos))
     return np.stack(
       [
         self._square(self._videos.frame(video, time), 0.5)
         for video in videos
-        for time in _spaced(self._videos.num_frames(video), each)
+        for time in selection.evenly_spaced(
+          self._videos.num_frames(video), each
+        )
       ]
     )
 
@@ -121,9 +123,3 @@ class Pairs:
   def _square(self, frame: np.ndarray, place: float) -> np.ndarray:
     square = images.crop_square(frame, float(place))
     return images.resize_image(square, (self._size, self._size))
-
-
-def _spaced(length: int, count: int) -> list[int]:
-  """Return at most `count` evenly spaced indices."""
-  places = np.linspace(0, length - 1, min(length, count))
-  return places.round().astype(int).tolist()

@@ -12,7 +12,7 @@ a run without data uses the same loaders:
 - `FACES`: faces with label maps of their parts and `labels.csv` with their
   emotions, rendered by `FACES_RECIPE` only.
 
-`CLIPS_RECIPE` renders square videos with a camera that stands still.
+`CLIPS_RECIPE` renders square videos with a camera that does not move.
 
 `python -m foregan_jax.demo.dataset ROOT` renders them from the command line.
 """

@@ -72,7 +72,7 @@ class Recipe:
   train_faces: int = 0
   val_faces: int = 0
   seed: int = 2016
-  # Videos are squares around a slow creature, with a camera that stands still.
+  # Videos are squares around a slow creature, with a camera that does not move.
   calm: bool = False
 
   def to_json(self) -> str:

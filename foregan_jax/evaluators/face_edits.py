@@ -22,7 +22,7 @@ from foregan_jax.data import sources
 from foregan_jax.evaluators import image_scores
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.layers import face_paste, ranges
-from foregan_jax.media import pictures
+from foregan_jax.media import pictures, selection
 from foregan_jax.metrics import pasting
 from foregan_jax.runtime import distributed
 
@@ -82,7 +82,7 @@ class FaceEditEvaluator:
     counts = {}
     for direction, faces in self._faces.items():
       count = len(faces) if whole or not self._limit else self._limit
-      indices = _spaced(len(faces), count)
+      indices = selection.evenly_spaced(len(faces), count)
       table[direction] = self._score(nets, direction, indices, show=first)
       counts[direction] = len(indices)
     # A real face of the new emotion is a face before the way back.
@@ -158,7 +158,9 @@ class FaceEditEvaluator:
 
   def _shown(self) -> dict[str, Faces]:
     return {
-      direction: self._read(direction, _spaced(len(faces), _NUM_SHOWN))
+      direction: self._read(
+        direction, selection.evenly_spaced(len(faces), _NUM_SHOWN)
+      )
       for direction, faces in self._faces.items()
     }
 
@@ -262,9 +264,3 @@ def _measure(edited, source, *, alpha, box) -> dict[str, float]:
 
 def _mean(values) -> float:
   return float(np.mean(values))
-
-
-def _spaced(length: int, count: int) -> list[int]:
-  """Return at most `count` evenly spaced indices."""
-  places = np.linspace(0, length - 1, min(length, count))
-  return places.round().astype(int).tolist()

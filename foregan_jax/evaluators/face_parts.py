@@ -17,7 +17,7 @@ from foregan_jax import game
 from foregan_jax.data import face_labels, sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images as images_lib
-from foregan_jax.media import pictures
+from foregan_jax.media import pictures, selection
 from foregan_jax.metrics import face_parts as metrics
 from foregan_jax.runtime import distributed
 
@@ -77,7 +77,7 @@ class FacePartsEvaluator:
     if distributed.is_first_process():
       (folder / "scores.json").write_text(json.dumps(table))
       if write:
-        shown = _spread(len(image), _NUM_SHOWN)
+        shown = selection.evenly_spaced(len(image), _NUM_SHOWN)
         sheet = _sheet(image[shown], truth[shown], soft[shown])
         pictures.save_png(folder / "sheet.png", sheet)
     return result_lib.Result(
@@ -115,7 +115,8 @@ class FacePartsEvaluator:
     labelled, known = self._streams.labelled, self._streams.known
     if not self._classify or not known:
       return {}, 0
-    chosen = [known[i] for i in _spread(len(known), limit)]
+    places = selection.evenly_spaced(len(known), limit or len(known))
+    chosen = [known[i] for i in places]
     image = np.stack([labelled.image(i) for i in chosen])
     labels = np.array([labelled.labels[i] for i in chosen])
     made = []
@@ -147,18 +148,13 @@ def _read(faces, limit: int) -> tuple[np.ndarray, np.ndarray]:
     faces: a `data.faces.FaceSet`.
     limit: at most so many faces, evenly spaced; 0: all.
   """
-  chosen = _spread(len(faces), limit)
+  chosen = selection.evenly_spaced(len(faces), limit or len(faces))
   quiet = not distributed.is_first_process() or len(chosen) <= _NUM_SHOWN
   read = [
     faces.face(i) for i in rich.progress.track(chosen, "reading", disable=quiet)
   ]
   image = np.stack([face["image"] for face in read])
   return image, np.stack([face["parts"] for face in read]) > _COVERED
-
-
-def _spread(count: int, limit: int) -> list[int]:
-  """Return at most `limit` indices, evenly spaced; 0: all."""
-  return list(range(0, count, -(-count // limit) if limit else 1))
 
 
 def _batches(count: int) -> list[slice]:

@@ -26,7 +26,7 @@ from foregan_jax.evaluators import (
 )
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images as images_lib
-from foregan_jax.media import paths, pictures
+from foregan_jax.media import paths, pictures, selection
 from foregan_jax.runtime import distributed
 
 _NUM_SHOWN = 8  # videos in the samples
@@ -159,8 +159,9 @@ class ReconstructionEvaluator:
 
   def _overlaps(self, nets, clip, made, truth) -> dict[str, list[float]]:
     """Return the overlaps of masks; those of r for some frames only."""
-    times = np.linspace(1, len(clip) - 1, image_scores.BATCH).round()
-    driving = clip[np.unique(times.astype(int))]
+    driving = clip[1:]
+    times = selection.evenly_spaced(len(driving), image_scores.BATCH)
+    driving = driving[times]
     animated = self._run(self._animate, nets, clip[0], driving)
     return mask_overlaps.measure(
       made["mask"],
@@ -206,8 +207,7 @@ class ReconstructionEvaluator:
 
   def _sheet(self, clip: np.ndarray, made: Mapping) -> np.ndarray:
     """Return a sheet of a few frames of a video, evenly spaced."""
-    times = np.linspace(0, len(clip) - 2, _NUM_ROWS).round().astype(int)
-    times = np.unique(times)
+    times = selection.evenly_spaced(len(clip) - 1, _NUM_ROWS)
     some = {name: x[times] for name, x in made.items()}
     source = clip[[0] * len(times)]
     return _contact_sheet(source, clip[1:][times], some)

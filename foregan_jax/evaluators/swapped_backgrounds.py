@@ -18,7 +18,7 @@ import numpy as np
 from foregan_jax import game
 from foregan_jax.data import pair_truths
 from foregan_jax.evaluators import image_scores
-from foregan_jax.media import pictures
+from foregan_jax.media import pictures, selection
 from foregan_jax.nets import animation_inputs as inputs
 
 # The new background has its own object, or not; see `swap_background`.
@@ -95,8 +95,8 @@ class Swaps:
     known = sorted(time for time in truth.masks if time > 0)
     if not known:
       return None
-    chosen = np.linspace(0, len(known) - 1, image_scores.BATCH).round()
-    times = np.unique([known[int(i)] for i in chosen])
+    chosen = selection.evenly_spaced(len(known), image_scores.BATCH)
+    times = np.array([known[i] for i in chosen])
     masks = np.stack([truth.masks[time] for time in times])[..., None]
     expected = np.where(masks, clip[times], place.plain)
     actor, mask = made["actor"][times - 1], made["mask"][times - 1]

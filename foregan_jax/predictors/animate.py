@@ -25,7 +25,13 @@ import numpy as np
 import rich.progress
 from absl import logging
 
-from foregan_jax.media import animations, images, pictures, video_files
+from foregan_jax.media import (
+  animations,
+  images,
+  pictures,
+  selection,
+  video_files,
+)
 from foregan_jax.media import footage as footage_lib
 from foregan_jax.predictors import animator as animator_lib
 from foregan_jax.predictors import output_folder, resume
@@ -225,9 +231,9 @@ class Results(output_folder.OutputFolder):
     if (self.out / SHEET).exists():
       return
     written = [index for index, _ in self._written()]
-    places = np.linspace(0, len(written) - 1, _NUM_ROWS).round()
     rows = []
-    for index in dict.fromkeys(written[int(place)] for place in places):
+    for place in selection.evenly_spaced(len(written), _NUM_ROWS):
+      index = written[place]
       name = f"{self._names[index]}.png"
       driving = animator.square(footage.frame(index), name)
       row = [scene.source, driving]

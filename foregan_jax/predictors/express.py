@@ -6,7 +6,7 @@
     edited.webp         the same for browsers: at most 150 frames
     sheet.png           some originals and edited pictures
 
-The PNG files have a comment that says that they are edited.
+A comment in each PNG file marks it as edited.
 """
 
 import pathlib
@@ -16,7 +16,14 @@ import numpy as np
 import rich.progress
 
 from foregan_jax.data import face_folders
-from foregan_jax.media import animations, footage, images, paths, pictures
+from foregan_jax.media import (
+  animations,
+  footage,
+  images,
+  paths,
+  pictures,
+  selection,
+)
 from foregan_jax.predictors import (
   face_editor,
   face_pictures,
@@ -79,7 +86,7 @@ def write(
   text = {"Comment": f"edited by foregan_jax: expression {expression}"}
   problems, rows = [], []
   done: list[tuple[int, pathlib.Path]] = []
-  every = max(1, count // _NUM_SHOWN)
+  shown = selection.evenly_spaced(count, _NUM_SHOWN)
   for i, (name, picture) in rich.progress.track(
     enumerate(items), "editing", total=count
   ):
@@ -101,10 +108,11 @@ def write(
     compared = paths.below(out / _COMPARED, f"{name}.png")
     for place in (path, compared):
       paths.refuse_link(out, place)
-    pictures.save_png(path, after, None if edited is None else text)
-    pictures.save_png(compared, np.hstack([picture, after]), text)
+    mark = None if edited is None else text
+    pictures.save_png(path, after, mark)
+    pictures.save_png(compared, np.hstack([picture, after]), mark)
     done.append((i, path))
-    if i % every == 0 and len(rows) < _NUM_SHOWN:
+    if i in shown:
       pair = (picture, after)
       rows.append([pictures.fit_square(x, _SHOWN_SIDE) for x in pair])
   if rows:

@@ -13,13 +13,14 @@ import csv
 import dataclasses
 import io
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 import rich.progress
 from jaxtyping import UInt8
 
 from foregan_jax.data import face_filter, face_folders, face_labels, faces
-from foregan_jax.media import images, pictures
+from foregan_jax.media import images, pictures, selection
 from foregan_jax.predictors import (
   face_pictures,
   output_folder,
@@ -127,34 +128,47 @@ def write(
     ValueError: if `out` has files of another program.
   """
   output_folder.claim(out)
-  kept: list[str] = []
-  rejected: list[tuple[str, str]] = []
-  sheets: dict[str, list] = {KEPT: [], REJECTED: []}
+  kept: dict[int, str] = {}  # texts beside the faces in the sheets, by index
+  rejected: dict[int, str] = {}
   for i in rich.progress.track(range(len(reader.names)), "filtering"):
-    name, picture, labels = reader.names[i], None, None
     try:
       picture = reader.image(i)
-      parts = faces_filter.parts(reader, i)
-      reasons = faces_filter.reasons(picture, parts)
-      labels = _labels(parts, picture.shape[:2])
+      reasons = faces_filter.reasons(picture, faces_filter.parts(reader, i))
     except images.DataError as error:
       reasons = [error.reason]
     if reasons:
-      rejected.append((name, "; ".join(reasons)))
+      rejected[i] = "; ".join(reasons)
     else:
-      kept.append(name)
-    rows = sheets[REJECTED if reasons else KEPT]
-    if picture is not None and len(rows) < _NUM_SHOWN:
-      rows.append((name if not reasons else reasons[0], picture, labels))
-  (out / KEPT).write_text("".join(f"{name}\n" for name in kept))
+      kept[i] = reader.names[i]
+  (out / KEPT).write_text("".join(f"{name}\n" for name in kept.values()))
   text = io.StringIO()
   table = csv.writer(text, lineterminator="\n")
   table.writerow(("name", "reasons"))
-  table.writerows(rejected)
+  table.writerows((reader.names[i], why) for i, why in rejected.items())
   (out / REJECTED).write_text(text.getvalue())
-  for file, rows in sheets.items():
+  for file, texts in ((KEPT, kept), (REJECTED, rejected)):
+    rows = [_row(faces_filter, reader, i, texts[i]) for i in _spread(texts)]
+    rows = [row for row in rows if row[1] is not None]
     _write_sheet((out / file).with_suffix(".png"), rows)
   return len(kept), len(rejected)
+
+
+def _spread(indices: Iterable[int]) -> list[int]:
+  """Return the indices of the faces in a sheet."""
+  found = list(indices)
+  places = selection.evenly_spaced(len(found), _NUM_SHOWN)
+  return [found[place] for place in places]
+
+
+def _row(faces_filter: Filter, reader: face_folders.Reader, i: int, text: str):
+  """Return text, picture and label map; None for what is broken."""
+  picture = None
+  try:
+    picture = reader.image(i)
+    parts = faces_filter.parts(reader, i)
+    return text, picture, _labels(parts, picture.shape[:2])
+  except images.DataError:
+    return text, picture, None
 
 
 def _labels(parts: np.ndarray, size: tuple[int, int]) -> np.ndarray:

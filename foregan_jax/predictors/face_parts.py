@@ -20,7 +20,7 @@ import numpy as np
 import rich.progress
 
 from foregan_jax.data import face_folders, face_labels
-from foregan_jax.media import images, paths, pictures
+from foregan_jax.media import images, paths, pictures, selection
 from foregan_jax.predictors import (
   face_pictures,
   output_folder,
@@ -66,7 +66,9 @@ def write(
     )
   problems, rows = [], []
   written: list[tuple[str, int]] = []
-  for i in rich.progress.track(range(len(reader.names)), "finding parts"):
+  count = len(reader.names)
+  shown = selection.evenly_spaced(count, _NUM_SHOWN)
+  for i in rich.progress.track(range(count), "finding parts"):
     name = reader.names[i]
     try:
       picture = reader.image(i)
@@ -79,9 +81,8 @@ def write(
     paths.refuse_link(out, path)
     pictures.save_png(path, picture)
     written.append((path.name, reader.labels[i]))
-    if len(rows) < _NUM_SHOWN:
-      shown = pictures.overlay(picture, face_labels.join_labels(soft))
-      pair = (picture, shown)
+    if i in shown:
+      pair = picture, pictures.overlay(picture, face_labels.join_labels(soft))
       rows.append([pictures.fit_square(x, _SHOWN_SIDE) for x in pair])
   numbers = {name: i for i, name in enumerate(face_labels.PARTS, 1)}
   (out / face_labels.CLASSES).write_text(json.dumps(numbers))

@@ -163,11 +163,13 @@ def check(config: ml_collections.ConfigDict, path) -> None:
     ValueError: if shared keys are missing or unknown, or have values of another
       type; the error lists them.
   """
+  values = _values(config)
+  name = "data.samples"
   example = base()
-  if config.get("data", {}).get("samples") in _FACE_SAMPLES:
+  if name in values and json.loads(values[name]) in _FACE_SAMPLES:
     add_faces(example)
   defaults = _values(example)
-  expected, found = set(defaults), set(_values(config))
+  expected, found = set(defaults), set(values)
   shared = tuple(f"{group}." for group in ("data", "eval", "init_from"))
   missing = sorted(expected - found)
   unknown = sorted(n for n in found - expected if n.startswith(shared))
@@ -178,7 +180,7 @@ def check(config: ml_collections.ConfigDict, path) -> None:
       f"{', '.join(unknown) or 'none'}. Use that version for this run, or "
       "train again in another workdir."
     )
-  for name, text in _values(config).items():
+  for name, text in values.items():
     if name in defaults and not _same_type(defaults[name], text):
       raise ValueError(
         f"{path} is damaged: {name} is {text[:80]}, but must be of the type of "

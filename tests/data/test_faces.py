@@ -12,6 +12,7 @@ from foregan_jax.data import (
   check,
   face_filter,
   face_folders,
+  face_labels,
   faces,
   fake,
   sources,
@@ -314,6 +315,8 @@ def test_fake_faces_pass_the_filter_and_differ_by_emotion():
     ("file,mood\na.png,neutral", "columns file and emotion"),
     ("file,emotion\na.png,calm", "line 2 has file 'a.png' and emotion 'calm'"),
     ("file,emotion\na.png,sad\na.png,sad", "line 3 has file 'a.png'"),
+    ("file,emotion\na.png,calm\r", "line 2 has file 'a.png'"),
+    ("file,emotion\r" + 150_000 * "a" + ",sad", "cannot be read as CSV"),
   ],
 )
 def test_broken_tables_are_named(content, message, tmp_path):
@@ -321,6 +324,13 @@ def test_broken_tables_are_named(content, message, tmp_path):
   (tmp_path / "labels.csv").write_text(content)
   with pytest.raises(images.DataError, match=f"labels.csv: .*{message}"):
     faces.Faces(tmp_path, split="train", size=8)
+
+
+def test_table_of_emotions_may_have_any_line_ends(tmp_path):
+  path = tmp_path / "labels.csv"
+  for end in ("\n", "\r\n", "\r"):
+    path.write_bytes(f"file,emotion{end}a.png,sad{end}b.png,{end}".encode())
+    assert list(face_labels.read_table(path)) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(

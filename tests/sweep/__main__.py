@@ -38,7 +38,7 @@ import tensorflow_datasets  # noqa: F401  for the children
 # Not `main`: a child that runs it would define its flags twice.
 from foregan_jax import bench, evaluate, predict, train  # noqa: F401
 from foregan_jax.data.prepared import builder  # noqa: F401
-from tests.sweep import commands, data, flags, runs, uses
+from tests.sweep import commands, data, faces, flags, runs, uses
 from tests.sweep import world as world_lib
 
 _TIMEOUT = 60.0  # seconds
@@ -81,7 +81,7 @@ def run(
     places[item] = place / "runs" / item
   for item in (
     "davis", "stills", "cub", "voc", "prepared", "video", "mask", "clip",
-    "ablation", "tracked", "demo", "config",
+    "faces", "ablation", "tracked", "demo", "config",
   ):  # fmt: skip
     places[item] = place / item
   place.mkdir()
@@ -245,7 +245,7 @@ def main() -> None:
   parser.add_argument("--log", type=pathlib.Path, help="JSON lines, per case")
   args = parser.parse_args()
   cases = [*flags.cases(args.seed)]
-  for module in (data, runs, uses):
+  for module in (data, faces, runs, uses):
     cases += module.cases()
   names = {case.name for case in cases}
   assert len(names) == len(cases)

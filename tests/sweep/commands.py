@@ -57,9 +57,21 @@ CUTOUT = (
   "predict",
   ("cutout", "--workdir={layered}", "--images={stills}/images", "--out={out}"),
 )
+PARTS = (
+  "predict",
+  ("parts", "--workdir={face_parts}", "--images={faces}", "--out={out}"),
+)
+FILTER = ("predict", ("filter", "--images={faces}", "--out={out}"))
+EXPRESS = (
+  "predict",
+  ("express", "--workdir={face_edits}", "--input={faces}/JPEGImages/f1.jpg",
+   "--parts={faces}/SegmentationClass/f1.png", "--expression=happiness",
+   "--out={out}"),
+)  # fmt: skip
 SAMPLE = ("predict", ("sample", "--workdir={layered}", "--out={out}"))
 DATASET = ("predict", ("dataset", "--workdir={layered}", "--out={out}"))
 CHECK = ("data.check", ("{davis}",))
+CHECK_FACES = ("data.check", ("{faces}",))
 ABLATE = ("ablate", ("--config={config}/tiny.py:smoke", "--out={ablation}"))
 DEMO = ("demo.dataset", ("{out}",))
 BENCH = ("bench", (config_flag("rgmp_davis"),))

@@ -19,6 +19,8 @@ _WRITES = (
   "runs/rgmp/predict",
   "runs/layered/predict",
   "runs/animation/predict",
+  "runs/face_parts/predict",
+  "runs/face_edits/predict",
   "ablation/table.md",
   "runs/ablation-tiny",
 )
@@ -52,6 +54,9 @@ def _flags() -> Iterator[Case]:
     c.TRACK,
     c.ANIMATE,
     c.CUTOUT,
+    c.PARTS,
+    c.FILTER,
+    c.EXPRESS,
     c.SAMPLE,
     c.DATASET,
     c.CHECK,
@@ -100,6 +105,16 @@ def _flags() -> Iterator[Case]:
     ("hole", c.ANIMATE),
     ("out", c.ANIMATE),
     ("images", c.CUTOUT),
+    ("images", c.PARTS),
+    ("format", c.PARTS),
+    ("images", c.FILTER),
+    ("classes", c.FILTER),
+    ("required", c.FILTER),
+    ("threshold", c.FILTER),
+    ("min-prob", c.FILTER),
+    ("input", c.EXPRESS),
+    ("parts", c.EXPRESS),
+    ("expression", c.EXPRESS),
     ("data", c.EVALUATE),
     ("inception", c.EVALUATE),
     ("workdir", c.EVALUATE),
@@ -143,7 +158,10 @@ def _flags() -> Iterator[Case]:
 
 def _words() -> Iterator[Case]:
   """Words after the colon of a config."""
-  for name in ("davis", "rgmp_davis", "rgmp_voc", "layered_gan"):
+  for name in (
+    "davis", "rgmp_davis", "rgmp_voc", "layered_gan", "face_parts",
+    "face_transfer",
+  ):  # fmt: skip
     for words in (
       "smok",
       "smoke=maybe",
@@ -171,7 +189,7 @@ def _words() -> Iterator[Case]:
 def _config_values(seed: int) -> Iterator[Case]:
   """A bad value for every key of the configs."""
   rng = random.Random(seed)
-  for name in ("rgmp_davis", "layered_gan", "davis"):
+  for name in ("rgmp_davis", "layered_gan", "davis", "face_transfer"):
     config = importlib.import_module(f"configs.{name}").get_config("smoke")
     for key, text in settings.flatten(settings.to_json(config)).items():
       value = json.loads(text)

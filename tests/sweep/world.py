@@ -1,7 +1,8 @@
-"""A small world for the sweep: data folders, a video, runs of four systems."""
+"""A small world for the sweep: data folders, a video, runs of six systems."""
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import runpy
@@ -18,7 +19,8 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The name of a run and the config that trains it.
 RUNS = {
   "foregan": "davis", "rgmp": "rgmp_davis", "layered": "layered_gan",
-  "animation": "animation",
+  "animation": "animation", "face_parts": "face_parts",
+  "face_edits": "face_transfer",
 }  # fmt: skip
 # Of `ablate`; the finished run of each variant is a copy of a run.
 ABLATED = "layered"
@@ -69,6 +71,7 @@ def _write_data(folder: pathlib.Path) -> None:
   (folder / "cub/images.txt").write_text(table(f"{n}.jpg" for n in names))
   (folder / "cub/train_test_split.txt").write_text(table((1, 0, 1, 0)))
   _write_voc(folder / "voc", rng)
+  _write_faces(folder / "faces", rng)
   video = folder / "davis" / "JPEGImages" / "tiny" / "ant"
   shutil.copytree(video, folder / "video")
   mask = folder / "davis" / "Annotations" / "tiny" / "bee" / "00000.png"
@@ -157,6 +160,26 @@ def _write_voc(root: pathlib.Path, rng: np.random.Generator) -> None:
   lists.mkdir(parents=True)
   (lists / "train.txt").write_text("p0\np1\n")
   (lists / "val.txt").write_text("p2\np3\n")
+
+
+def _write_faces(root: pathlib.Path, rng: np.random.Generator) -> None:
+  """Write pictures, masks, emotions and the names of the classes."""
+  classes = {"eyes": 1, "brows": 2, "mouth": 3, "lips": 4}
+  rows = []
+  for i in range(4):
+    path = root / "JPEGImages" / f"f{i}.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), rng.integers(0, 255, (64, 64, 3), np.uint8))
+    labels = np.zeros((64, 64), np.uint8)
+    for left in (14, 36):
+      labels[18:24, left : left + 14] = classes["eyes"]
+      labels[12:15, left : left + 14] = classes["brows"]
+    labels[42:52, 20:44] = classes["lips"]
+    labels[45:49, 24:40] = classes["mouth"]
+    _write_mask(root / "SegmentationClass" / f"f{i}.png", labels)
+    rows.append(f"f{i}.jpg,{('neutral', 'happiness')[i % 2]}\n")
+  (root / "labels.csv").write_text("file,emotion\n" + "".join(rows))
+  (root / "classes.json").write_text(json.dumps(classes))
 
 
 def _write_clip(path: pathlib.Path, frames: pathlib.Path) -> None:
