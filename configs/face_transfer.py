@@ -10,8 +10,8 @@ On your own faces with masks of their parts and labels of their emotions
   python -m foregan_jax.main --config=configs/face_transfer.py:data=/data/CelebA
 
 trains the published networks on crops of 64x64, which needs an accelerator (65
-ms a step on an H100); never trained to the end. After the colon, separated by
-commas:
+ms a step on an H100); it was never trained to the end. After the colon,
+separated by commas:
 
   data=PATH        a folder of faces
   source=NAME      emotion of the faces that are changed (neutral)

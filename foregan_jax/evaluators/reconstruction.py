@@ -159,9 +159,9 @@ class ReconstructionEvaluator:
 
   def _overlaps(self, nets, clip, made, truth) -> dict[str, list[float]]:
     """Return the overlaps of masks; those of r for some frames only."""
-    driving = clip[1:]
-    times = selection.evenly_spaced(len(driving), image_scores.BATCH)
-    driving = driving[times]
+    frames = clip[1:]
+    chosen = selection.evenly_spaced(len(frames), image_scores.BATCH)
+    driving = frames[chosen]
     animated = self._run(self._animate, nets, clip[0], driving)
     return mask_overlaps.measure(
       made["mask"],

@@ -6,7 +6,7 @@
     edited.webp         the same for browsers: at most 150 frames
     sheet.png           some originals and edited pictures
 
-A comment in each PNG file marks it as edited.
+A comment in the PNG files of each edited face marks them as edited.
 """
 
 import pathlib

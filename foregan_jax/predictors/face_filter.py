@@ -128,8 +128,8 @@ def write(
     ValueError: if `out` has files of another program.
   """
   output_folder.claim(out)
-  kept: dict[int, str] = {}  # texts beside the faces in the sheets, by index
-  rejected: dict[int, str] = {}
+  kept: dict[int, str] = {}  # names by index
+  rejected: dict[int, list[str]] = {}  # reasons by index
   for i in rich.progress.track(range(len(reader.names)), "filtering"):
     try:
       picture = reader.image(i)
@@ -137,16 +137,19 @@ def write(
     except images.DataError as error:
       reasons = [error.reason]
     if reasons:
-      rejected[i] = "; ".join(reasons)
+      rejected[i] = reasons
     else:
       kept[i] = reader.names[i]
   (out / KEPT).write_text("".join(f"{name}\n" for name in kept.values()))
   text = io.StringIO()
   table = csv.writer(text, lineterminator="\n")
   table.writerow(("name", "reasons"))
-  table.writerows((reader.names[i], why) for i, why in rejected.items())
+  table.writerows(
+    (reader.names[i], "; ".join(reasons)) for i, reasons in rejected.items()
+  )
   (out / REJECTED).write_text(text.getvalue())
-  for file, texts in ((KEPT, kept), (REJECTED, rejected)):
+  first = {i: reasons[0] for i, reasons in rejected.items()}
+  for file, texts in ((KEPT, kept), (REJECTED, first)):
     rows = [_row(faces_filter, reader, i, texts[i]) for i in _spread(texts)]
     rows = [row for row in rows if row[1] is not None]
     _write_sheet((out / file).with_suffix(".png"), rows)

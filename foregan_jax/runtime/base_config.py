@@ -164,9 +164,9 @@ def check(config: ml_collections.ConfigDict, path) -> None:
       type; the error lists them.
   """
   values = _values(config)
-  name = "data.samples"
+  samples = "data.samples"
   example = base()
-  if name in values and json.loads(values[name]) in _FACE_SAMPLES:
+  if samples in values and json.loads(values[samples]) in _FACE_SAMPLES:
     add_faces(example)
   defaults = _values(example)
   expected, found = set(defaults), set(values)
