@@ -1,8 +1,11 @@
-"""What every test shares: devices, strict JAX settings, where data lies."""
+"""What every test shares: devices, strict JAX settings, data, runs."""
 
+import fcntl
 import gc
+import importlib
 import os
 import pathlib
+from collections.abc import Callable
 
 # Before JAX is imported anywhere: tests run on CPU, split into four devices.
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -36,10 +39,11 @@ gc.set_threshold(100_000, 50, 100)
 _SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 _NO_SHARED = "no real data in ../shared/data"
 # Files that take longest. They are first, because a worker that begins one of
-# them last lets the other workers wait.
+# them last lets the other workers wait. Files that need the programs of
+# test_smoke.py find them compiled if they come later.
 _LONG = (
-  "test_devices.py", "test_contract.py", "test_train.py", "test_predict.py",
-  "test_repo.py", "test_propagator.py",
+  "test_smoke.py", "test_devices.py", "test_train.py", "test_repo.py",
+  "test_propagator.py", "test_foregan_trunk.py",
 )  # fmt: skip
 
 
@@ -63,9 +67,37 @@ def shared_data() -> pathlib.Path:
   return _SHARED
 
 
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory) -> Callable[[str], pathlib.Path]:
+  """Return a function from a config's name to the workdir of its `smoke` run.
+
+  A run is trained once for all tests and all worker processes: a test that
+  writes into it works on a copy.
+  """
+  root = tmp_path_factory.getbasetemp()
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    root = root.parent  # shared by the workers
+
+  def finished_run(name: str) -> pathlib.Path:
+    # Not at the top: it imports JAX, which reads the settings above.
+    from foregan_jax import train
+
+    workdir, finished = root / f"smoke-{name}", root / f"smoke-{name}.finished"
+    with open(root / f"smoke-{name}.lock", "w") as lock:
+      fcntl.flock(lock, fcntl.LOCK_EX)
+      if not finished.exists():
+        config = importlib.import_module(f"configs.{name}").get_config("smoke")
+        train.train_and_evaluate(config, workdir)
+        finished.touch()
+    return workdir
+
+  return finished_run
+
+
 def pytest_collection_modifyitems(items):
   """Put the longest files first."""
-  items.sort(key=lambda item: item.path.name not in _LONG)
+  order = {name: place for place, name in enumerate(_LONG)}
+  items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -34,7 +34,7 @@ _CHANGES = {
 }
 
 
-# The smaller game has the same communication between processes.
+# The smaller game has the same communication between devices and processes.
 _SMALLER = "smoke,variant=gan_segmenter"
 # Its batch norms take their statistics of all devices.
 _ANIMATION = "animation"
@@ -124,7 +124,7 @@ def _leaves(net, tree):
   }
 
 
-@pytest.mark.parametrize("arg", ["smoke", _ANIMATION])
+@pytest.mark.parametrize("arg", [_SMALLER, _ANIMATION])
 @pytest.mark.slow
 def test_one_device_and_four_agree(arg):
   start, one, one_numbers = _three_steps(jax.devices()[:1], arg)

@@ -1,5 +1,6 @@
-"""Verbs of `predict` for pictures, with a run of two steps."""
+"""Verbs of `predict` for pictures, with a `smoke` run."""
 
+import shutil
 import subprocess
 import sys
 
@@ -15,23 +16,23 @@ from tests import commands
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp("run")
-  config = layered_gan.get_config("smoke")
-  config.num_steps = 2
-  train.train_and_evaluate(config, workdir)
+def run(smoke_run, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("runs") / "run"
+  shutil.copytree(smoke_run("layered_gan"), workdir)
   return workdir
 
 
 def test_labels_choose_no_checkpoint(run):
   """The method uses no labels, so those of the test split choose nothing."""
   # Without a score nothing but the newest steps is kept.
-  assert not (run / "checkpoints" / "2" / "metrics").exists()
+  assert not (run / "checkpoints" / "3" / "metrics").exists()
   trained = runs.Run(run)
-  assert trained.steps("best") == trained.steps("latest") == [2]
-  assert trained.load("best")[0] == 2
+  assert trained.steps("best") == trained.steps("latest") == [3]
+  assert trained.load("best")[0] == 3
+  scores = run / "eval" / "fake-val" / "step-3" / "scores.json"
+  scores.unlink()
   evaluate.evaluate(run)
-  assert (run / "eval" / "fake-val" / "step-2" / "scores.json").is_file()
+  assert scores.is_file()
 
 
 def _predict(*arguments):

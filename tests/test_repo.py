@@ -151,21 +151,19 @@ def test_configs_have_the_keys_of_the_base(name, arg):
   base_config.check(written, settings.FILE)
 
 
-@pytest.mark.parametrize("name", _CONFIGS)
-def test_configs_load_from_any_directory(name, tmp_path):
+def test_configs_load_from_any_directory(tmp_path):
   code = (
-    "from absl import flags; from ml_collections import config_flags;"
+    "from ml_collections import config_flags;"
     "from foregan_jax.runtime import cli;"
     "f = config_flags.DEFINE_config_file('config');"
     "cli.run(lambda: print(f.value.system))"
   )
-  flag = f"--config=configs/{name}.py:smoke"
   done = subprocess.run(
-    [sys.executable, "-c", code, flag], cwd=tmp_path, capture_output=True,
-    text=True, check=False,
+    [sys.executable, "-c", code, "--config=configs/davis.py:smoke"],
+    cwd=tmp_path, capture_output=True, text=True, check=False,
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
-  assert done.stdout.strip() in systems.SYSTEMS
+  assert done.stdout.strip() == "foregan"
 
 
 @pytest.mark.parametrize("variant", variants.VARIANTS)

@@ -1,24 +1,26 @@
 """Weight files of our own: written, read, used in place of a run."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
-from configs import memory
-from foregan_jax import evaluate, export, models, runs, train, weight_files
-from foregan_jax.runtime import safetensors, state_dicts
+from foregan_jax import evaluate, export, models, runs, weight_files
+from foregan_jax.runtime import safetensors, settings, state_dicts
 from tests.data import conftest as folders
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp("run")
-  config = memory.get_config("smoke")
-  config.num_steps = 1
-  config.data.stills_root = "/somewhere/stills"
-  train.train_and_evaluate(config, workdir)
+def run(smoke_run, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("runs") / "run"
+  shutil.copytree(smoke_run("memory"), workdir)
+  # Of another machine, to find out whether it is exported.
+  config = workdir / settings.FILE
+  fields = json.loads(config.read_text())
+  fields["data"]["stills_root"] = "/somewhere/stills"
+  config.write_text(json.dumps(fields))
   return workdir
 
 
@@ -51,7 +53,7 @@ def test_half_precision_is_the_default_and_close(run, file, tmp_path):
 def test_header_has_no_paths_of_the_machine(file):
   assert b"somewhere" not in file.read_bytes()
   metadata = safetensors.read_metadata(file)
-  assert (metadata["about"], metadata["step"]) == ("a test", "1")
+  assert (metadata["about"], metadata["step"]) == ("a test", "3")
   config = json.loads(metadata["foregan_jax_config"])
   assert config["system"] == "memory"
 

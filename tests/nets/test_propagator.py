@@ -20,8 +20,12 @@ SMALL = {"blocks": (2, 1, 1, 1), "width": 8, "features": 16}
 @pytest.fixture(scope="module")
 def small():
   net = propagator.Propagator(**SMALL)
-  params = propagator.init(net, jax.random.key(0), (32, 64))
-  return net, params
+  return net, _init(net, 0)
+
+
+def _init(net, seed):
+  init = jax.jit(lambda key: propagator.init(net, key, (32, 64)))
+  return init(jax.random.key(seed))
 
 
 @pytest.fixture(scope="module")
@@ -48,38 +52,31 @@ def _inputs(golden):
   return frame("rgmp_f0"), given, frame("rgmp_f1"), mask("rgmp_p1")
 
 
-def test_features_equal_those_of_the_original(official):
+def test_features_and_logits_equal_those_of_the_original(official):
   golden, params = official
-  net = propagator.Propagator()
-  encode = jax.jit(
-    lambda frame, mask: net.apply(
-      {"params": params}, frame, mask, method="encode"
-    )
-  )
-  ref_frame, ref_mask, frame, mask = _inputs(golden)
-  golden.check("rgmp/ref_r5", encode(ref_frame, ref_mask).r5)
-  features = encode(frame, mask)
-  for name in ("r5", "r4", "r3", "r2"):
-    golden.check(f"rgmp/{name}_first16ch", getattr(features, name)[..., :16])
 
-
-@pytest.mark.parametrize("align", [True, False])
-def test_logits_equal_those_of_the_original(align, official):
-  golden, params = official
-  net = propagator.Propagator(align_corners=align)
-
+  # One program: the networks differ in the decoder only.
   @jax.jit
   def run(ref_frame, ref_mask, frame, mask):
-    apply = lambda *args, **kwargs: net.apply(
-      {"params": params}, *args, **kwargs
-    )
-    reference = apply(ref_frame, ref_mask, method="encode_reference")
-    return apply(frame, mask, reference)
+    def apply(*args, align=True, **kwargs):
+      net = propagator.Propagator(align_corners=align)
+      return net.apply({"params": params}, *args, **kwargs)
 
-  logits, sides = run(*_inputs(golden))
-  golden.check(f"rgmp/align_corners_{align}/logits", logits)
-  for name, side in zip(("p2", "p3", "p4", "p5"), sides, strict=True):
-    golden.check(f"rgmp/align_corners_{align}/{name}", side)
+    reference = apply(ref_frame, ref_mask, method="encode_reference")
+    return (
+      apply(ref_frame, ref_mask, method="encode").r5,
+      apply(frame, mask, method="encode"),
+      {x: apply(frame, mask, reference, align=x) for x in (True, False)},
+    )
+
+  ref_r5, features, decoded = run(*_inputs(golden))
+  golden.check("rgmp/ref_r5", ref_r5)
+  for name in ("r5", "r4", "r3", "r2"):
+    golden.check(f"rgmp/{name}_first16ch", getattr(features, name)[..., :16])
+  for align, (logits, sides) in decoded.items():
+    golden.check(f"rgmp/align_corners_{align}/logits", logits)
+    for name, side in zip(("p2", "p3", "p4", "p5"), sides, strict=True):
+      golden.check(f"rgmp/align_corners_{align}/{name}", side)
 
 
 def test_default_network_has_the_published_parameter_counts():
@@ -210,7 +207,7 @@ def test_official_file_sets_all_parameters(layout, small, tmp_path):
   path = torch_files.write_arrays(
     tmp_path / "rgmp.pth", _official_file(params), layout
   )
-  fresh = propagator.init(net, jax.random.key(1), (32, 64))
+  fresh = _init(net, 1)
   loaded = propagator_weights.load(path, fresh)
   jax.tree.map(np.testing.assert_array_equal, loaded, params)
 
@@ -226,7 +223,7 @@ def test_imagenet_file_sets_the_encoder_except_the_mask_stem(small, tmp_path):
       tensors[name] = x
   tensors["fc.weight"] = np.zeros((10, 256), np.float32)
   path = torch_files.write_arrays(tmp_path / "resnet.pth", tensors, "zip")
-  fresh = propagator.init(net, jax.random.key(1), (32, 64))
+  fresh = _init(net, 1)
   loaded = propagator_weights.load(path, fresh)
   from_file = loaded["encoder"] | {"conv1_p": params["encoder"]["conv1_p"]}
   jax.tree.map(np.testing.assert_array_equal, from_file, params["encoder"])

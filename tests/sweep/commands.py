@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _CONFIGS = str(ROOT / "configs")
@@ -34,6 +34,24 @@ class Case:
   writes: tuple[str, ...] = ("out",)
   needs_run: bool = False
   terminate_after: float = 0.0
+
+
+# From the kind of an input to its place, and damages of it by name.
+Inputs = Mapping[str, tuple[str, Mapping[str, Damage]]]
+
+
+def damaged_inputs(
+  user: str,
+  command: tuple[str, tuple[str, ...]],
+  inputs: Inputs,
+  *,
+  needs_run: bool = False,
+) -> Iterator[Case]:
+  """Yield a case for every damage of every input of a command."""
+  for kind, (place, changes) in inputs.items():
+    for name, damage in changes.items():
+      title = f"{user}, {kind}: {name}"
+      yield Case(title, *command, damage, place, needs_run=needs_run)
 
 
 def config_flag(name: str, words: str = "smoke") -> str:

@@ -21,24 +21,10 @@ def cases() -> Iterator[Case]:
     "pictures": ("faces/JPEGImages", damages.FOLDERS),
     "masks": ("faces/SegmentationClass", damages.FOLDERS),
   }
-  users = {
-    "check faces": (c.CHECK_FACES, files, False),
-    "filter": (c.FILTER, files, False),
-    "parts": (c.PARTS, {"picture": files["picture"]}, True),
-    "express": (
-      c.EXPRESS,
-      {name: files[name] for name in ("picture", "mask", "classes")},
-      True,
-    ),
-  }
-  for user, ((module, arguments), places, needs_run) in users.items():
-    for kind, (place, changes) in places.items():
-      for name, damage in changes.items():
-        yield Case(
-          f"{user}, {kind}: {name}",
-          module,
-          arguments,
-          damage,
-          place,
-          needs_run=needs_run,
-        )
+  some = {name: files[name] for name in ("picture", "mask", "classes")}
+  yield from c.damaged_inputs("check faces", c.CHECK_FACES, files)
+  yield from c.damaged_inputs("filter", c.FILTER, files)
+  yield from c.damaged_inputs(
+    "parts", c.PARTS, {"picture": files["picture"]}, needs_run=True
+  )
+  yield from c.damaged_inputs("express", c.EXPRESS, some, needs_run=True)

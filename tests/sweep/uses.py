@@ -16,36 +16,21 @@ def cases() -> Iterator[Case]:
 
 def _videos() -> Iterator[Case]:
   """Inputs of the verbs of `predict`."""
-  places = {
-    "frame": ("video/00002.jpg", damages.FILES | damages.PICTURES),
+  pictures = damages.FILES | damages.PICTURES
+  inputs: c.Inputs = {
+    "frame": ("video/00002.jpg", pictures),
     "first frame": ("video/00000.jpg", damages.PICTURES),
-    "mask": ("mask/mask.png", damages.FILES | damages.PICTURES),
+    "mask": ("mask/mask.png", pictures),
     "video": ("video", damages.FOLDERS),
   }
+  yield from c.damaged_inputs("track", c.TRACK, inputs, needs_run=True)
   module, arguments = c.TRACK
-  for kind, (place, changes) in places.items():
-    for name, damage in changes.items():
-      yield Case(
-        f"track, {kind}: {name}",
-        module,
-        arguments,
-        damage,
-        place,
-        needs_run=True,
-      )
   clip = tuple(
     "--video={clip}/clip.mp4" if a.startswith("--video") else a
     for a in arguments
   )
-  for name, damage in damages.FILES.items():
-    yield Case(
-      f"track, clip: {name}",
-      module,
-      clip,
-      damage,
-      "clip/clip.mp4",
-      needs_run=True,
-    )
+  inputs = {"clip": ("clip/clip.mp4", damages.FILES)}
+  yield from c.damaged_inputs("track", (module, clip), inputs, needs_run=True)
   for name in (
     b"\xff\xfe.jpg",
     b"0000\n.jpg",
@@ -64,34 +49,16 @@ def _videos() -> Iterator[Case]:
         needs_run=True,
       )
   weights = tuple(a for a in arguments if not a.startswith("--workdir"))
-  for name in damages.FILES:
-    yield Case(
-      f"track, weights: {name}",
-      module,
-      (*weights, "--weights={mask}/mask.png"),
-      damages.FILES[name],
-      "mask/mask.png",
-      needs_run=True,
-    )
+  weights += ("--weights={mask}/mask.png",)
+  inputs = {"weights": ("mask/mask.png", damages.FILES)}
+  command = (module, weights)
+  yield from c.damaged_inputs("track", command, inputs, needs_run=True)
+  inputs = {
+    "picture": ("stills/images/0.a/x1.jpg", pictures),
+    "folder": ("stills/images", damages.FOLDERS),
+  }
+  yield from c.damaged_inputs("cutout", c.CUTOUT, inputs, needs_run=True)
   module, arguments = c.CUTOUT
-  for name, damage in (damages.FILES | damages.PICTURES).items():
-    yield Case(
-      f"cutout, picture: {name}",
-      module,
-      arguments,
-      damage,
-      "stills/images/0.a/x1.jpg",
-      needs_run=True,
-    )
-  for name, damage in damages.FOLDERS.items():
-    yield Case(
-      f"cutout, folder: {name}",
-      module,
-      arguments,
-      damage,
-      "stills/images",
-      needs_run=True,
-    )
   for name in (b"\xff\xfe.jpg", b"a\nb.jpg", b"x1.png", b"x" * 250):
     yield Case(
       f"cutout, named {name[:12]!r}",
@@ -132,25 +99,15 @@ def _videos() -> Iterator[Case]:
 
 def _animations() -> Iterator[Case]:
   """Inputs of `predict animate`."""
-  module, arguments = c.ANIMATE
   pictures = damages.FILES | damages.PICTURES
-  places = {
+  inputs: c.Inputs = {
     "source": ("stills/images/0.a/x1.jpg", pictures),
     "frame": ("video/00002.jpg", damages.PICTURES),
     "first frame": ("video/00000.jpg", pictures),
     "driving": ("video", damages.FOLDERS),
     "background": ("voc/JPEGImages/p0.jpg", pictures),
   }
-  for kind, (place, changes) in places.items():
-    for name, damage in changes.items():
-      yield Case(
-        f"animate, {kind}: {name}",
-        module,
-        arguments,
-        damage,
-        place,
-        needs_run=True,
-      )
+  yield from c.damaged_inputs("animate", c.ANIMATE, inputs, needs_run=True)
 
 
 def _outputs() -> Iterator[Case]:

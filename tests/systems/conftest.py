@@ -24,7 +24,7 @@ CONFIGS = {
 
 @dataclasses.dataclass
 class Setup:
-  """A system at its smoke size, on one device."""
+  """A system at its smoke size, on all devices."""
 
   config: Any
   system: Any
@@ -77,7 +77,7 @@ def setup(request, load_config):
   config = load_config(CONFIGS[request.param], "smoke")
   system = systems.build(config)
   tx = stepper.make_optimizers(config, system)
-  mesh = mesh_lib.make_mesh(jax.devices()[:1])
+  mesh = mesh_lib.make_mesh(jax.devices())
   step = stepper.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   source = fake.Fake(system.batch_spec(1), seed=3)
   rows = [source[i] for i in range(config.batch_size)]
