@@ -54,6 +54,7 @@ def _published() -> ml_collections.ConfigDict:
 
   c.nets = n = ml_collections.ConfigDict()
   n.width, n.residuals = 64, 2
+  n.prior = 0.0  # ours: logits of the masks at the images' centre
   n.critic_width = 64
   n.seg_kind = "published"  # published | compact | trunk (ImageNet)
   n.seg_width, n.seg_depth = 64, 4

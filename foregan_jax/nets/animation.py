@@ -13,12 +13,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import convs, norms, pyramid, warp
+from foregan_jax.layers import bumps, convs, norms, pyramid, warp
 
 STATISTICS = "batch_stats"  # the collection of running statistics
 BORDER = 3  # pixels of the mask that the 7x7 head cannot fill
 _HEAD = 7  # side of the kernels of the heads
-_BUMP = 0.5  # its standard deviation, in halves of the image's side
 # PyTorch's default: uniform in +-1 / sqrt(fan_in).
 _torch_init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 # Initial scales of the batch norms. PyTorch before 1.1, which the authors
@@ -204,7 +203,7 @@ class MaskGenerator(nn.Module):
     pad = 0 if self.border else BORDER
     logits = _conv(x, 1, _HEAD, "head", dtype=self.dtype, pad=pad)
     logits = logits.astype(jnp.float32)
-    logits += self.prior * _bump(*logits.shape[1:3])[None]
+    logits += self.prior * bumps.bump(*logits.shape[1:3])[None]
     if self.centred:
       logits -= logits.mean((1, 2), keepdims=True)
     mask = _mask(logits, self.temperature)
@@ -309,13 +308,6 @@ class HighGenerator(nn.Module):
       name="hourglass",
     )(x, train)  # fmt: skip
     return _paint(x, base, self.dtype)
-
-
-def _bump(height: int, width: int) -> jax.Array:
-  """Return a Gaussian [h, w, 1] of height 1 at the centre of an image."""
-  axes = (jnp.linspace(-1, 1, side) / _BUMP for side in (height, width))
-  y, x = (jnp.exp(-0.5 * axis**2) for axis in axes)
-  return (y[:, None] * x[None])[..., None]
 
 
 def _mask(logits: jax.Array, temperature: float) -> jax.Array:

@@ -13,7 +13,7 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float
 
-from foregan_jax.layers import codes, convs, norms
+from foregan_jax.layers import bumps, codes, convs, norms
 
 _FIRST_SIDE = 4  # height and width of the trunk's first map
 _MAX_WIDTHS = 16  # most channels of that map, in units of `width`
@@ -58,6 +58,16 @@ class ForegroundGenerator(nn.Module):
 
   The mask depends on the public code and on the superclass of the private
   code. The colours depend on the private code too.
+
+  Attributes:
+    size: height and width of the images.
+    width: channels of the trunk's last features.
+    num_residuals: residual blocks before each head.
+    dtype: of the convolutions.
+    literal: see `BackgroundGenerator`.
+    prior: added to the mask's logits at the image's centre, and subtracted far
+      from it; 0 as published. Ours: without it, the background may draw the
+      objects of varied pictures, and the masks only their outlines.
   """
 
   size: int = 128
@@ -65,6 +75,7 @@ class ForegroundGenerator(nn.Module):
   num_residuals: int = 2
   dtype: Any = jnp.float32
   literal: bool = False
+  prior: float = 0.0
 
   @nn.compact
   def __call__(
@@ -90,7 +101,9 @@ class ForegroundGenerator(nn.Module):
     # than the foreground to draw the object.
     channels = lambda divisor: max(self.width // divisor, _MIN_CHANNELS)
     x = refine(channels(2), "refine_shape")(x, superclass)
-    mask = nn.sigmoid(_head(1, "mask")(x.astype(jnp.float32)))
+    logits = _head(1, "mask")(x.astype(jnp.float32))
+    logits += self.prior * (2 * bumps.bump(self.size, self.size)[None] - 1)
+    mask = nn.sigmoid(logits)
     x = refine(channels(4), "refine_look")(x, private)
     image = jnp.tanh(_head(3, "image")(x.astype(jnp.float32)))
     return Foreground(image, mask)

@@ -63,6 +63,16 @@ def test_mask_depends_only_on_the_superclass():
   assert jnp.abs(one.image - other.image).max() > 1e-3
 
 
+def test_prior_moves_the_masks_to_the_centre():
+  net, variables, *codes = _small()
+  plain, moved = (
+    net.clone(prior=prior).apply(variables, *codes) for prior in (0.0, 4.0)
+  )
+  np.testing.assert_array_equal(plain.image, moved.image)
+  change = moved.mask - plain.mask
+  assert change[:, 6:10, 6:10].min() > 0 > change[:, [0, -1]].max()
+
+
 def test_other_sizes_are_refused():
   net = image_layers.BackgroundGenerator(size=24)
   with pytest.raises(ValueError, match="size is 24"):

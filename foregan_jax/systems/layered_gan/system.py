@@ -176,7 +176,9 @@ def from_config(c) -> LayeredGan:
   size = c.data.still_size
   nets = {
     "gb": image_layers.BackgroundGenerator(size, n.width, dtype),
-    "gf": image_layers.ForegroundGenerator(size, n.width, n.residuals, dtype),
+    "gf": image_layers.ForegroundGenerator(
+      size, n.width, n.residuals, dtype, prior=n.prior
+    ),
     "disc": critic_net.ImageCritic(n.critic_width, c.codes.private, dtype),
     "estimator": critic_net.MaskCodeEstimator(
       n.critic_width, c.codes.groups, dtype
@@ -250,6 +252,7 @@ _TRUNK_SIDE = 128  # smaller pictures are enlarged to this side for the trunk
 _NETS = ("gb", "gf", "disc", "estimator", "seg")
 _LIMITS = {
   "nets.residuals": (0, limits.INF),
+  "nets.prior": (0, limits.INF),
   "nets.*": (1, limits.INF),
   "codes.*": (1, limits.INF),
   "w_*": (0, limits.INF),
