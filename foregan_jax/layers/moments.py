@@ -44,7 +44,7 @@ def fit(
   moments = jnp.matmul((v * weight[:, None]).T, v, precision=_EXACT)
   # If all weights are 0, M is the ridge alone: every point is an outlier.
   moments = moments / jnp.maximum(weight.sum(), 1)
-  return jnp.linalg.cholesky(moments + ridge * jnp.eye(v.shape[-1]))
+  return _cholesky(moments + ridge * jnp.eye(v.shape[-1]))
 
 
 def evaluate(
@@ -52,8 +52,34 @@ def evaluate(
 ) -> Float[Array, " p"]:
   """Return `Q(x) = v(x)^T M^-1 v(x) >= 0`, which is small for inliers."""
   v = monomials(points, degree)
-  solved = jax.scipy.linalg.solve_triangular(factor, v.T, lower=True)
+  solved = jnp.matmul(_inverse(factor), v.T, precision=_EXACT)
   return jnp.square(solved).sum(axis=0)
+
+
+# Not LAPACK's: on CPUs, jaxlib 0.12 splits a batch of its calls over the
+# threads that run the programs of all devices. With as many devices as threads,
+# each call waits for a thread that waits itself, for ever.
+def _cholesky(matrix: Float[Array, "s s"]) -> Float[Array, "s s"]:
+  """Return the lower triangular L with `L L^T = matrix`, which is positive."""
+  rows = jnp.arange(len(matrix))
+
+  def add_column(j, factor):
+    rest = matrix[:, j] - jnp.matmul(factor, factor[j], precision=_EXACT)
+    column = jnp.where(rows >= j, rest * jax.lax.rsqrt(rest[j]), 0.0)
+    return factor.at[:, j].set(column)
+
+  return jax.lax.fori_loop(0, len(rows), add_column, jnp.zeros_like(matrix))
+
+
+def _inverse(factor: Float[Array, "s s"]) -> Float[Array, "s s"]:
+  """Return the inverse of a lower triangular matrix."""
+  identity = jnp.eye(len(factor), dtype=factor.dtype)
+
+  def add_row(i, inverse):
+    rest = identity[i] - jnp.matmul(factor[i], inverse, precision=_EXACT)
+    return inverse.at[i].set(rest / factor[i, i])
+
+  return jax.lax.fori_loop(0, len(factor), add_row, jnp.zeros_like(factor))
 
 
 @dataclasses.dataclass(frozen=True)

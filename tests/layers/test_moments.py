@@ -24,6 +24,17 @@ def test_mean_of_q_over_the_fitted_points_is_the_number_of_monomials(key):
   np.testing.assert_allclose(quality.mean(), 20, rtol=1e-3)
 
 
+def test_q_equals_the_quadratic_form_of_the_inverse(key):
+  points = jax.random.uniform(key, (400, 3), minval=-1)
+  factor = moments.fit(points, jnp.ones(400), 3, 1e-4)
+  v = np.asarray(moments.monomials(points, 3), np.float64)
+  matrix = v.T @ v / 400 + 1e-4 * np.eye(20)
+  np.testing.assert_allclose(factor @ factor.T, matrix, rtol=1e-5, atol=1e-6)
+  want = np.einsum("pi,ij,pj->p", v, np.linalg.inv(matrix), v)
+  got = moments.evaluate(factor, points, 3)
+  np.testing.assert_allclose(got, want, rtol=1e-3)
+
+
 def test_q_ignores_the_order_of_points_and_points_of_weight_0(key):
   points = jax.random.uniform(key, (300, 3), minval=-1)
   weight = (jnp.arange(300) < 200).astype(jnp.float32)
