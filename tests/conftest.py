@@ -79,7 +79,7 @@ def smoke_run(tmp_path_factory) -> Callable[[str], pathlib.Path]:
     root = root.parent  # shared by the workers
 
   def finished_run(name: str) -> pathlib.Path:
-    # Not at the top: it imports JAX, which reads the settings above.
+    # Not at the top: jaxtyping checks the types of what is imported later only.
     from foregan_jax import train
 
     workdir, finished = root / f"smoke-{name}", root / f"smoke-{name}.finished"

@@ -36,29 +36,35 @@ def fit(
   degree: int,
   ridge: float,
 ) -> Float[Array, "s s"]:
-  """Return the Cholesky factor of the weighted moment matrix.
+  """Return the inverse of the Cholesky factor of the weighted moment matrix.
 
-  `M = sum_i w_i v(x_i) v(x_i)^T / sum_i w_i + ridge I`.
+  `M = sum_i w_i v(x_i) v(x_i)^T / sum_i w_i + ridge I = L L^T`; this is L^-1.
   """
   v = monomials(points, degree)
   moments = jnp.matmul((v * weight[:, None]).T, v, precision=_EXACT)
   # If all weights are 0, M is the ridge alone: every point is an outlier.
   moments = moments / jnp.maximum(weight.sum(), 1)
-  return _cholesky(moments + ridge * jnp.eye(v.shape[-1]))
+  return _inverse(_cholesky(moments + ridge * jnp.eye(v.shape[-1])))
 
 
 def evaluate(
   factor: Float[Array, "s s"], points: Float[Array, "p d"], degree: int
 ) -> Float[Array, " p"]:
-  """Return `Q(x) = v(x)^T M^-1 v(x) >= 0`, which is small for inliers."""
+  """Return `Q(x) = v(x)^T M^-1 v(x) >= 0`, which is small for inliers.
+
+  Args:
+    factor: from `fit`, of the same degree.
+    points: colours.
+    degree: of the monomials.
+  """
   v = monomials(points, degree)
-  solved = jnp.matmul(_inverse(factor), v.T, precision=_EXACT)
-  return jnp.square(solved).sum(axis=0)
+  white = jnp.matmul(factor, v.T, precision=_EXACT)
+  return jnp.square(white).sum(axis=0)
 
 
 # Not LAPACK's: on CPUs, jaxlib 0.12 splits a batch of its calls over the
-# threads that run the programs of all devices. With as many devices as threads,
-# each call waits for a thread that waits itself, for ever.
+# threads that also run the programs. If every thread runs a program that waits
+# for its part of such a batch, no thread is left to compute it.
 def _cholesky(matrix: Float[Array, "s s"]) -> Float[Array, "s s"]:
   """Return the lower triangular L with `L L^T = matrix`, which is positive."""
   rows = jnp.arange(len(matrix))
@@ -110,7 +116,7 @@ class Refinement:
       mask: masks of these frames in [0, 1].
 
     Returns:
-      One Cholesky factor per sample, for `refine`.
+      One inverse factor per sample, for `refine`.
     """
     one = lambda colours, weight: fit(
       colours.reshape(-1, 3), weight.reshape(-1), self.degree, self.ridge

@@ -35,6 +35,8 @@ def test_turn_changes_only_the_nets_of_its_players(setup):
   state = setup.fresh()
   for turn in setup.turns():
     updated, metrics = setup.run(turn, state)
+    # See layers/moments.py.
+    assert "lapack" not in setup.step.programs[turn].as_text()
     assert jax.tree.structure(updated) == jax.tree.structure(state)
     spec = lambda s: jax.tree.map(lambda x: (x.shape, x.dtype), s)
     assert spec(updated) == spec(state)
@@ -91,8 +93,7 @@ def test_predictions_have_all_heads(setup):
   state = setup.fresh()
   nets = game.evaluation_nets(state)
   lowered = jax.jit(setup.system.predict).lower(nets, setup.batch)
-  # With as many devices as cores such calls may wait for ever; layers/moments.
-  assert "lapack" not in lowered.as_text()
+  assert "lapack" not in lowered.as_text()  # see layers/moments.py
   masks = lowered.compile()(nets, setup.batch)
   for head in setup.system.heads:
     mask = np.asarray(masks[head])
