@@ -6,11 +6,12 @@
 import pathlib
 import re
 
+import jax
 from absl import flags
 from ml_collections import config_flags
 
 from foregan_jax import bench, evaluate, train
-from foregan_jax.runtime import cli, distributed
+from foregan_jax.runtime import batching, cli, distributed
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config",
@@ -25,6 +26,18 @@ _WORKDIR = flags.DEFINE_string(
 )
 _MODE = flags.DEFINE_enum(
   "mode", "train", ["train", "eval", "bench"], "What to do."
+)
+_BATCH_PER_DEVICE = flags.DEFINE_integer(
+  "batch_per_device",
+  None,
+  "Rows of a batch on each device, in place of the config's global batch.",
+  lower_bound=1,
+)
+_LEARNING_RATE_RULE = flags.DEFINE_enum(
+  "learning_rate_rule",
+  "none",
+  list(batching.RULES),
+  "With --batch_per_device: how learning rates grow with the global batch.",
 )
 _COORDINATOR = flags.DEFINE_string(
   "coordinator", None, "HOST:PORT of process 0, for several processes."
@@ -62,6 +75,10 @@ def main() -> None:
   )
   distributed.log_devices()
   config = _CONFIG.value
+  if per_device := _BATCH_PER_DEVICE.value:
+    batching.set_per_device(
+      config, per_device, jax.device_count(), _LEARNING_RATE_RULE.value
+    )
   workdir = _WORKDIR.value or default_workdir(
     config_flags.get_config_filename(flags.FLAGS["config"])
   )

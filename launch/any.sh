@@ -5,7 +5,7 @@
 #
 # One machine, here with two processes. They share its GPUs evenly, so the
 # number of processes must divide the number of GPUs:
-#   launch/any.sh 2 --config=configs/davis.py
+#   launch/any.sh 2 --config=configs/davis.py --batch_per_device=1
 #
 # Several machines: run the same command on each, with these variables:
 #   FOREGAN_COORDINATOR    HOST:PORT of the first machine, any free port
@@ -14,14 +14,16 @@
 # The workdir must be on storage that all machines share. The first of two
 # machines, and then the second:
 #   FOREGAN_COORDINATOR=host0:9876 FOREGAN_NUM_PROCESSES=2 FIRST_PROCESS=0 \
-#     launch/any.sh 1 --config=configs/davis.py --workdir=/shared/run
+#     launch/any.sh 1 --config=configs/davis.py --batch_per_device=1 \
+#     --workdir=/shared/run
 #   FOREGAN_COORDINATOR=host0:9876 FOREGAN_NUM_PROCESSES=2 FIRST_PROCESS=1 \
-#     launch/any.sh 1 --config=configs/davis.py --workdir=/shared/run
+#     launch/any.sh 1 --config=configs/davis.py --batch_per_device=1 \
+#     --workdir=/shared/run
 #
 # PYTHON sets the interpreter (default: python). If JAX_LOCAL_DEVICE_IDS is set,
 # every process uses these GPUs and the script does not divide them.
 # A single process that uses all GPUs of its machine does not need this script:
-#   python -m foregan_jax.main --config=configs/davis.py
+#   python -m foregan_jax.main --config=configs/davis.py --batch_per_device=1
 set -euo pipefail
 
 if [[ ! ${1:-} =~ ^[1-9][0-9]*$ ]]; then

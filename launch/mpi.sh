@@ -5,9 +5,9 @@
 #
 # Open MPI starts one process per slot, and JAX reads the number and the index
 # of the process from the environment. Examples:
-#   launch/mpi.sh -np 2 -- --config=configs/davis.py
+#   launch/mpi.sh -np 2 -- --config=configs/davis.py --batch_per_device=1
 #   launch/mpi.sh --hostfile hosts -np 4 -- --config=configs/davis.py \
-#     --workdir=/shared/run
+#     --batch_per_device=1 --workdir=/shared/run
 # On several machines the workdir must be on storage that all of them share.
 # Open MPI 5 does not provide the address of its head node. With it, on several
 # machines, add --coordinator=FIRST_HOST:PORT after the `--`.

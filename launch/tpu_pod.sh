@@ -7,7 +7,7 @@
 # ~/foregan_jax and the package installed for python3. The workdir must be on a
 # file system that all hosts mount, such as NFS; gs:// is not supported:
 #   launch/tpu_pod.sh TPU_NAME ZONE --config=configs/davis.py \
-#     --workdir=/shared/run
+#     --batch_per_device=1 --workdir=/shared/run
 # Not tested on a TPU.
 set -euo pipefail
 

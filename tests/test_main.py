@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 from absl.testing import flagsaver
 
@@ -49,6 +50,19 @@ def test_each_mode_makes_one_call(mode, monkeypatch):
   ((called, last),) = calls
   assert called == mode
   assert (last == "somewhere") == (mode != "bench")
+
+
+def test_batch_per_device_sets_the_global_batch(monkeypatch):
+  configs = []
+  record = lambda config, workdir: configs.append(config)
+  monkeypatch.setattr(main.train, "train_and_evaluate", record)
+  argv = ["main", f"--config={ROOT}/configs/davis.py:smoke"]
+  argv += ["--batch_per_device=3", "--learning_rate_rule=linear"]
+  monkeypatch.setattr(sys, "argv", argv)
+  with flagsaver.flagsaver():
+    main.flags.FLAGS(argv)
+    main.main()
+  assert configs[0].batch_size == 3 * jax.device_count()
 
 
 def test_import_uses_no_device():

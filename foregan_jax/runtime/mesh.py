@@ -55,9 +55,12 @@ def check_batch(batch_size: int, mesh: Mesh) -> None:
       devices.
   """
   if batch_size < 1 or batch_size % mesh.size:
+    below = max(batch_size, 0) // mesh.size * mesh.size
+    nearest = " or ".join(str(n) for n in (below, below + mesh.size) if n)
     raise ValueError(
       f"batch_size is {batch_size}, but must be a positive multiple of the "
-      f"number of devices, {mesh.size}."
+      f"number of devices, {mesh.size}: {nearest} (--config.batch_size=N, or "
+      "--batch_per_device=N for N rows on each)."
     )
 
 

@@ -15,10 +15,14 @@ def test_mesh_has_one_auto_axis_over_all_devices():
   assert mesh.axis_types == (AxisType.Auto,)
 
 
-@pytest.mark.parametrize("batch_size", [0, -4, 6])
-def test_uneven_batch_raises(batch_size):
+@pytest.mark.parametrize(
+  "batch_size, nearest", [(0, "4"), (-4, "4"), (2, "4"), (6, "4 or 8")]
+)
+def test_uneven_batch_raises_with_the_nearest_ones(batch_size, nearest):
   mesh = mesh_lib.make_mesh(jax.devices()[:4])
-  with pytest.raises(ValueError, match=rf"batch_size is {batch_size}, .*4"):
+  with pytest.raises(
+    ValueError, match=rf"batch_size is {batch_size}, .*, 4: {nearest} \("
+  ):
     mesh_lib.check_batch(batch_size, mesh)
 
 
