@@ -17,6 +17,7 @@ Each verb has its own `--help`.
 """
 
 import argparse
+import os
 import pathlib
 import re
 
@@ -28,22 +29,30 @@ from foregan_jax.predictors import animate as animate_lib
 from foregan_jax.predictors import (
   cut_outs,
   layer_tracker,
+  many_videos,
   propagate,
   results,
   samples,
 )
-from foregan_jax.runtime import cli
+from foregan_jax.runtime import cli, distributed
 
 
 def track(args: argparse.Namespace) -> None:
-  """Segment the objects of one or more masks in all frames of a video."""
-  if args.weights and args.workdir:
-    raise ValueError("give one of --workdir=RUN and --weights=FILE, not both")
-  if not args.workdir and not args.out:
-    raise ValueError("without --workdir, --out=FOLDER is needed")
+  """Segment the objects of one or more masks in all frames of a video.
+
+  With --videos, of many videos, which the processes of a launcher share.
+  """
+  _check_track(args)
   source = args.workdir or args.weights  # "": the packaged weights
-  masks = _parse_masks(args.mask)
-  footage = footage_lib.Footage(args.video)
+  place = pathlib.Path(args.videos or args.video)
+  out = pathlib.Path(
+    args.out or predict_common.default_folder(args.workdir, place)
+  )
+  if args.videos:
+    jobs = many_videos.find(place, pathlib.Path(args.masks))
+  else:
+    masks = _parse_masks(args.mask)
+    footage = footage_lib.Footage(place)
   model = models.load(
     source,
     step=args.step,
@@ -52,15 +61,41 @@ def track(args: argparse.Namespace) -> None:
     side=args.side,
   )
   model = predict_common.check_kind(source, model, models.VideoModel)
+  if args.videos:
+    _track_many(args, model, jobs, out)
+    return
+  problems = _track_one(args, model, footage, masks, out)
+  predict_common.report(problems, "frames")
+
+
+def _check_track(args: argparse.Namespace) -> None:
+  """Refuse arguments of `track` that do not fit together."""
+  if args.weights and args.workdir:
+    raise ValueError("give one of --workdir=RUN and --weights=FILE, not both")
+  if not args.workdir and not args.out:
+    raise ValueError("without --workdir, --out=FOLDER is needed")
+  one, many = (bool(args.video), args.mask), (bool(args.videos), args.masks)
+  if not (all(one) and not any(many)) and not (all(many) and not any(one)):
+    raise ValueError(
+      "give either --video=VIDEO and --mask=MASK, or --videos=FOLDER and "
+      "--masks=FOLDER"
+    )
+
+
+def _track_one(
+  args: argparse.Namespace,
+  model: models.VideoModel,
+  footage: footage_lib.Footage,
+  masks: dict[int, pathlib.Path],
+  out: pathlib.Path,
+) -> list[str]:
+  """Segment a video; return a sentence per frame that could not be read."""
   if isinstance(model.tracker, layer_tracker.LayerTracker):
     layer_tracker.check_masks(masks)
   with_background = model.tracker.generates_background
   layers: tuple[str, ...] = ()
   if with_background if args.layers is None else args.layers:
     layers = results.LAYERS if with_background else (results.FOREGROUND,)
-  out = pathlib.Path(
-    args.out or predict_common.default_folder(args.workdir, footage.path)
-  )
   problems = propagate.write(
     model.tracker,
     footage=footage,
@@ -71,7 +106,34 @@ def track(args: argparse.Namespace) -> None:
   )
   written = ", ".join(("masks", *layers, "confidences"))
   print(f"{written} and the video with masks overlaid: {out}")
-  predict_common.report(problems, "frames")
+  return problems
+
+
+def _track_many(
+  args: argparse.Namespace,
+  model: models.VideoModel,
+  jobs: list[many_videos.Job],
+  out: pathlib.Path,
+) -> None:
+  """Segment this process's share of many videos, and write the summary."""
+  first, step = distributed.share(os.environ)
+  problems = []
+  for job in jobs[first::step]:
+    print(f"{job.name}, video {jobs.index(job) + 1} of {len(jobs)}")
+    try:
+      footage = footage_lib.Footage(job.video)
+      masks = job.masks(footage)
+      problems += _track_one(args, model, footage, masks, out / job.name)
+    except ValueError as error:
+      if args.debug:
+        raise
+      problems.append(f"{job.name}: {error}")
+  finished = many_videos.write_summary(jobs, out)
+  print(
+    f"{finished} of {len(jobs)} videos are finished: "
+    f"{out / many_videos.SUMMARY}"
+  )
+  predict_common.report(problems, "videos or frames")
 
 
 def animate(args: argparse.Namespace) -> None:
@@ -196,15 +258,27 @@ def _make_parser() -> argparse.ArgumentParser:
     "official one (default: the weights in this package)",
   )
   verb.add_argument(
-    "--video", required=True, help="video file, or folder of its frames"
+    "--video", default="", help="video file, or folder of its frames"
   )
   verb.add_argument(
     "--mask",
-    required=True,
+    default=[],
     action="append",
     help="PATH for frame 0, or FRAME:PATH; a palette PNG with object ids, or "
     "grey with 0 and 255. Runs of rgmp and memory accept several --mask, to "
     "add or correct objects",
+  )
+  verb.add_argument(
+    "--videos",
+    default="",
+    help="folder of many such videos. Processes of Slurm, Open MPI or "
+    "Kubernetes share them; broken ones are reported at the end",
+  )
+  verb.add_argument(
+    "--masks",
+    default="",
+    help="with --videos: folder with NAME.png, the mask of the first frame of "
+    "each video, or a folder NAME with the mask of one frame, named as it",
   )
   verb.add_argument(
     "--out",

@@ -1,5 +1,6 @@
 """The command line of `predict track`, with a stand-in for the run."""
 
+import csv
 import pathlib
 import re
 import types
@@ -12,7 +13,7 @@ from foregan_jax import game, predict, runs
 from foregan_jax.media import images, pictures
 from foregan_jax.nets import propagator
 from foregan_jax.nets import tracker as tracker_lib
-from foregan_jax.predictors import mask_tracker
+from foregan_jax.predictors import many_videos, mask_tracker
 from tests import commands
 
 _SIZE = (16, 20)
@@ -113,9 +114,78 @@ def test_track_uses_masks_of_two_frames(tmp_path, layers):
     np.testing.assert_array_equal(cut["4"][..., 3] > 0, found["4"] > 0)
 
 
+def test_track_many_videos_in_two_shares(tmp_path, monkeypatch):
+  videos, masks = tmp_path / "videos", tmp_path / "masks"
+  masks.mkdir()
+  for name in ("a", "b", "broken", "c"):
+    (videos / name).mkdir(parents=True)
+    for i in range(3):
+      frame = np.full((*_SIZE, 3), i, np.uint8)
+      cv2.imwrite(str(videos / name / f"{i:02d}.png"), frame)
+    _mask(masks / f"{name}.png", slice(2, 6))
+  for path in (videos / "broken").iterdir():
+    path.write_bytes(b"no picture")
+  # The mask of a later frame, in a folder.
+  (masks / "c.png").unlink()
+  (masks / "c").mkdir()
+  later = _mask(masks / "c" / "01.png", slice(3, 9))
+  (tmp_path / "repeat" / "checkpoints" / "7").mkdir(parents=True)
+  arguments = [
+    f"--workdir={tmp_path}/repeat", f"--videos={videos}", f"--masks={masks}",
+    f"--out={tmp_path}/out", "--scales=0.5,1",
+  ]  # fmt: skip
+  monkeypatch.setenv("FOREGAN_NUM_PROCESSES", "2")
+  monkeypatch.setenv("FOREGAN_PROCESS_ID", "1")  # has b and c
+  done = _predict(*arguments)
+  assert done.returncode == 0, done.stderr
+  assert "2 of 4 videos are finished" in done.stdout
+  monkeypatch.setenv("FOREGAN_PROCESS_ID", "0")
+  done = _predict(*arguments)
+  assert done.returncode == 1
+  assert "broken: " in done.stderr and "1 videos or frames" in done.stderr
+  with open(tmp_path / "out" / many_videos.SUMMARY) as file:
+    rows = {row["video"]: row for row in csv.DictReader(file)}
+  assert rows.keys() == {"a", "b", "c"}
+  assert rows["c"] == {
+    "video": "c", "frames": "3", "objects": "1", "confidence": "1.0000",
+    "least_confidence": "1.0000", "least_frame": "00",
+  }  # fmt: skip
+  found = images.read_labels(tmp_path / "out" / "c" / "masks" / "00.png")
+  np.testing.assert_array_equal(found, later)
+
+
+@pytest.mark.parametrize(
+  ("made", "message"),
+  [
+    (["masks/a.png"], "videos: folder does not exist"),
+    (["videos/a/0.png"], "masks: folder does not exist"),
+    (["videos/notes.txt", "masks/a.png"], "videos: has no videos: expected"),
+    (
+      [*(f"videos/{name}/0.png" for name in "abcdefg"), "masks/c.png"],
+      "has no mask for a, b, d, e, f and 1 more: expected NAME.png",
+    ),
+    (["videos/a.mp4", "videos/a.avi", "masks/a.png"], "has the name of"),
+  ],
+)
+def test_wrong_folders_of_videos_are_one_sentence(tmp_path, made, message):
+  for name in made:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+  done = _predict(
+    f"--workdir={tmp_path}/repeat", f"--videos={tmp_path}/videos",
+    f"--masks={tmp_path}/masks",
+  )  # fmt: skip
+  assert done.returncode == 2
+  assert message in done.stderr
+  assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
   ("arguments", "message"),
   [
+    ("--workdir=a --video=b", "give either --video=VIDEO and --mask=MASK, or"),
+    ("--workdir=a --videos=b --mask=c", "give either --video=VIDEO and"),
+    ("--workdir=a --videos=b --masks=c --video=d", "give either --video=VID"),
     ("--video=b --mask=c", "without --workdir, --out=FOLDER is needed"),
     ("--weights=a --video=b --mask=c", "without --workdir, --out=FOLDER is"),
     (

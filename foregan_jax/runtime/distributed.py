@@ -170,6 +170,42 @@ def plan(
   )
 
 
+def share(environ: Mapping[str, str]) -> tuple[int, int]:
+  """Return (index, number) of this process, for work without communication.
+
+  Unlike `plan` it needs no address, and it knows the tasks of a Slurm array
+  and the pods of a Kubernetes Job, which start at different times.
+
+  Args:
+    environ: the environment variables.
+
+  Raises:
+    ValueError: if the values are malformed or inconsistent.
+  """
+  read = lambda name: _read_integer(environ, name)
+  count = read("FOREGAN_NUM_PROCESSES")
+  if count is not None:
+    index = read("FOREGAN_PROCESS_ID")
+    if index is None:
+      index = read("JOB_COMPLETION_INDEX")
+    if index is None or not index < count:
+      raise ValueError(
+        f"FOREGAN_NUM_PROCESSES is {count}, and FOREGAN_PROCESS_ID (or "
+        f"JOB_COMPLETION_INDEX) must be below it, but is {index}."
+      )
+    return index, count
+  if (launched := _read_launcher(environ)) and launched[0] > 1:
+    count, index = launched
+    # A batch script without srun is one process, for any number of tasks.
+    if "OMPI_COMM_WORLD_SIZE" in environ or "SLURM_STEP_NODELIST" in environ:
+      return index, count
+  if count := read("SLURM_ARRAY_TASK_COUNT"):
+    step = read("SLURM_ARRAY_TASK_STEP") or 1
+    first = read("SLURM_ARRAY_TASK_MIN") or 0
+    return ((read("SLURM_ARRAY_TASK_ID") or 0) - first) // step, count
+  return 0, 1
+
+
 def initialize(
   *,
   coordinator: str | None = None,

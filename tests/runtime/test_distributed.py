@@ -220,3 +220,37 @@ def test_one_process_loads_the_checkpoint_of_two(two_processes):
   tree = restore.load_items(directory, 1, target)["gan"]
   assert tree["x"][:, 0].tolist() == list(range(8))
   assert tree["w"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+  "environ, expected",
+  [
+    ({}, (0, 1)),
+    (FOREGAN, (2, 3)),
+    ({"FOREGAN_NUM_PROCESSES": "4", "JOB_COMPLETION_INDEX": "3"}, (3, 4)),
+    ({**MPI, **FOREGAN}, (2, 3)),
+    (MPI, (1, 2)),
+    (SLURM, (1, 2)),
+    ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, (0, 1)),
+    (
+      {
+        "SLURM_ARRAY_TASK_ID": "9",
+        "SLURM_ARRAY_TASK_MIN": "3",
+        "SLURM_ARRAY_TASK_STEP": "2",
+        "SLURM_ARRAY_TASK_COUNT": "4",
+        "SLURM_NTASKS": "1",
+        "SLURM_PROCID": "0",
+      },
+      (3, 4),
+    ),
+  ],
+)
+def test_share_of_a_process(environ, expected):
+  assert distributed.share(environ) == expected
+
+
+@pytest.mark.parametrize("index", ["", "4"])
+def test_share_outside_the_processes_raises(index):
+  environ = {"FOREGAN_NUM_PROCESSES": "4", "FOREGAN_PROCESS_ID": index}
+  with pytest.raises(ValueError, match="FOREGAN_NUM_PROCESSES is 4"):
+    distributed.share(environ)

@@ -1,0 +1,142 @@
+"""Many videos with a mask each, divided among processes, and their summary."""
+
+import csv
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+from foregan_jax.media import footage as footage_lib
+from foregan_jax.media import images, overlays, paths, video_files
+from foregan_jax.predictors import results
+
+SUMMARY = "summary.csv"
+_COLUMNS = (
+  "video", "frames", "objects", "confidence", "least_confidence", "least_frame"
+)  # fmt: skip
+_MOST_NAMED = 5  # names in an error
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+  """A video to segment.
+
+  Attributes:
+    name: of the video, and of its folder of results.
+    video: a video file, or a folder of frames.
+    mask: of one frame.
+    frame: the name of this frame; "" for the first one.
+  """
+
+  name: str
+  video: pathlib.Path
+  mask: pathlib.Path
+  frame: str = ""
+
+  def masks(self, footage: footage_lib.Footage) -> dict[int, pathlib.Path]:
+    """Return the mask by the index of its frame.
+
+    Raises:
+      DataError: if the video has no frame of the mask's name.
+    """
+    if not self.frame:
+      return {0: self.mask}
+    if self.frame not in footage.names:
+      raise images.DataError(
+        self.mask, f"{footage.path} has no frame named {self.frame}"
+      )
+    return {footage.names.index(self.frame): self.mask}
+
+
+def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
+  """Return the videos of a folder, sorted by name, with their masks.
+
+  Args:
+    videos: a folder with video files or folders of frames. A DAVIS folder has
+      it below `JPEGImages`.
+    masks: a folder with a mask `NAME.png` of the first frame of each video, or
+      a folder `NAME` whose first picture is the mask of the frame of the same
+      name, as below `Annotations` of DAVIS and YouTube-VOS.
+
+  Raises:
+    DataError: if a folder is missing, there is no video, two videos have the
+      same name, or videos have no mask.
+  """
+  for folder in (videos, masks):
+    if not folder.is_dir():
+      raise images.DataError(folder, "folder does not exist")
+  jobs: dict[str, Job] = {}
+  missing = []
+  for path in sorted(videos.iterdir()):
+    if path.name.startswith("."):
+      continue
+    if path.is_dir():
+      name = path.name
+    elif path.suffix.lower() in video_files.SUFFIXES:
+      name = path.stem
+    else:
+      continue
+    paths.check_name(name, videos)
+    if name in jobs:
+      raise images.DataError(
+        path, f"has the name of {jobs[name].video}; rename one of them"
+      )
+    mask, frame = masks / f"{name}.png", ""
+    if not mask.exists() and (masks / name).is_dir():
+      pictures = sorted((masks / name).glob("*.png"))
+      if pictures:
+        mask, frame = pictures[0], pictures[0].stem
+    if not mask.exists():
+      missing.append(name)
+    jobs[name] = Job(name, path, mask, frame)
+  if not jobs:
+    raise images.DataError(
+      videos,
+      "has no videos: expected folders of frames, or video files "
+      f"({', '.join(video_files.SUFFIXES)})",
+    )
+  if missing:
+    named = ", ".join(missing[:_MOST_NAMED])
+    more = len(missing) - _MOST_NAMED
+    raise images.DataError(
+      masks,
+      f"has no mask for {named}{f' and {more} more' if more > 0 else ''}: "
+      "expected NAME.png, or a folder NAME with the mask of one frame",
+    )
+  return list(jobs.values())
+
+
+def write_summary(jobs: Sequence[Job], out: pathlib.Path) -> int:
+  """Write a table with a row for each finished video; return their number.
+
+  Each process writes the table when it is done, so the last one writes all.
+  Columns: name, frames with a mask, objects, the mean of the frames'
+  confidences (see `results`), and the lowest one with its frame.
+  """
+  rows = []
+  for job in jobs:
+    folder = out / job.name
+    # It is written last.
+    if (folder / overlays.ANIMATION_NAME).is_file():
+      rows.append([job.name, *_summary(folder / results.TABLE)])
+  out.mkdir(parents=True, exist_ok=True)
+  part = out / f".{SUMMARY}.{os.getpid()}"
+  with open(part, "w", newline="", encoding="utf-8") as file:
+    csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+  os.replace(part, out / SUMMARY)
+  return len(rows)
+
+
+def _summary(table: pathlib.Path) -> tuple[object, ...]:
+  """Return the columns after the name, from a table of confidences."""
+  with open(table, newline="", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+  objects = sum(name.startswith("area_") for name in rows[0])
+  known = [
+    (float(row["confidence"]), row["name"]) for row in rows if row["confidence"]
+  ]
+  if not known:
+    return len(rows), objects, "", "", ""
+  mean = sum(value for value, _ in known) / len(known)
+  least, frame = min(known)
+  return len(rows), objects, f"{mean:.4f}", f"{least:.4f}", frame
