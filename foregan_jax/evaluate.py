@@ -10,7 +10,9 @@ The first command evaluates a run on its own evaluation data, the second one on
 other data, the third one RGMP's official weights, beside the published scores.
 A file that `python -m foregan_jax.export` wrote is evaluated in the same way.
 Propagators are shown beside RGMP's published scores of the same videos.
-Results are written to `<workdir>/eval/<benchmark>/step-<N>/`.
+Results are written to `<workdir>/eval/<benchmark>/step-<N>/`. `--step=follow`
+evaluates every checkpoint of a run that another process trains, until its last
+step, and keeps a table and the best weights beside these folders.
 """
 
 import dataclasses
@@ -20,7 +22,7 @@ from typing import Any
 
 from absl import flags
 
-from foregan_jax import evaluators, game, runs, tasks, weight_files
+from foregan_jax import evaluators, follow, game, runs, tasks, weight_files
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images
@@ -29,6 +31,7 @@ from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import cli, distributed
 
 _SWEEP = "sweep"
+_FOLLOW = "follow"
 _SINGLE_PICTURES = (tasks.STILLS, tasks.FACE_EDITS, tasks.FACE_PARTS)
 
 
@@ -79,7 +82,7 @@ def evaluate(
 
   Args:
     workdir: of the run; with `weights`, the folder of the results.
-    step: `all`, `best`, `latest` or a number.
+    step: `all`, `best`, `latest`, `follow` (see `follow.Follower`) or a number.
     weights: a weight file, to evaluate in place of a run.
     options: of the evaluation.
 
@@ -104,7 +107,13 @@ def evaluate(
   sources.prepare(config, run.workdir)
   evaluator = evaluators.build(system, config, run.workdir, **extra)
   benchmark = _benchmark(config, options)
-  for number, nets in _load(run, step):
+  follower = None
+  if step == _FOLLOW:
+    if weights:
+      raise ValueError(f"--step={step} is for runs, not for --weights")
+    place = result_lib.folder(run.workdir, benchmark, 0).parent
+    follower = follow.Follower(run, place)
+  for number, nets in follower or _load(run, step):
     result = evaluator.assess(
       nets,
       folder=result_lib.folder(run.workdir, benchmark, number),
@@ -119,6 +128,10 @@ def evaluate(
       )
       if comparable and published.has_any(result.scores, year):
         published.show(result.scores, year)
+      if follower:
+        follower.add(number, nets, result)
+  if follower:
+    print(f"scores of all steps, and the best weights: {follower.table.parent}")
 
 
 def _set_data(config, options: Options) -> None:
@@ -260,7 +273,10 @@ if __name__ == "__main__":
     "runs/NAME.",
   )
   _STEP = flags.DEFINE_string(
-    "step", "best", "Which checkpoints: all, best, latest or a number."
+    "step",
+    "best",
+    "Which checkpoints: all, best, latest or a number; or follow: each one "
+    "that a training writes, until its last step.",
   )
   _WEIGHTS = flags.DEFINE_string(
     "weights",
