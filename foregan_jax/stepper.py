@@ -24,6 +24,7 @@ class Stepper:
       mesh: from `runtime.mesh`.
       ema_decay: decay of the averaged nets.
     """
+    self._mesh = mesh
     replicated, split = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
     self._jit = lambda turn: jax.jit(
       functools.partial(game.update, system, tx, turn, ema_decay=ema_decay),
@@ -37,7 +38,9 @@ class Stepper:
   def compile(self, turn: tuple[str, ...], state, batch, key) -> None:
     """Compile one turn; arguments may be arrays or their shapes."""
     start = time.perf_counter()
-    self.programs[turn] = self._jit(turn).lower(state, batch, key).compile()
+    with jax.set_mesh(self._mesh):  # see `mesh.split_rows`
+      lowered = self._jit(turn).lower(state, batch, key)
+    self.programs[turn] = lowered.compile()
     self.compile_seconds[turn] = time.perf_counter() - start
 
   def __call__(self, turn: tuple[str, ...], state, batch, key):

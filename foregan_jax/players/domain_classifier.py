@@ -8,7 +8,7 @@ import optax
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import jitter, ranges
+from foregan_jax.layers import interleave, jitter, ranges
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class DomainClassifier:
     """Return the mean cross-entropy of faces mirrored at random."""
     key_colour, key_side = jax.random.split(key)
     faces = [batch[domain]["image"] for domain in ("a", "b")]
-    labels = jnp.repeat(jnp.arange(2), len(faces[0]))
-    image = ranges.image_to_float(jnp.concatenate(faces))
+    labels = jnp.tile(jnp.arange(2), len(faces[0]))
+    image = ranges.image_to_float(interleave.join(*faces))
     names = ("brightness", "contrast", "saturation", "hue")
     widths = dict(zip(names, self.colour, strict=True))
     image = jitter.colour(key_colour, image, **widths)

@@ -8,10 +8,9 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 
 from foregan_jax import game
-from foregan_jax.layers import image_pool
+from foregan_jax.layers import image_pool, interleave
 from foregan_jax.losses import adversarial
 
 _DOMAINS = ("a", "b")
@@ -55,9 +54,9 @@ class PooledCritics:
         memory[domain], fake = image_pool.exchange(
           nets.memory[domain], fake, key_pool
         )
-      both = jnp.concatenate([batch[f"real_{domain}"], fake], axis=1)
+      both = interleave.join(batch[f"real_{domain}"], fake, axis=1)
       scores = self.score(nets[f"d_{domain}"], both, batch["step"], key_score)
-      real, fake = jnp.split(scores, 2, axis=1)
+      real, fake = interleave.split(scores, 2, axis=1)
       value = adversarial.least_squares_critic(real, fake)
       total += value
       metrics |= {
@@ -94,8 +93,10 @@ class WassersteinCritics:
       score = lambda x, domain=domain, key=key_score: self.score(
         nets[f"d_{domain}"], x, batch["step"], key
       )
-      both = score(jnp.concatenate([real, fake], axis=1))
-      value = adversarial.wasserstein_critic(*jnp.split(both, 2, axis=1))
+      both = interleave.split(
+        score(interleave.join(real, fake, axis=1)), 2, axis=1
+      )
+      value = adversarial.wasserstein_critic(*both)
       penalty = _penalty(score, real, fake, key_mix)
       total += value + self.penalty * penalty
       metrics |= {f"adv_{domain}": value, f"penalty_{domain}": penalty}

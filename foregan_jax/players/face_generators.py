@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from foregan_jax import game
-from foregan_jax.layers import face_regions
+from foregan_jax.layers import face_regions, interleave
 from foregan_jax.nets import per_region
 
 # Of a crop's side: room around the features, which may grow in translation.
@@ -126,8 +126,10 @@ class FaceGenerators:
 
 def _both(net, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Apply a net to two sets of crops [r, b, s, s, c] in one call."""
-  made = net(jnp.concatenate([x, y], axis=1))
-  return made[:, : x.shape[1]], made[:, x.shape[1] :]
+  first, second = interleave.split(
+    net(interleave.join(x, y, axis=1)), 2, axis=1
+  )
+  return first, second
 
 
 def _ring(fake: jax.Array, crops: face_regions.Crops) -> jax.Array:

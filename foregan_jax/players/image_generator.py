@@ -13,6 +13,7 @@ from foregan_jax import game
 from foregan_jax.layers import composite, perturb
 from foregan_jax.losses import adversarial, information, segmentation
 from foregan_jax.nets import rollout
+from foregan_jax.runtime import mesh as mesh_lib
 
 # Samples with a smaller fraction of object pixels count as empty.
 _EMPTY_AREA = 0.03
@@ -193,9 +194,13 @@ class ImageGenerator:
     """Return the layers, the perturbed composition and the codes."""
     key_codes, key_move = jax.random.split(jax.random.fold_in(key, 0))
     count = batch["image"].shape[0]
-    codes = self.layers.draw(key_codes, count)
+    codes, theta = mesh_lib.split_rows(
+      (
+        self.layers.draw(key_codes, count),
+        self.perturbation.draw(key_move, count),
+      )
+    )
     made = self.layers(nets, codes)
-    theta = self.perturbation.draw(key_move, count)
     # One call, because image and mask move together.
     moved = perturb.apply(theta, jnp.concatenate([made.fg, made.mask], -1))
     fake = composite.alpha(moved[..., :3], made.bg, moved[..., 3:])

@@ -99,6 +99,23 @@ def to_global(mesh: Mesh, local_batch: Any) -> Any:
     )
 
 
+def split_rows(tree: Any) -> Any:
+  """Split arrays that are drawn on the devices, as the batch is split.
+
+  XLA divides what is computed from the batch. What is drawn from a key alone,
+  and all that follows from it, every device would compute completely. Without
+  a mesh in context (`jax.set_mesh`), as in evaluations, nothing is changed.
+
+  Args:
+    tree: a tree of arrays with the global batch as their first axis.
+  """
+  if jax.sharding.get_abstract_mesh().empty:
+    return tree
+  return jax.tree.map(
+    lambda x: jax.lax.with_sharding_constraint(x, P(AXIS)), tree
+  )
+
+
 def replicate(mesh: Mesh, tree: Any) -> Any:
   """Copy arrays to every device of every process.
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foregan_jax import game, items
+from tests import collectives
 
 # The last bias of a Wasserstein critic cancels in E D(fake) - E D(real), and
 # the penalty does not depend on it.
@@ -71,6 +72,20 @@ def test_each_distinct_turn_has_one_program(setup):
   for step in range(6):
     state, _ = setup.run(setup.system.turn(step), state)
   assert set(setup.step.programs) <= set(setup.turns())
+
+
+def test_devices_share_the_work(setup):
+  # If every device computed all of the batch, or all of what is drawn from a
+  # key, gradients would not be summed over the devices. On CPU the sums are
+  # larger than the parameters: a convolution's kernel is padded.
+  for turn in setup.turns():
+    setup.run(turn, setup.fresh())
+    sent = collectives.count_bytes(setup.step.programs[turn].as_text())
+    players = [p for p in setup.system.players if p.name in turn]
+    nets = {net for player in players for net in player.trains}
+    params = [setup.fresh().params[net] for net in nets]
+    expected = sum(x.nbytes for x in jax.tree.leaves(params))
+    assert sent["all-reduce"] >= expected, (turn, sent)
 
 
 def test_joined_items_equal_the_state(setup):
