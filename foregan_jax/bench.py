@@ -27,7 +27,7 @@ from foregan_jax import game, runs, systems, tasks
 from foregan_jax import stepper as stepper_lib
 from foregan_jax.data import fake
 from foregan_jax.metrics import speed
-from foregan_jax.runtime import cli, distributed, platform
+from foregan_jax.runtime import cli, collectives, distributed, platform
 from foregan_jax.runtime import mesh as mesh_lib
 
 _WARMUP = 1
@@ -47,7 +47,8 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
     alone: whether to measure each player of the largest turn alone, too.
 
   Returns:
-    Per turn or part: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib.
+    Per turn or part: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib,
+    and sent_mib: what a device receives from others.
   """
   mesh = mesh_lib.make_mesh()
   mesh_lib.check_batch(config.batch_size, mesh)
@@ -124,6 +125,7 @@ def _line(
     "gflop": flops / _GIGA,
     "gflop_per_s": flops / _GIGA / seconds,
     "temp_mib": program.memory_analysis().temp_size_in_bytes / _MIB,
+    "sent_mib": sum(collectives.count_bytes(program.as_text()).values()) / _MIB,
   }
 
 
@@ -210,7 +212,7 @@ def _print(config, system, mesh, results) -> None:
   table = rich.table.Table(title=title, title_justify="left")
   for name in (
     "turn", "compile s", "ms/step", "frames/s", "GFLOP/step", "GFLOP/s",
-    "of roofline", "temp MiB",
+    "of roofline", "temp MiB", "sent MiB",
   ):  # fmt: skip
     table.add_column(name, justify="left" if name == "turn" else "right")
   for turn, r in results.items():
@@ -218,6 +220,7 @@ def _print(config, system, mesh, results) -> None:
       turn, f"{r['compile_s']:.1f}", f"{r['ms']:.1f}",
       f"{r['items_per_s']:.1f}", f"{r['gflop']:.1f}", f"{r['gflop_per_s']:.1f}",
       f"{r['gflop_per_s'] / peak:.0%}", f"{r['temp_mib']:.0f}",
+      f"{r['sent_mib']:.2f}",
     )  # fmt: skip
   rich.console.Console(width=110).print(table)
   print(f"roofline (matrix product): {peak:.0f} GFLOP/s")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from foregan_jax import game, items
-from tests import collectives
+from foregan_jax.runtime import collectives
 
 # The last bias of a Wasserstein critic cancels in E D(fake) - E D(real), and
 # the penalty does not depend on it.

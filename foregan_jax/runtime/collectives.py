@@ -16,7 +16,12 @@ _ARRAY = re.compile(r"(\w+)\[([\d,]*)\]")
 
 
 def count_bytes(text: str) -> dict[str, int]:
-  """Return the bytes of the results by kind; bodies of loops count once."""
+  """Return the bytes that a device receives, by the kind of operation.
+
+  Args:
+    text: of a compiled program, `program.as_text()`. Bodies of loops count
+      once.
+  """
   total: dict[str, int] = collections.Counter()
   for shapes, kind in _INSTRUCTION.findall(text):
     for dtype, dims in _ARRAY.findall(shapes):

@@ -1,0 +1,26 @@
+"""Tests of the count of bytes that devices send."""
+
+import jax
+import jax.numpy as jnp
+
+from foregan_jax.runtime import collectives
+from foregan_jax.runtime import mesh as mesh_lib
+
+
+def test_sums_over_the_batch_are_counted():
+  mesh = mesh_lib.make_mesh()
+  x = jnp.ones((8, 5))
+
+  def compiled(function, out):
+    jitted = jax.jit(
+      function, in_shardings=mesh_lib.sharded(mesh), out_shardings=out
+    )
+    return jitted.lower(x).compile().as_text()
+
+  everywhere = mesh_lib.replicated(mesh)
+  summed = compiled(lambda x: (x.sum(0), x.astype(bool).all()), everywhere)
+  assert collectives.count_bytes(summed) == {"all-reduce": 5 * 4 + 1}
+  gathered = compiled(lambda x: x * 2, everywhere)
+  assert collectives.count_bytes(gathered) == {"all-gather": 8 * 5 * 4}
+  kept = compiled(lambda x: x * 2, mesh_lib.sharded(mesh))
+  assert not collectives.count_bytes(kept)
