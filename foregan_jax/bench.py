@@ -48,7 +48,7 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
 
   Returns:
     Per turn or part: compile_s, ms, items_per_s, gflop, gflop_per_s, temp_mib,
-    and sent_mib: what a device receives from others.
+    and collective_mib: results of operations between devices.
   """
   mesh = mesh_lib.make_mesh()
   mesh_lib.check_batch(config.batch_size, mesh)
@@ -64,7 +64,7 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
   if isinstance(system, tasks.HasBenchmarks):
     nets = game.current_nets(state)
     for name, part in system.benchmarks().items():
-      results[name] = _measure_part(part, nets, batch, key)
+      results[name] = _measure_part(part, mesh, nets, batch, key)
   step_fn = stepper_lib.Stepper(system, tx, mesh, ema_decay=config.ema_decay)
   turns = _turns(system, config.num_steps)
   largest = max(turns, key=len)
@@ -92,10 +92,12 @@ def run(config, *, alone: bool = False) -> dict[str, dict[str, float]]:
   return results
 
 
-def _measure_part(part, nets, batch, key) -> dict[str, float]:
+def _measure_part(part, mesh, nets, batch, key) -> dict[str, float]:
   """Measure a part; on several devices its batch is sharded."""
   start = time.perf_counter()
-  program = jax.jit(part).lower(nets, batch, key).compile()
+  with jax.set_mesh(mesh):  # see `mesh.split_rows`
+    lowered = jax.jit(part).lower(nets, batch, key)
+  program = lowered.compile()
   compile_seconds = time.perf_counter() - start
   return _line(
     seconds=_median_seconds(lambda: program(nets, batch, key)),
@@ -125,7 +127,8 @@ def _line(
     "gflop": flops / _GIGA,
     "gflop_per_s": flops / _GIGA / seconds,
     "temp_mib": program.memory_analysis().temp_size_in_bytes / _MIB,
-    "sent_mib": sum(collectives.count_bytes(program.as_text()).values()) / _MIB,
+    "collective_mib": sum(collectives.count_bytes(program.as_text()).values())
+    / _MIB,
   }
 
 
@@ -212,7 +215,7 @@ def _print(config, system, mesh, results) -> None:
   table = rich.table.Table(title=title, title_justify="left")
   for name in (
     "turn", "compile s", "ms/step", "frames/s", "GFLOP/step", "GFLOP/s",
-    "of roofline", "temp MiB", "sent MiB",
+    "of roofline", "temp MiB", "collective MiB",
   ):  # fmt: skip
     table.add_column(name, justify="left" if name == "turn" else "right")
   for turn, r in results.items():
@@ -220,7 +223,7 @@ def _print(config, system, mesh, results) -> None:
       turn, f"{r['compile_s']:.1f}", f"{r['ms']:.1f}",
       f"{r['items_per_s']:.1f}", f"{r['gflop']:.1f}", f"{r['gflop_per_s']:.1f}",
       f"{r['gflop_per_s'] / peak:.0%}", f"{r['temp_mib']:.0f}",
-      f"{r['sent_mib']:.2f}",
+      f"{r['collective_mib']:.2f}",
     )  # fmt: skip
   rich.console.Console(width=110).print(table)
   print(f"roofline (matrix product): {peak:.0f} GFLOP/s")

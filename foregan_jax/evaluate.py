@@ -10,9 +10,9 @@ The first command evaluates a run on its own evaluation data, the second one on
 other data, the third one RGMP's official weights, beside the published scores.
 A file that `python -m foregan_jax.export` wrote is evaluated in the same way.
 Propagators are shown beside RGMP's published scores of the same videos.
-Results are written to `<workdir>/eval/<benchmark>/step-<N>/`. `--step=follow`
-evaluates every checkpoint of a run that another process trains, until its last
-step, and keeps a table and the best weights beside these folders.
+Results are written to `<workdir>/eval/<benchmark>/step-<N>/`. `--step=new`
+evaluates the checkpoints of a run while another process trains it, until its
+last step, and keeps a table and the best weights beside these folders.
 """
 
 import dataclasses
@@ -22,7 +22,14 @@ from typing import Any
 
 from absl import flags
 
-from foregan_jax import evaluators, follow, game, runs, tasks, weight_files
+from foregan_jax import (
+  evaluators,
+  game,
+  new_checkpoints,
+  runs,
+  tasks,
+  weight_files,
+)
 from foregan_jax.data import sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images
@@ -31,7 +38,7 @@ from foregan_jax.nets import tracker as tracker_lib
 from foregan_jax.runtime import cli, distributed
 
 _SWEEP = "sweep"
-_FOLLOW = "follow"
+_NEW = "new"
 _SINGLE_PICTURES = (tasks.STILLS, tasks.FACE_EDITS, tasks.FACE_PARTS)
 
 
@@ -82,7 +89,8 @@ def evaluate(
 
   Args:
     workdir: of the run; with `weights`, the folder of the results.
-    step: `all`, `best`, `latest`, `follow` (see `follow.Follower`) or a number.
+    step: `all`, `best`, `latest`, a number, or `new`: see
+      `new_checkpoints`.
     weights: a weight file, to evaluate in place of a run.
     options: of the evaluation.
 
@@ -95,10 +103,15 @@ def evaluate(
   if weights:
     if not options.data:
       raise ValueError(f"--weights={weights} also needs --data=FOLDER")
+    if step == _NEW:
+      raise ValueError(f"--step={step} is for runs, not for --weights")
     run = weight_files.open_file(weights, workdir)
   else:
+    if step == _NEW:
+      new_checkpoints.wait_for_run(pathlib.Path(workdir))
     run = runs.Run(workdir)
   config, system = run.config, run.system
+  trained = config.copy_and_resolve_references()
   _set_data(config, options)
   extra = _check(config, system, options)
   if options.scales:
@@ -107,13 +120,11 @@ def evaluate(
   sources.prepare(config, run.workdir)
   evaluator = evaluators.build(system, config, run.workdir, **extra)
   benchmark = _benchmark(config, options)
-  follower = None
-  if step == _FOLLOW:
-    if weights:
-      raise ValueError(f"--step={step} is for runs, not for --weights")
-    place = result_lib.folder(run.workdir, benchmark, 0).parent
-    follower = follow.Follower(run, place)
-  for number, nets in follower or _load(run, step):
+  new = None
+  if step == _NEW:
+    folder = result_lib.folder(run.workdir, benchmark, 0).parent
+    new = new_checkpoints.NewCheckpoints(run, trained, folder)
+  for number, nets in new or _load(run, step):
     result = evaluator.assess(
       nets,
       folder=result_lib.folder(run.workdir, benchmark, number),
@@ -128,10 +139,10 @@ def evaluate(
       )
       if comparable and published.has_any(result.scores, year):
         published.show(result.scores, year)
-      if follower:
-        follower.add(number, nets, result)
-  if follower:
-    print(f"scores of all steps, and the best weights: {follower.table.parent}")
+      if new:
+        new.add(number, nets, result)
+  if new:
+    print(f"scores of all steps, and the best weights: {new.table.parent}")
 
 
 def _set_data(config, options: Options) -> None:
@@ -275,8 +286,8 @@ if __name__ == "__main__":
   _STEP = flags.DEFINE_string(
     "step",
     "best",
-    "Which checkpoints: all, best, latest or a number; or follow: each one "
-    "that a training writes, until its last step.",
+    "Which checkpoints: all, best, latest or a number; or new: those that a "
+    "training writes, until its last step.",
   )
   _WEIGHTS = flags.DEFINE_string(
     "weights",

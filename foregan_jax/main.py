@@ -75,6 +75,11 @@ def main() -> None:
   )
   distributed.log_devices()
   config = _CONFIG.value
+  if _LEARNING_RATE_RULE.value != "none" and not _BATCH_PER_DEVICE.value:
+    raise ValueError(
+      f"--learning_rate_rule={_LEARNING_RATE_RULE.value} needs "
+      "--batch_per_device=N"
+    )
   if per_device := _BATCH_PER_DEVICE.value:
     batching.set_per_device(
       config, per_device, jax.device_count(), _LEARNING_RATE_RULE.value

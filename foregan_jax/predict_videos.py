@@ -17,7 +17,7 @@ from foregan_jax.predictors import (
   propagate,
   results,
 )
-from foregan_jax.runtime import distributed
+from foregan_jax.runtime import cli, distributed
 
 
 def track(args: argparse.Namespace) -> None:
@@ -54,8 +54,9 @@ def _check_track(args: argparse.Namespace) -> None:
     raise ValueError("give one of --workdir=RUN and --weights=FILE, not both")
   if not args.workdir and not args.out:
     raise ValueError("without --workdir, --out=FOLDER is needed")
-  one, many = (bool(args.video), args.mask), (bool(args.videos), args.masks)
-  if not (all(one) and not any(many)) and not (all(many) and not any(one)):
+  names = ("video", "mask", "videos", "masks")
+  given = [name for name in names if getattr(args, name)]
+  if given not in (["video", "mask"], ["videos", "masks"]):
     raise ValueError(
       "give either --video=VIDEO and --mask=MASK, or --videos=FOLDER and "
       "--masks=FOLDER"
@@ -96,16 +97,16 @@ def _track_many(
   out: pathlib.Path,
 ) -> None:
   """Segment this process's share of many videos, and write the summary."""
-  first, step = distributed.share(os.environ)
+  index, count = distributed.process_share(os.environ)
   problems = []
-  for job in jobs[first::step]:
-    print(f"{job.name}, video {jobs.index(job) + 1} of {len(jobs)}")
+  for number, job in list(enumerate(jobs, 1))[index::count]:
+    print(f"{job.name}, video {number} of {len(jobs)}")
     try:
       footage = footage_lib.Footage(job.video)
       masks = job.masks(footage)
       problems += _track_one(args, model, footage, masks, out / job.name)
-    except ValueError as error:
-      if args.debug:
+    except Exception as error:
+      if args.debug or not cli.is_user_error(error):
         raise
       problems.append(f"{job.name}: {error}")
   finished = many_videos.write_summary(jobs, out)
@@ -113,7 +114,7 @@ def _track_many(
     f"{finished} of {len(jobs)} videos are finished: "
     f"{out / many_videos.SUMMARY}"
   )
-  predict_common.report(problems, "videos or frames")
+  predict_common.report(problems, "videos or frames", "finished")
 
 
 def animate(args: argparse.Namespace) -> None:
@@ -192,14 +193,16 @@ def add_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
   verb.add_argument(
     "--videos",
     default="",
-    help="folder of many such videos. Processes of Slurm, Open MPI or "
-    "Kubernetes share them; broken ones are reported at the end",
+    help="folder of many such videos. Processes of Slurm and Open MPI share "
+    "them, and pods with FOREGAN_NUM_PROCESSES; broken ones are reported at "
+    "the end",
   )
   verb.add_argument(
     "--masks",
     default="",
     help="with --videos: folder with NAME.png, the mask of the first frame of "
-    "each video, or a folder NAME with the mask of one frame, named as it",
+    "each video, or a folder NAME: its first mask is used, for the frame of "
+    "the same name",
   )
   verb.add_argument(
     "--out",

@@ -23,7 +23,7 @@
 # PYTHON sets the interpreter (default: python). If JAX_LOCAL_DEVICE_IDS is set,
 # every process uses these GPUs and the script does not divide them.
 # A single process that uses all GPUs of its machine does not need this script:
-#   python -m foregan_jax.main --config=configs/davis.py --batch_per_device=1
+#   python -m foregan_jax.main --config=configs/davis.py --batch_per_device=2
 set -euo pipefail
 
 if [[ ! ${1:-} =~ ^[1-9][0-9]*$ ]]; then

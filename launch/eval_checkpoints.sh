@@ -3,17 +3,22 @@
 #
 #   launch/eval_checkpoints.sh WORKDIR [flags of foregan_jax.evaluate]
 #
-# It waits for checkpoints, evaluates each one once, and ends after the last
-# step of the run. Call it again after an interruption. Examples:
+# It waits for the run and its checkpoints, evaluates each one once, and ends
+# after the last step. A training keeps two checkpoints and the best one; if it
+# saves them faster than they can be evaluated, raise its
+# --config.keep_checkpoints. Call the script again after an interruption, and
+# stop it if the training is not continued. Examples, the second one with a GPU
+# that the training leaves free:
 #   launch/eval_checkpoints.sh runs/davis
-#   PLATFORM=cuda CUDA_VISIBLE_DEVICES=7 \
+#   EVAL_PLATFORM=cuda CUDA_VISIBLE_DEVICES=7 \
 #     launch/eval_checkpoints.sh runs/davis --data=/datasets/DAVIS
 # Results, in WORKDIR/eval/BENCHMARK/:
 #   steps.csv          the scores of every step
-#   best.safetensors   the weights of the best step, for predict --weights=FILE
+#   best.safetensors   the weights of the best step, as foregan_jax.export
+#                      writes them
 #   step-N/            masks and scores of a step
-# PLATFORM is where it runs; by default on CPUs (cpu), because the training uses
-# all accelerators. PYTHON sets the interpreter (default: python).
+# EVAL_PLATFORM is where it runs; by default on CPUs (cpu), because the training
+# uses all accelerators. PYTHON sets the interpreter (default: python).
 set -euo pipefail
 
 if (($# == 0)) || [[ $1 == -* ]]; then
@@ -22,6 +27,6 @@ if (($# == 0)) || [[ $1 == -* ]]; then
 fi
 workdir=$1
 shift
-export JAX_PLATFORMS=${PLATFORM:-cpu}
+export JAX_PLATFORMS=${EVAL_PLATFORM:-cpu}
 exec "${PYTHON:-python}" -m foregan_jax.evaluate --workdir="$workdir" \
-  --step=follow "$@"
+  --step=new "$@"

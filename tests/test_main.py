@@ -65,6 +65,16 @@ def test_batch_per_device_sets_the_global_batch(monkeypatch):
   assert configs[0].batch_size == 3 * jax.device_count()
 
 
+def test_rule_of_learning_rates_needs_a_batch_per_device(monkeypatch):
+  argv = ["main", f"--config={ROOT}/configs/davis.py:smoke"]
+  argv += ["--learning_rate_rule=linear"]
+  monkeypatch.setattr(sys, "argv", argv)
+  with flagsaver.flagsaver():
+    main.flags.FLAGS(argv)
+    with pytest.raises(ValueError, match="linear needs --batch_per_device=N"):
+      main.main()
+
+
 def test_import_uses_no_device():
   # jax.distributed.initialize must come before any use of a device.
   done = subprocess.run(

@@ -125,10 +125,12 @@ def test_track_many_videos_in_two_shares(tmp_path, monkeypatch):
     _mask(masks / f"{name}.png", slice(2, 6))
   for path in (videos / "broken").iterdir():
     path.write_bytes(b"no picture")
+  (masks / "c" / ".01.png").parent.mkdir()
+  (masks / "c" / ".01.png").touch()  # hidden
   # The mask of a later frame, in a folder.
   (masks / "c.png").unlink()
-  (masks / "c").mkdir()
   later = _mask(masks / "c" / "01.png", slice(3, 9))
+  _mask(masks / "c" / "02.png", slice(1, 2))
   (tmp_path / "repeat" / "checkpoints" / "7").mkdir(parents=True)
   arguments = [
     f"--workdir={tmp_path}/repeat", f"--videos={videos}", f"--masks={masks}",
@@ -142,7 +144,10 @@ def test_track_many_videos_in_two_shares(tmp_path, monkeypatch):
   monkeypatch.setenv("FOREGAN_PROCESS_ID", "0")
   done = _predict(*arguments)
   assert done.returncode == 1
-  assert "broken: " in done.stderr and "1 videos or frames" in done.stderr
+  assert (
+    "broken: " in done.stderr
+    and "1 videos or frames could not be finished" in done.stderr
+  )
   with open(tmp_path / "out" / many_videos.SUMMARY) as file:
     rows = {row["video"]: row for row in csv.DictReader(file)}
   assert rows.keys() == {"a", "b", "c"}

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 def join(*batches: jax.Array, axis: int = 0) -> jax.Array:
   """Join n batches row by row: a0 b0 a1 b1 ..., for one call of a net.
 
-  The batch axis is split over the devices. Rows one batch after the other
-  (`jnp.concatenate`) would have to move to other devices, and back.
+  The batch axis is split over the devices. If the batches were joined one after
+  the other (`jnp.concatenate`), rows would move to other devices and back.
 
   Args:
     batches: of the same shape.

@@ -131,7 +131,7 @@ class _PictureFolder:
       for p in path.iterdir()
       if p.suffix.lower() in images.SUFFIXES and not p.name.startswith(".")
     ]
-    self.files = sorted(found, key=lambda p: _natural_key(p.stem))
+    self.files = sorted(found, key=lambda p: natural_key(p.stem))
     self.names = [p.stem for p in self.files]
     if not found:
       raise images.DataError(
@@ -162,7 +162,7 @@ class _PictureFolder:
     return images.read_image(self.files[index])
 
 
-def _natural_key(name: str) -> tuple[list[Any], str]:
+def natural_key(name: str) -> tuple[list[Any], str]:
   """Return a sort key that places `frame10` after `frame9`."""
   parts = re.split(r"([0-9]+)", name)
   parts[1::2] = map(int, parts[1::2])

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 from foregan_jax.media import footage as footage_lib
@@ -55,8 +56,8 @@ def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
     videos: a folder with video files or folders of frames. A DAVIS folder has
       it below `JPEGImages`.
     masks: a folder with a mask `NAME.png` of the first frame of each video, or
-      a folder `NAME` whose first picture is the mask of the frame of the same
-      name, as below `Annotations` of DAVIS and YouTube-VOS.
+      a folder `NAME` whose first PNG is the mask of the frame of the same name,
+      as below `Annotations` of DAVIS. Its other masks are not used.
 
   Raises:
     DataError: if a folder is missing, there is no video, two videos have the
@@ -83,9 +84,11 @@ def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
       )
     mask, frame = masks / f"{name}.png", ""
     if not mask.exists() and (masks / name).is_dir():
-      pictures = sorted((masks / name).glob("*.png"))
-      if pictures:
-        mask, frame = pictures[0], pictures[0].stem
+      visible = (masks / name).glob("[!.]*.png")
+      if found := sorted(
+        visible, key=lambda p: footage_lib.natural_key(p.stem)
+      ):
+        mask, frame = found[0], found[0].stem
     if not mask.exists():
       missing.append(name)
     jobs[name] = Job(name, path, mask, frame)
@@ -109,34 +112,54 @@ def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
 def write_summary(jobs: Sequence[Job], out: pathlib.Path) -> int:
   """Write a table with a row for each finished video; return their number.
 
-  Each process writes the table when it is done, so the last one writes all.
-  Columns: name, frames with a mask, objects, the mean of the frames'
-  confidences (see `results`), and the lowest one with its frame.
+  Every process writes it when it is done. Columns: name, frames with a mask,
+  objects, the mean of the frames' confidences (see `results`), and the lowest
+  one with its frame. A video counts as finished with the results of an earlier
+  call, until it is replaced.
   """
+  out.mkdir(parents=True, exist_ok=True)
+  while True:
+    rows = _rows(jobs, out)
+    with tempfile.NamedTemporaryFile(
+      "w", dir=out, prefix=f".{SUMMARY}.", delete=False, newline="",
+      encoding="utf-8",
+    ) as file:  # fmt: skip
+      csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, out / SUMMARY)
+    # Another process may have finished a video meanwhile, and have written its
+    # table before this one.
+    if rows == _rows(jobs, out):
+      return len(rows)
+
+
+def _rows(jobs: Sequence[Job], out: pathlib.Path) -> list[list[object]]:
   rows = []
   for job in jobs:
     folder = out / job.name
-    # It is written last.
+    # The animation is written last.
     if (folder / overlays.ANIMATION_NAME).is_file():
-      rows.append([job.name, *_summary(folder / results.TABLE)])
-  out.mkdir(parents=True, exist_ok=True)
-  part = out / f".{SUMMARY}.{os.getpid()}"
-  with open(part, "w", newline="", encoding="utf-8") as file:
-    csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
-  os.replace(part, out / SUMMARY)
-  return len(rows)
+      if columns := _summary(folder / results.TABLE):
+        rows.append([job.name, *columns])
+  return rows
 
 
 def _summary(table: pathlib.Path) -> tuple[object, ...]:
-  """Return the columns after the name, from a table of confidences."""
-  with open(table, newline="", encoding="utf-8") as file:
-    rows = list(csv.DictReader(file))
+  """Return the columns after the name; () if another process is writing."""
+  try:
+    with open(table, newline="", encoding="utf-8") as file:
+      rows = list(csv.DictReader(file))
+  except FileNotFoundError:
+    return ()
+  if not rows:
+    return ()
   objects = sum(name.startswith("area_") for name in rows[0])
-  known = [
-    (float(row["confidence"]), row["name"]) for row in rows if row["confidence"]
-  ]
+  known = [row for row in rows if row["confidence"]]
   if not known:
     return len(rows), objects, "", "", ""
-  mean = sum(value for value, _ in known) / len(known)
-  least, frame = min(known)
-  return len(rows), objects, f"{mean:.4f}", f"{least:.4f}", frame
+  value = lambda row: float(row["confidence"])
+  mean = sum(map(value, known)) / len(known)
+  least = min(known, key=value)
+  return (
+    len(rows), objects, f"{mean:.4f}", least["confidence"], least["name"]
+  )  # fmt: skip

@@ -19,7 +19,12 @@ def set_per_device(
     per_device: rows of a batch on each device, at least 1.
     devices: number of devices of all processes.
     rule: one of `RULES`.
+
+  Raises:
+    ValueError: if the config's batch size is not positive.
   """
+  if config.batch_size < 1:
+    raise ValueError(f"batch_size is {config.batch_size}, expected 1 or more")
   batch_size = per_device * devices
   factor = (batch_size / config.batch_size) ** RULES[rule]
   for optim in config.optim.values():

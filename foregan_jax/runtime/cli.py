@@ -79,7 +79,7 @@ def run_parser(
 def _run_guarded(main: Callable[[], None]) -> None:
   _set_up_logging()
   # By default JAX removes its own frames from tracebacks. Then its errors would
-  # look as if this package had raised them (see `_is_user_error`).
+  # look as if this package had raised them (see `is_user_error`).
   jax.config.update("jax_traceback_filtering", "off")
   stderr = sys.stderr
   sigterm = _Sigterm()
@@ -91,7 +91,7 @@ def _run_guarded(main: Callable[[], None]) -> None:
       _exit(_STOPPED, _TERMINATED, stderr)
     if isinstance(error, KeyboardInterrupt):
       _exit("interrupted", _INTERRUPTED)
-    if _DEBUG.value or not _is_user_error(error):
+    if _DEBUG.value or not is_user_error(error):
       _exit_if_distributed()
       raise
     _exit(f"error: {_describe(error)}", USER_ERROR)
@@ -173,7 +173,7 @@ def _is_shown(record: python_logging.LogRecord) -> bool:
   return record.levelno >= python_logging.WARNING or not verbose
 
 
-def _is_user_error(error: Exception) -> bool:
+def is_user_error(error: Exception) -> bool:
   """Return whether the user caused the error, not a bug of the program.
 
   User errors are a ValueError that this package raises, an OSError about a

@@ -170,40 +170,61 @@ def plan(
   )
 
 
-def share(environ: Mapping[str, str]) -> tuple[int, int]:
-  """Return (index, number) of this process, for work without communication.
+def process_share(environ: Mapping[str, str]) -> tuple[int, int]:
+  """Return index and number of this process, for work without communication.
 
-  Unlike `plan` it needs no address, and it knows the tasks of a Slurm array
-  and the pods of a Kubernetes Job, which start at different times.
+  Unlike `plan` it needs no address, and it also reads the variables of the
+  tasks of a Slurm array and of the pods of a Kubernetes Job, which start at
+  different times.
 
   Args:
     environ: the environment variables.
 
   Raises:
-    ValueError: if the values are malformed or inconsistent.
+    ValueError: if the values are malformed or inconsistent, or the tasks of a
+      Slurm array are not an even range.
   """
   read = lambda name: _read_integer(environ, name)
   count = read("FOREGAN_NUM_PROCESSES")
-  if count is not None:
-    index = read("FOREGAN_PROCESS_ID")
-    if index is None:
-      index = read("JOB_COMPLETION_INDEX")
-    if index is None or not index < count:
+  index = read("FOREGAN_PROCESS_ID")
+  if index is None:
+    index = read("JOB_COMPLETION_INDEX")
+  if (count, index) != (None, None):
+    if count is None or index is None or not index < count:
       raise ValueError(
         f"FOREGAN_NUM_PROCESSES is {count}, and FOREGAN_PROCESS_ID (or "
-        f"JOB_COMPLETION_INDEX) must be below it, but is {index}."
+        f"JOB_COMPLETION_INDEX) is {index}: set both, the second below the "
+        "first."
       )
     return index, count
-  if (launched := _read_launcher(environ)) and launched[0] > 1:
+  index, count = 0, 1
+  launched = _read_launcher(environ)
+  # A batch script without srun is one process, for any number of tasks.
+  running = {"OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NODELIST"} & set(environ)
+  if launched and running:
     count, index = launched
-    # A batch script without srun is one process, for any number of tasks.
-    if "OMPI_COMM_WORLD_SIZE" in environ or "SLURM_STEP_NODELIST" in environ:
-      return index, count
-  if count := read("SLURM_ARRAY_TASK_COUNT"):
-    step = read("SLURM_ARRAY_TASK_STEP") or 1
-    first = read("SLURM_ARRAY_TASK_MIN") or 0
-    return ((read("SLURM_ARRAY_TASK_ID") or 0) - first) // step, count
-  return 0, 1
+  if tasks := read("SLURM_ARRAY_TASK_COUNT"):
+    task = _array_task(read, tasks)
+    index, count = task * count + index, tasks * count
+  return index, count
+
+
+def _array_task(read, tasks: int) -> int:
+  """Return the place of a task in its Slurm array."""
+  number, first = read("SLURM_ARRAY_TASK_ID"), read("SLURM_ARRAY_TASK_MIN")
+  last, step = read("SLURM_ARRAY_TASK_MAX"), read("SLURM_ARRAY_TASK_STEP") or 1
+  if (
+    number is None
+    or first is None
+    or last is None
+    or (first + step * (tasks - 1) != last or (number - first) % step)
+  ):
+    raise ValueError(
+      f"the tasks of the Slurm array are not an even range ({tasks} tasks from "
+      f"{first} to {last} in steps of {step}; this one is {number}): submit "
+      "all of them, as in --array=0-7."
+    )
+  return (number - first) // step
 
 
 def initialize(

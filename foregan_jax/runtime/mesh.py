@@ -59,8 +59,8 @@ def check_batch(batch_size: int, mesh: Mesh) -> None:
     nearest = " or ".join(str(n) for n in (below, below + mesh.size) if n)
     raise ValueError(
       f"batch_size is {batch_size}, but must be a positive multiple of the "
-      f"number of devices, {mesh.size}: {nearest} (--config.batch_size=N, or "
-      "--batch_per_device=N for N rows on each)."
+      f"number of devices, {mesh.size}: {nearest} (--config.batch_size=N; "
+      "foregan_jax.main also has --batch_per_device=N)."
     )
 
 
@@ -102,9 +102,9 @@ def to_global(mesh: Mesh, local_batch: Any) -> Any:
 def split_rows(tree: Any) -> Any:
   """Split arrays that are drawn on the devices, as the batch is split.
 
-  XLA divides what is computed from the batch. What is drawn from a key alone,
-  and all that follows from it, every device would compute completely. Without
-  a mesh in context (`jax.set_mesh`), as in evaluations, nothing is changed.
+  XLA divides what is computed from the batch. Every device would compute all of
+  what is drawn from a key alone, and of what follows from it. Without a mesh in
+  context (`jax.set_mesh`), as in evaluations, nothing is changed.
 
   Args:
     tree: a tree of arrays with the global batch as their first axis.

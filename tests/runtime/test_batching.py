@@ -48,3 +48,10 @@ def test_examples_of_launchers_fit_their_devices(name):
       if per_device:
         batching.set_per_device(config, int(per_device[1]), devices, "none")
       assert config.batch_size % devices == 0
+
+
+def test_batch_must_be_positive():
+  config = davis.get_config()
+  config.batch_size = 0
+  with pytest.raises(ValueError, match="batch_size is 0, expected 1 or more"):
+    batching.set_per_device(config, 2, 4, "linear")

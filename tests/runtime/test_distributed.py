@@ -222,6 +222,15 @@ def test_one_process_loads_the_checkpoint_of_two(two_processes):
   assert tree["w"].tolist() == [0, 1, 2, 3]
 
 
+_ARRAY = {
+  "SLURM_ARRAY_TASK_ID": "9",
+  "SLURM_ARRAY_TASK_MIN": "3",
+  "SLURM_ARRAY_TASK_MAX": "9",
+  "SLURM_ARRAY_TASK_STEP": "2",
+  "SLURM_ARRAY_TASK_COUNT": "4",
+}
+
+
 @pytest.mark.parametrize(
   "environ, expected",
   [
@@ -232,25 +241,36 @@ def test_one_process_loads_the_checkpoint_of_two(two_processes):
     (MPI, (1, 2)),
     (SLURM, (1, 2)),
     ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, (0, 1)),
-    (
-      {
-        "SLURM_ARRAY_TASK_ID": "9",
-        "SLURM_ARRAY_TASK_MIN": "3",
-        "SLURM_ARRAY_TASK_STEP": "2",
-        "SLURM_ARRAY_TASK_COUNT": "4",
-        "SLURM_NTASKS": "1",
-        "SLURM_PROCID": "0",
-      },
-      (3, 4),
-    ),
+    ({**_ARRAY, "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, (3, 4)),
+    ({**_ARRAY, **SLURM}, (7, 8)),
   ],
 )
 def test_share_of_a_process(environ, expected):
-  assert distributed.share(environ) == expected
+  assert distributed.process_share(environ) == expected
 
 
-@pytest.mark.parametrize("index", ["", "4"])
-def test_share_outside_the_processes_raises(index):
-  environ = {"FOREGAN_NUM_PROCESSES": "4", "FOREGAN_PROCESS_ID": index}
-  with pytest.raises(ValueError, match="FOREGAN_NUM_PROCESSES is 4"):
-    distributed.share(environ)
+@pytest.mark.parametrize(
+  "environ",
+  [
+    {"FOREGAN_NUM_PROCESSES": "4"},
+    {"FOREGAN_NUM_PROCESSES": "4", "FOREGAN_PROCESS_ID": "4"},
+    {"FOREGAN_PROCESS_ID": "1"},
+    {"JOB_COMPLETION_INDEX": "1"},
+  ],
+)
+def test_share_needs_index_and_number(environ):
+  with pytest.raises(ValueError, match="FOREGAN_NUM_PROCESSES is (4|None)"):
+    distributed.process_share(environ)
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    {"SLURM_ARRAY_TASK_COUNT": "3"},  # as of --array=3,5,9
+    {"SLURM_ARRAY_TASK_ID": "4"},
+    {"SLURM_ARRAY_TASK_ID": ""},
+  ],
+)
+def test_uneven_array_raises(change):
+  with pytest.raises(ValueError, match="not an even range"):
+    distributed.process_share({**_ARRAY, **change})

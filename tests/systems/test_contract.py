@@ -80,12 +80,12 @@ def test_devices_share_the_work(setup):
   # larger than the parameters: a convolution's kernel is padded.
   for turn in setup.turns():
     setup.run(turn, setup.fresh())
-    sent = collectives.count_bytes(setup.step.programs[turn].as_text())
+    results = collectives.count_bytes(setup.step.programs[turn].as_text())
     players = [p for p in setup.system.players if p.name in turn]
     nets = {net for player in players for net in player.trains}
     params = [setup.fresh().params[net] for net in nets]
     expected = sum(x.nbytes for x in jax.tree.leaves(params))
-    assert sent["all-reduce"] >= expected, (turn, sent)
+    assert results["all-reduce"] >= expected, (turn, results)
 
 
 def test_joined_items_equal_the_state(setup):

@@ -24,6 +24,7 @@ from foregan_jax.players import image_critic as critic_player
 from foregan_jax.players import image_generator as generator_player
 from foregan_jax.players import segmenter as segmenter_player
 from foregan_jax.runtime import limits, platform, settings
+from foregan_jax.runtime import mesh as mesh_lib
 from foregan_jax.systems.layered_gan import diagnosis
 
 _FINAL = "final_segmenter"
@@ -150,7 +151,7 @@ class LayeredGan:
 
     def sampler(layers):
       return lambda nets, batch, key: layers(
-        nets, layers.draw(key, len(batch["image"]))
+        nets, mesh_lib.split_rows(layers.draw(key, len(batch["image"])))
       )
 
     return {"sample": sampler(self.layers), "sample, literal": sampler(literal)}

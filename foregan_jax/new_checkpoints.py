@@ -1,6 +1,6 @@
-"""Evaluate the checkpoints of a run while another process trains it.
+"""Evaluation of the checkpoints of a run while another process trains it.
 
-`python -m foregan_jax.evaluate --step=follow`; `launch/eval_checkpoints.sh`.
+`python -m foregan_jax.evaluate --step=new`; `launch/eval_checkpoints.sh`.
 """
 
 import csv
@@ -8,26 +8,37 @@ import os
 import pathlib
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from absl import logging
 
 from foregan_jax import game, runs, weight_files
 from foregan_jax.evaluators import result as result_lib
-from foregan_jax.runtime import restore
+from foregan_jax.runtime import restore, settings
 
 TABLE = "steps.csv"
 BEST = "best.safetensors"
 _STEP = "step"
 _BEST = "best"  # the column of the system's `best` metric
-_SECONDS = 10.0  # between two looks at the folder of checkpoints
+_SECONDS = 10.0  # between two checks for new checkpoints
 
 
-class Follower:
+def wait_for_run(workdir: pathlib.Path, *, seconds: float = _SECONDS) -> None:
+  """Wait until a training has written its config to `workdir`."""
+  if not (workdir / settings.FILE).exists():
+    logging.info("waiting for a run in %s", workdir)
+  while not (workdir / settings.FILE).exists():
+    time.sleep(seconds)
+
+
+class NewCheckpoints:
   """The checkpoints of a run, as they are saved, and a table of their scores.
 
-  Iteration yields (step, nets) of checkpoints that the table does not have
-  yet, and ends after the last step of the run. A checkpoint that the training
-  deletes meanwhile is left out.
+  Iteration yields (step, nets) of checkpoints that are not in the table, and
+  ends after the last step of the run. It waits as long as the training has not
+  reached that step, also if the training has stopped. Checkpoints that the
+  training deletes before they are read are left out: it keeps
+  `keep_checkpoints` of them.
 
   Attributes:
     table: a CSV file with a row per step: its scores as in `Result.scalars`,
@@ -37,35 +48,48 @@ class Follower:
   """
 
   def __init__(
-    self, run: runs.Run, folder: pathlib.Path, *, seconds: float = _SECONDS
+    self,
+    run: runs.Run,
+    config: Any,
+    folder: pathlib.Path,
+    *,
+    seconds: float = _SECONDS,
   ):
     """Read the table of an earlier call; write nothing yet.
 
     Args:
       run: the run.
+      config: of the run, for the weight file: without changes for the
+        evaluation.
       folder: for the table and the weights.
-      seconds: between two looks at the folder of checkpoints.
+      seconds: between two checks for new checkpoints.
 
     Raises:
       ValueError: if the table is damaged.
     """
     self.table, self.best = folder / TABLE, folder / BEST
-    self._run, self._seconds = run, seconds
+    self._run, self._config, self._seconds = run, config, seconds
     self._rows = _read(self.table)
+    if self._rows:
+      logging.info(
+        "%d steps are in %s and are not evaluated again; remove it to repeat",
+        len(self._rows),
+        self.table,
+      )
 
   def __iter__(self) -> Iterator[tuple[int, game.Nets]]:
-    run, seen = self._run, {int(row[_STEP]) for row in self._rows}
+    done = {int(row[_STEP]) for row in self._rows}
     waiting = False
-    while run.config.num_steps not in seen:
-      new = [step for step in self._saved() if step not in seen]
+    while max(done, default=0) < self._last_step():
+      new = [step for step in self._saved() if step not in done]
       if not new and not waiting:
-        logging.info("waiting for checkpoints of %s", run.workdir)
+        logging.info("waiting for checkpoints of %s", self._run.workdir)
       waiting = not new
       for step in new:
-        seen.add(step)
+        done.add(step)
         try:
-          nets = run.nets(step)
-        except ValueError:
+          nets = self._run.nets(step)
+        except (ValueError, OSError):
           if step in self._saved():
             raise
           logging.warning("checkpoint %d is deleted already", step)
@@ -77,18 +101,25 @@ class Follower:
   def add(self, step: int, nets: game.Nets, result: result_lib.Result) -> None:
     """Add a row to the table; keep the weights if they are the best so far."""
     row = {_STEP: str(step)}
-    row |= {name: f"{x:.6g}" for name, x in result.scalars.items()}
-    earlier = [float(r[_BEST]) for r in self._rows if r.get(_BEST)]
+    row |= {name: repr(float(x)) for name, x in result.scalars.items()}
     is_best = True
-    if result.best is not None:
-      row[_BEST] = f"{result.best:.6g}"
-      sign = 1 if self._run.system.best.higher_is_better else -1
-      is_best = all(sign * result.best > sign * value for value in earlier)
+    if metric := self._run.system.best:
+      row[_BEST] = repr(float("nan" if result.best is None else result.best))
+      sign = 1.0 if metric.higher_is_better else -1.0
+      score = lambda row: restore.quality(
+        {_BEST: float(row.get(_BEST) or "nan")}, _BEST, sign
+      )
+      is_best = all(score(row) > score(earlier) for earlier in self._rows)
     self.table.parent.mkdir(parents=True, exist_ok=True)
-    if is_best:
-      about = {"step": str(step)}
-      weight_files.write(self.best, nets, self._run.config, about=about)
+    if is_best or not self.best.exists():
+      weight_files.write(
+        self.best, nets, self._config, about={"step": str(step)}
+      )
     self._write(row)
+
+  def _last_step(self) -> int:
+    # Not from `self._run`: a training may continue with another number.
+    return settings.load(self._run.workdir / settings.FILE).num_steps
 
   def _saved(self) -> list[int]:
     folder = self._run.workdir / "checkpoints"
