@@ -225,7 +225,7 @@ def _print(config, system, mesh, results) -> None:
       f"{r['gflop_per_s'] / peak:.0%}", f"{r['temp_mib']:.0f}",
       f"{r['collective_mib']:.2f}",
     )  # fmt: skip
-  rich.console.Console(width=110).print(table)
+  rich.console.Console(width=120).print(table)
   print(f"roofline (matrix product): {peak:.0f} GFLOP/s")
   print(f"peak memory: {_peak_memory()}")
 
