@@ -4,7 +4,6 @@
 """
 
 import csv
-import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from absl import logging
 
 from foregan_jax import game, runs, weight_files
 from foregan_jax.evaluators import result as result_lib
+from foregan_jax.media import tables
 from foregan_jax.runtime import restore, settings
 
 TABLE = "steps.csv"
@@ -110,12 +110,15 @@ class NewCheckpoints:
         {_BEST: float(row.get(_BEST) or "nan")}, _BEST, sign
       )
       is_best = all(score(row) > score(earlier) for earlier in self._rows)
-    self.table.parent.mkdir(parents=True, exist_ok=True)
+    self.best.parent.mkdir(parents=True, exist_ok=True)
     if is_best or not self.best.exists():
       weight_files.write(
         self.best, nets, self._config, about={"step": str(step)}
       )
-    self._write(row)
+    self._rows.append(row)
+    columns = list(dict.fromkeys(name for row in self._rows for name in row))
+    lines = [[row.get(name, "") for name in columns] for row in self._rows]
+    tables.write(self.table, [columns, *lines])
 
   def _last_step(self) -> int:
     # Not from `self._run`: a training may continue with another number.
@@ -124,17 +127,6 @@ class NewCheckpoints:
   def _saved(self) -> list[int]:
     folder = self._run.workdir / "checkpoints"
     return self._run.steps("all") if restore.any_step(folder) else []
-
-  def _write(self, row: dict[str, str]) -> None:
-    """Add a row; an interrupted call leaves the old table."""
-    self._rows.append(row)
-    columns = dict.fromkeys(name for row in self._rows for name in row)
-    part = self.table.with_suffix(".part")
-    with open(part, "w", newline="", encoding="utf-8") as file:
-      writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-      writer.writeheader()
-      writer.writerows(self._rows)
-    os.replace(part, self.table)
 
 
 def _read(table: pathlib.Path) -> list[dict[str, str]]:

@@ -105,7 +105,7 @@ def _track_many(
       footage = footage_lib.Footage(job.video)
       masks = job.masks(footage)
       problems += _track_one(args, model, footage, masks, out / job.name)
-    except Exception as error:
+    except Exception as error:  # the other videos are not affected
       if args.debug or not cli.is_user_error(error):
         raise
       problems.append(f"{job.name}: {error}")

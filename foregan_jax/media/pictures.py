@@ -7,7 +7,7 @@ killed run leaves no incomplete picture.
 
 import os
 import pathlib
-import threading
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -322,14 +322,16 @@ def is_whole_png(path: pathlib.Path) -> bool:
 def write_atomically(path: pathlib.Path, save: Callable[[Any], None]) -> None:
   """Write a file atomically and create its folder.
 
-  Threads and processes may write the same file at the same time.
+  Threads, and processes of several hosts, may write the same file at the same
+  time.
 
   Args:
     path: the final file.
     save: writes the content to an open binary file.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
-  unique = f"{os.getpid()}.{threading.get_ident()}"
+  # Processes of several containers may have the same number.
+  unique = f"{os.getpid()}.{secrets.randbits(64)}"
   temporary = path.with_name(f".{path.name}.{unique}")
   try:
     with open(temporary, "wb") as f:

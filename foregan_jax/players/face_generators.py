@@ -126,9 +126,8 @@ class FaceGenerators:
 
 def _both(net, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Apply a net to two sets of crops [r, b, s, s, c] in one call."""
-  first, second = interleave.split(
-    net(interleave.join(x, y, axis=1)), 2, axis=1
-  )
+  made = net(interleave.join(x, y, axis=1))
+  first, second = interleave.split(made, 2, axis=1)
   return first, second
 
 

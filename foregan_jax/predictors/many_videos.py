@@ -2,13 +2,11 @@
 
 import csv
 import dataclasses
-import os
 import pathlib
-import tempfile
 from collections.abc import Sequence
 
 from foregan_jax.media import footage as footage_lib
-from foregan_jax.media import images, overlays, paths, video_files
+from foregan_jax.media import images, overlays, paths, tables, video_files
 from foregan_jax.predictors import results
 
 SUMMARY = "summary.csv"
@@ -67,7 +65,6 @@ def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
     if not folder.is_dir():
       raise images.DataError(folder, "folder does not exist")
   jobs: dict[str, Job] = {}
-  missing = []
   for path in sorted(videos.iterdir()):
     if path.name.startswith("."):
       continue
@@ -82,16 +79,8 @@ def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
       raise images.DataError(
         path, f"has the name of {jobs[name].video}; rename one of them"
       )
-    mask, frame = masks / f"{name}.png", ""
-    if not mask.exists() and (masks / name).is_dir():
-      visible = (masks / name).glob("[!.]*.png")
-      if found := sorted(
-        visible, key=lambda p: footage_lib.natural_key(p.stem)
-      ):
-        mask, frame = found[0], found[0].stem
-    if not mask.exists():
-      missing.append(name)
-    jobs[name] = Job(name, path, mask, frame)
+    jobs[name] = Job(name, path, *_find_mask(masks, name))
+  missing = [job.name for job in jobs.values() if not job.mask.exists()]
   if not jobs:
     raise images.DataError(
       videos,
@@ -109,6 +98,16 @@ def find(videos: pathlib.Path, masks: pathlib.Path) -> list[Job]:
   return list(jobs.values())
 
 
+def _find_mask(masks: pathlib.Path, name: str) -> tuple[pathlib.Path, str]:
+  """Return the mask of a video, which may be missing, and its frame's name."""
+  visible = (masks / name).glob("[!.]*.png")
+  found = sorted(visible, key=lambda path: footage_lib.natural_key(path.stem))
+  single = masks / f"{name}.png"
+  if single.exists() or not found:
+    return single, ""
+  return found[0], found[0].stem
+
+
 def write_summary(jobs: Sequence[Job], out: pathlib.Path) -> int:
   """Write a table with a row for each finished video; return their number.
 
@@ -117,16 +116,9 @@ def write_summary(jobs: Sequence[Job], out: pathlib.Path) -> int:
   one with its frame. A video counts as finished with the results of an earlier
   call, until it is replaced.
   """
-  out.mkdir(parents=True, exist_ok=True)
   while True:
     rows = _rows(jobs, out)
-    with tempfile.NamedTemporaryFile(
-      "w", dir=out, prefix=f".{SUMMARY}.", delete=False, newline="",
-      encoding="utf-8",
-    ) as file:  # fmt: skip
-      csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, out / SUMMARY)
+    tables.write(out / SUMMARY, [_COLUMNS, *rows])
     # Another process may have finished a video meanwhile, and have written its
     # table before this one.
     if rows == _rows(jobs, out):
@@ -134,13 +126,13 @@ def write_summary(jobs: Sequence[Job], out: pathlib.Path) -> int:
 
 
 def _rows(jobs: Sequence[Job], out: pathlib.Path) -> list[list[object]]:
+  """Return the rows of the finished videos."""
   rows = []
   for job in jobs:
-    folder = out / job.name
     # The animation is written last.
-    if (folder / overlays.ANIMATION_NAME).is_file():
-      if columns := _summary(folder / results.TABLE):
-        rows.append([job.name, *columns])
+    finished = (out / job.name / overlays.ANIMATION_NAME).is_file()
+    if finished and (columns := _summary(out / job.name / results.TABLE)):
+      rows.append([job.name, *columns])
   return rows
 
 

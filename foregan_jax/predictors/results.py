@@ -41,7 +41,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from foregan_jax.media import overlays, pictures
+from foregan_jax.media import overlays, pictures, tables
 from foregan_jax.predictors import output_folder, plates
 
 MASKS = "masks"
@@ -168,9 +168,7 @@ class Results(output_folder.OutputFolder):
         f"{self.table} is damaged ({error}); remove it and run again"
       ) from error
     if ordered != rows:
-      part = self.table.with_suffix(".part")
-      _write_rows(part, "w", [header, *ordered])
-      os.replace(part, self.table)
+      tables.write(self.table, [header, *ordered])
 
   def _path(self, folder: pathlib.Path, index: int) -> pathlib.Path:
     # Not with_suffix, because names may contain dots.
