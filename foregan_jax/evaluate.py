@@ -16,6 +16,7 @@ last step, and keeps a table and the best weights beside these folders.
 """
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,7 @@ from foregan_jax import (
   game,
   new_checkpoints,
   runs,
+  storage,
   tasks,
   weight_files,
 )
@@ -79,7 +81,7 @@ class Options:
 
 
 def evaluate(
-  workdir: str | pathlib.Path,
+  workdir: str | os.PathLike,
   *,
   step: str = "best",
   weights: str = "",
@@ -108,7 +110,7 @@ def evaluate(
     run = weight_files.open_file(weights, workdir)
   else:
     if step == _NEW:
-      new_checkpoints.wait_for_run(pathlib.Path(workdir))
+      new_checkpoints.wait_for_run(storage.open_path(workdir))
     run = runs.Run(workdir)
   config, system = run.config, run.system
   trained = config.copy_and_resolve_references()
@@ -241,7 +243,7 @@ def _load(run, step: str) -> Iterator[tuple[int, game.Nets]]:
 
 
 def show(
-  workdir: pathlib.Path, config, step: int, result, *, benchmark: str = ""
+  workdir: storage.Path, config, step: int, result, *, benchmark: str = ""
 ) -> None:
   """Print the table and the folders of the pictures."""
   benchmark = benchmark or sources.benchmark(config)

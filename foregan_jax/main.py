@@ -22,7 +22,8 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
   "workdir",
   None,
-  "Folder of everything that the run writes. Default: runs/CONFIG.",
+  "Folder of everything that the run writes, or gs://BUCKET/FOLDER. Default: "
+  "runs/CONFIG.",
 )
 _MODE = flags.DEFINE_enum(
   "mode", "train", ["train", "eval", "bench"], "What to do."

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from foregan_jax import face_models, runs, tasks, weight_files
+from foregan_jax import face_models, runs, storage, tasks, weight_files
 from foregan_jax.media import images, pictures
 from foregan_jax.predictors import (
   animator,
@@ -316,7 +316,7 @@ def load(
   images.check_side(side)
   if not path:
     path, side = weight_files.PACKAGED, side or weight_files.PACKAGED_SIDE
-  path = pathlib.Path(path)
+  path = storage.open_path(path)
   run = runs.Run(path) if path.is_dir() else weight_files.open_file(path)
   system = run.system
   if system.task == tasks.STILLS:
@@ -357,14 +357,16 @@ def load(
   return VideoModel(tracker, f"{text}, {detail}")
 
 
-def _describe(path: pathlib.Path, step: int) -> str:
+def _describe(path: storage.Path, step: int) -> str:
   """Return what was loaded."""
   # A run may be repeated in the same folder: the time tells them apart.
   file = path / "checkpoints" / str(step) if path.is_dir() else path
-  return f"{path.absolute()}, step {step} of {file.stat().st_mtime_ns}"
+  stat = file.stat()
+  time = stat.mtime if storage.is_remote(path) else stat.st_mtime_ns
+  return f"{path}, step {step} of {time}"
 
 
-def _check_head(where: pathlib.Path, head: str, heads) -> str:
+def _check_head(where: storage.Path, head: str, heads) -> str:
   """Return the head; refuse one that does not exist."""
   if head and head not in heads:
     raise ValueError(

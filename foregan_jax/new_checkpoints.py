@@ -4,14 +4,14 @@
 """
 
 import csv
-import pathlib
+import io
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from absl import logging
 
-from foregan_jax import game, runs, weight_files
+from foregan_jax import game, runs, storage, weight_files
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import tables
 from foregan_jax.runtime import restore, settings
@@ -23,7 +23,7 @@ _BEST = "best"  # the column of the system's `best` metric
 _SECONDS = 10.0  # between two checks for new checkpoints
 
 
-def wait_for_run(workdir: pathlib.Path, *, seconds: float = _SECONDS) -> None:
+def wait_for_run(workdir: storage.Path, *, seconds: float = _SECONDS) -> None:
   """Wait until a training has written its config to `workdir`."""
   if not (workdir / settings.FILE).exists():
     logging.info("waiting for a run in %s", workdir)
@@ -51,7 +51,7 @@ class NewCheckpoints:
     self,
     run: runs.Run,
     config: Any,
-    folder: pathlib.Path,
+    folder: storage.Path,
     *,
     seconds: float = _SECONDS,
   ):
@@ -110,7 +110,6 @@ class NewCheckpoints:
         {_BEST: float(row.get(_BEST) or "nan")}, _BEST, sign
       )
       is_best = all(score(row) > score(earlier) for earlier in self._rows)
-    self.best.parent.mkdir(parents=True, exist_ok=True)
     if is_best or not self.best.exists():
       weight_files.write(
         self.best, nets, self._config, about={"step": str(step)}
@@ -129,13 +128,13 @@ class NewCheckpoints:
     return self._run.steps("all") if restore.any_step(folder) else []
 
 
-def _read(table: pathlib.Path) -> list[dict[str, str]]:
+def _read(table: storage.Path) -> list[dict[str, str]]:
   """Return the rows of the table of an earlier call, if there is one."""
   if not table.exists():
     return []
   try:
-    with open(table, newline="", encoding="utf-8") as file:
-      rows = list(csv.DictReader(file))
+    text = table.read_bytes().decode()
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     for row in rows:
       int(row[_STEP]), float(row.get(_BEST) or 0)
   except (ValueError, KeyError, TypeError, csv.Error) as error:

@@ -60,7 +60,8 @@ def _load_stills(
   """Return the model, and the folder to write to."""
   model = models.load(args.workdir, step=args.step)
   still = predict_common.check_kind(args.workdir, model, models.StillModel)
-  return still, pathlib.Path(args.out or pathlib.Path(args.workdir, "predict"))
+  out = args.out or predict_common.result_folder(args.workdir)
+  return still, pathlib.Path(out)
 
 
 def _parse_seed(text: str) -> int:

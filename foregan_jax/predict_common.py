@@ -6,7 +6,7 @@ import sys
 import zlib
 from typing import TypeVar
 
-from foregan_jax import models
+from foregan_jax import models, storage
 from foregan_jax.media import paths
 
 STEP = "checkpoint: best, latest or a number (default: latest)"
@@ -34,13 +34,24 @@ def check_kind(
   )
 
 
+def result_folder(workdir: str, *names: str) -> pathlib.Path:
+  """Return the folder in the workdir for results, or one below it.
+
+  Raises:
+    ValueError: for a workdir in a cloud.
+  """
+  if storage.is_remote(workdir):
+    raise ValueError(f"--workdir={workdir}: give --out=FOLDER, a local folder")
+  return pathlib.Path(workdir, "predict", *names)
+
+
 def default_folder(workdir: str, *inputs: pathlib.Path) -> pathlib.Path:
   """Return a folder in the workdir, named after the inputs of a verb."""
   # The checksum of the full paths keeps files of the same name apart.
   full = [paths.full(path) for path in inputs]
   checksum = zlib.crc32("\n".join(map(str, full)).encode())
   names = "-".join(path.name.replace(".", "_") for path in full)
-  return pathlib.Path(workdir, "predict", f"{names}-{checksum:08x}")
+  return result_folder(workdir, f"{names}-{checksum:08x}")
 
 
 def report(problems: list[str], things: str, done: str = "read") -> None:

@@ -6,14 +6,14 @@ Training, evaluation, prediction and the benchmark share these functions.
 import functools
 import hashlib
 import json
-import pathlib
+import os
 from typing import Any
 
 import jax
 import numpy as np
 from absl import logging
 
-from foregan_jax import game, items, systems
+from foregan_jax import game, items, storage, systems
 from foregan_jax.runtime import (
   base_config,
   checksums,
@@ -35,13 +35,13 @@ class Run:
     config: of the run; fields may be changed before `system` is used.
   """
 
-  def __init__(self, workdir: str | pathlib.Path):
+  def __init__(self, workdir: str | os.PathLike):
     """Read the run's config.
 
     Raises:
       ValueError: if there is no run, or one of another version.
     """
-    self.workdir = pathlib.Path(workdir).absolute()
+    self.workdir = storage.open_path(workdir)
     path = self.workdir / settings.FILE
     self.config = settings.load(path)
     base_config.check(self.config, path)
@@ -116,7 +116,7 @@ class Run:
     return jax.device_get(game.evaluation_nets(state))
 
   @property
-  def _directory(self) -> pathlib.Path:
+  def _directory(self) -> storage.Path:
     return self.workdir / "checkpoints"
 
   @functools.cached_property
@@ -130,7 +130,7 @@ class Run:
     return game.State(0, params, variables, opt, ema, {})
 
 
-def build(config, path: str | pathlib.Path) -> game.System:
+def build(config, path: str | os.PathLike) -> game.System:
   """Build the system of a config that was read from a file.
 
   Raises:
@@ -147,7 +147,7 @@ def build(config, path: str | pathlib.Path) -> game.System:
     ) from error
 
 
-def pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
+def pick_steps(directory: storage.Path, which: str, system) -> list[int]:
   """Return the checkpoints named by `all`, `best`, `latest` or a number.
 
   Args:
@@ -163,7 +163,7 @@ def pick_steps(directory: pathlib.Path, which: str, system) -> list[int]:
   return restore.pick_steps(directory, which, **items.best_metric(system))
 
 
-def check(workdir: pathlib.Path, config) -> None:
+def check(workdir: storage.Path, config) -> None:
   """Check that the config fits the run in `workdir`.
 
   Keys in `base_config.MAY_CHANGE` may differ.
@@ -198,16 +198,15 @@ def check(workdir: pathlib.Path, config) -> None:
       )
 
 
-def claim(workdir: pathlib.Path, config) -> None:
+def claim(workdir: storage.Path, config) -> None:
   """Write the config of a run that `check` has accepted."""
   mesh_lib.barrier("the workdir fits")
   if distributed.is_first_process():
-    workdir.mkdir(parents=True, exist_ok=True)
     _write_json(workdir / settings.FILE, settings.to_json(config))
 
 
 def load_state(
-  directory: pathlib.Path, step: int, system, state: game.State
+  directory: storage.Path, step: int, system, state: game.State
 ) -> tuple[game.State, dict]:
   """Read a whole checkpoint of the same run.
 
@@ -235,13 +234,11 @@ def load_state(
   return items.join(state, trees), data
 
 
-def _write_json(path: pathlib.Path, value: Any) -> None:
-  unfinished = path.with_suffix(".tmp")
-  unfinished.write_text(json.dumps(value, indent=2))
-  unfinished.replace(path)
+def _write_json(path: storage.Path, value: Any) -> None:
+  storage.write(path, json.dumps(value, indent=2))
 
 
-def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
+def load_frozen(system, workdir: storage.Path | None) -> dict[str, Any]:
   """Load the frozen nets; a workdir keeps the hash of their weights.
 
   Args:
@@ -276,7 +273,7 @@ def load_frozen(system, workdir: pathlib.Path | None) -> dict[str, Any]:
   return loaded
 
 
-def _read_hashes(path: pathlib.Path) -> dict[str, str]:
+def _read_hashes(path: storage.Path) -> dict[str, str]:
   try:
     recorded = json.loads(path.read_text())
   except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """The only training loop, in the order of execution."""
 
 import contextlib
-import pathlib
+import os
 
 import jax
 from absl import logging
@@ -13,6 +13,7 @@ from foregan_jax import (
   game,
   items,
   runs,
+  storage,
   systems,
   tasks,
   warm_start,
@@ -39,18 +40,18 @@ from foregan_jax.runtime import pending as pending_lib
 _MAX_OVERVIEW_LINES = 24
 
 
-def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
+def train_and_evaluate(config, workdir: str | os.PathLike) -> None:
   """Train the config's system, or continue the run in `workdir`.
 
   Args:
     config: from a file in `configs/`.
-    workdir: folder of everything that is written.
+    workdir: folder of everything that is written, or an address in a cloud.
 
   Raises:
     ValueError: for a bad config, bad data, or the workdir of another run.
     NonFiniteError: naming the step, the player and the term.
   """
-  workdir = pathlib.Path(workdir).absolute()
+  workdir = storage.open_path(workdir)
   first = distributed.is_first_process()
 
   # -- Devices, and whether they can share a batch.
@@ -68,13 +69,13 @@ def train_and_evaluate(config, workdir: str | pathlib.Path) -> None:
     _train(config, workdir, mesh, system, tx)
 
 
-def _train(config, workdir: pathlib.Path, mesh, system, tx) -> None:
+def _train(config, workdir: storage.Path, mesh, system, tx) -> None:
   """Train in a workdir that this process holds; see `train_and_evaluate`."""
   first = distributed.is_first_process()
 
   # -- Data: the host only decodes.
   spec = system.batch_spec(config.batch_size)
-  if first:
+  if first or storage.is_remote(workdir):  # then each host has a cache
     sources.prepare(config, workdir)
   mesh_lib.barrier("data is prepared")
   batches = pipeline.train_batches(

@@ -1,12 +1,10 @@
 """Start a run from the weights of another run, or of another program."""
 
-import pathlib
-
 import jax
 import jax.numpy as jnp
 from absl import logging
 
-from foregan_jax import game, items, runs, tasks
+from foregan_jax import game, items, runs, storage, tasks
 from foregan_jax.runtime import base_config, restore, settings
 
 
@@ -40,7 +38,7 @@ def start_from(c, system, state: game.State) -> game.State:
 
 def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
   """Read params and variables of chosen items; optimisers start afresh."""
-  directory = pathlib.Path(c.workdir) / "checkpoints"
+  directory = storage.open_path(c.workdir) / "checkpoints"
   if not c.checkpoint_items:
     raise ValueError("init_from names a workdir, but no checkpoint_items")
   unknown = set(c.checkpoint_items) - set(system.checkpoint_items)
@@ -49,7 +47,7 @@ def _read_items(c, system, state: game.State) -> tuple[dict, dict]:
       f"init_from.checkpoint_items names {sorted(unknown)}; this system has "
       f"{sorted(system.checkpoint_items)}"
     )
-  path = pathlib.Path(c.workdir) / settings.FILE
+  path = storage.open_path(c.workdir) / settings.FILE
   if path.exists():
     base_config.check(settings.load(path), path)
   (step,) = runs.pick_steps(directory, c.step, system)

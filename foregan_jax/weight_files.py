@@ -7,6 +7,7 @@ in it; they are loaded from the file or package that the config names.
 
 import functools
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from foregan_jax import game, runs, systems
+from foregan_jax import game, runs, storage, systems
 from foregan_jax.runtime import (
   base_config,
   safetensors,
@@ -41,16 +42,14 @@ class WeightFile:
     config: of the run; fields may be changed before `system` is used.
   """
 
-  def __init__(
-    self, path: str | pathlib.Path, workdir: str | pathlib.Path = ""
-  ):
+  def __init__(self, path: str | pathlib.Path, workdir: str | os.PathLike = ""):
     """Read the config; the weights are read by `load`.
 
     Raises:
       ValueError: naming the file, if it cannot be read or is not ours.
     """
     self._path = str(path)
-    self.workdir = pathlib.Path(workdir).absolute()
+    self.workdir = storage.open_path(workdir)
     metadata = safetensors.read_metadata(path)
     if _CONFIG not in metadata:
       raise ValueError(
@@ -104,12 +103,10 @@ class WeightFile:
 class OfficialRGMP(WeightFile):
   """RGMP's official weight file."""
 
-  def __init__(
-    self, path: str | pathlib.Path, workdir: str | pathlib.Path = ""
-  ):
+  def __init__(self, path: str | pathlib.Path, workdir: str | os.PathLike = ""):
     """Set the file, which is read by `load`."""
     self._path = str(path)
-    self.workdir = pathlib.Path(workdir).absolute()
+    self.workdir = storage.open_path(workdir)
     self.config = defaults.pretrained()
     self.config.init_from.weights = self._path
 
@@ -126,7 +123,7 @@ class OfficialRGMP(WeightFile):
 
 
 def open_file(
-  path: str | pathlib.Path, workdir: str | pathlib.Path = ""
+  path: str | pathlib.Path, workdir: str | os.PathLike = ""
 ) -> WeightFile:
   """Open a weight file: one of our own, or RGMP's.
 

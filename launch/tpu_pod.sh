@@ -4,10 +4,11 @@
 #   launch/tpu_pod.sh TPU_NAME ZONE [flags of foregan_jax.main]
 #
 # JAX detects the hosts of the slice. Each host needs this repository in
-# ~/foregan_jax and the package installed for python3. The workdir must be on a
-# file system that all hosts mount, such as NFS; gs:// is not supported:
+# ~/foregan_jax and the package installed for python3. The workdir is an
+# address in Google's cloud (install the extra `cloud`), or on a file system that
+# all hosts mount:
 #   launch/tpu_pod.sh TPU_NAME ZONE --config=configs/davis.py \
-#     --batch_per_device=1 --workdir=/shared/run
+#     --batch_per_device=1 --workdir=gs://BUCKET/run
 # Not tested on a TPU.
 set -euo pipefail
 

@@ -22,13 +22,14 @@ _PACKAGE = _ROOT / "foregan_jax"
 _MAX_LINES = 400
 # The parts of the package that each part may import, beside itself.
 _MAY_IMPORT = {
+  "storage": set(),
   "layers": set(),
-  "media": set(),
-  "metrics": set(),
-  "runtime": set(),
+  "media": {"storage"},
+  "metrics": {"storage"},
+  "runtime": {"storage"},
   "synthesis": {"layers"},
   "demo": {"media"},
-  "data": {"demo", "media"},
+  "data": {"demo", "media", "storage"},
   "game": set(),
   "items": {"game"},
   "tasks": {"game"},
@@ -41,14 +42,17 @@ _MAY_IMPORT = {
   },
   "stepper": {"game", "runtime"},
   "evaluators": {
-    "data", "game", "layers", "media", "metrics", "nets", "runtime", "tasks",
+    "data", "game", "layers", "media", "metrics", "nets", "runtime", "storage",
+    "tasks",
   },
-  "predictors": {"data", "game", "layers", "media", "nets", "runtime", "tasks"},
-  "runs": {"game", "items", "runtime", "systems", "tasks"},
-  "weight_files": {"game", "runs", "runtime", "systems"},
+  "predictors": {
+    "data", "game", "layers", "media", "nets", "runtime", "storage", "tasks",
+  },
+  "runs": {"game", "items", "runtime", "storage", "systems", "tasks"},
+  "weight_files": {"game", "runs", "runtime", "storage", "systems"},
   "face_models": {"predictors"},
   "models": {
-    "face_models", "media", "predictors", "runs", "runtime", "tasks",
+    "face_models", "media", "predictors", "runs", "runtime", "storage", "tasks",
     "weight_files",
   },
 }  # fmt: skip

@@ -20,6 +20,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _SMALLER = "gan_segmenter"
 # A system with frozen nets, and running statistics beside the parameters.
 _ANIMATION = "animation"
+_UPDATE = ("update", "jit(update)")  # JAX's names for a turn
 
 
 def _config(variant=_SMALLER, **changes):
@@ -52,11 +53,40 @@ def _saved(workdir, step, variant=_SMALLER):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-  """Return the workdir of six uninterrupted steps on four devices."""
+def recorded(tmp_path_factory):
+  """Return the workdir of six uninterrupted steps, and what JAX compiled.
+
+  The second value lists, per step, the functions that were traced, lowered or
+  compiled from the end of the step before on.
+  """
   workdir = tmp_path_factory.mktemp("uninterrupted")
-  train.train_and_evaluate(_config(num_steps=6), workdir)
-  return workdir
+  compiled, by_step = [], []
+
+  def listen(event, unused_seconds, fun_name="", **unused):
+    if event.startswith("/jax/core/compile/"):
+      compiled.append((event, fun_name))
+
+  add = pending.PendingMetrics.add
+
+  def add_and_note(self, step, metrics):
+    add(self, step, metrics)
+    by_step.append(tuple(compiled))
+    compiled.clear()
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    with pytest.MonkeyPatch.context() as patch:
+      patch.setattr(pending.PendingMetrics, "add", add_and_note)
+      train.train_and_evaluate(_config(num_steps=6), workdir)
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  return workdir, by_step
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(recorded):
+  """Return the workdir of six uninterrupted steps on four devices."""
+  return recorded[0]
 
 
 def _assert_same(first, second):
@@ -107,6 +137,21 @@ def test_last_checkpoint_is_whole_if_samples_cannot_be_written(
   # Immediately, because a process that fails would end now.
   assert (workdir / "checkpoints" / "6").is_dir()
   _assert_same(_saved(uninterrupted, 6), _saved(workdir, 6))
+
+
+def test_each_turn_is_compiled_once(recorded):
+  _, by_step = recorded
+  assert len(by_step) == 6
+  config = _config(num_steps=6)
+  system = systems.build(config)
+  turns = [system.turn(step) for step in range(6)]
+  for step, events in enumerate(by_step):
+    new = turns[step] not in turns[:step]
+    updates = [event for event, name in events if name in _UPDATE]
+    # Traced, lowered, compiled.
+    assert len(updates) == len(set(updates)) == 3 * new, (step, updates)
+  # The first checkpoint, before the fourth step, has programs of its own.
+  assert len(set(turns)) < 4 and not any(by_step[4:])
 
 
 def test_run_writes_all_files_of_the_readme(uninterrupted):

@@ -6,7 +6,6 @@ A flow is float32 [h, w, 2], (dx, dy) in pixels of its own grid.
 
 import os
 import pathlib
-import secrets
 import struct
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from foregan_jax import storage
 from foregan_jax.media import images
 
 # Middlebury's format: "PIEH" read as a little-endian float32.
@@ -74,19 +74,7 @@ def write_flo(
   """Write a Middlebury .flo file, atomically."""
   height, width = flow.shape[:2]
   header = _FLO_HEADER.pack(_FLO_MAGIC, width, height)
-  write_atomic(path, header + flow.astype("<f4").tobytes())
-
-
-def write_atomic(path: str | os.PathLike, content: bytes) -> None:
-  """Write a file atomically: readers never see a partial file."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-  try:
-    part.write_bytes(content)
-    os.replace(part, path)
-  finally:
-    part.unlink(missing_ok=True)
+  storage.write(pathlib.Path(path), header + flow.astype("<f4").tobytes())
 
 
 def resize(
@@ -189,7 +177,7 @@ class FlowCache:
         return flow
     content = encode_png(estimate(*read_frames()))
     try:
-      write_atomic(path, content)
+      storage.write(path, content)
     except OSError as error:
       raise images.DataError(
         path, f"flow cannot be cached here ({error.strerror})"

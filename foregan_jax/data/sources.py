@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 
+from foregan_jax import storage
 from foregan_jax.data import (
   clips,
   davis,
@@ -38,8 +39,11 @@ _DEMO: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def prepare(config, workdir: pathlib.Path) -> None:
-  """Render the demo data if the config uses them. Only process 0 calls it."""
+def prepare(config, workdir: storage.Path) -> None:
+  """Render the demo data if the config uses them.
+
+  One process per folder is enough; several wait for each other.
+  """
   if config.data.kind == "demo":
     _, arguments = _DEMO[config.data.samples]
     demo_dataset.prepare(_root(config, workdir), **arguments)
@@ -52,12 +56,13 @@ def point_at(config, root: str) -> None:
   config.data.resolution = ""
 
 
-def training(config, workdir: pathlib.Path, spec: dict):
+def training(config, workdir: storage.Path, spec: dict):
   """Return the source of training samples: `len(source)` and `source[i]`.
 
   Args:
     config: the run's config.
-    workdir: flows are cached and demo data are rendered beside it.
+    workdir: flows are cached and demo data are rendered in its
+      `storage.cache`.
     spec: shapes and dtypes of one batch, for random data.
 
   Raises:
@@ -77,7 +82,7 @@ def training(config, workdir: pathlib.Path, spec: dict):
   return _TRAINING[config.data.samples](config, workdir, spec)
 
 
-def evaluation(config, workdir: pathlib.Path, split: str = ""):
+def evaluation(config, workdir: storage.Path, split: str = ""):
   """Return the data to evaluate on.
 
   It is `davis.Davis`, `stills.Stills`, `pairs.Pairs` with whole videos,
@@ -129,14 +134,14 @@ def benchmark(config) -> str:
   return f"{name}{year}-{d.eval_split}"
 
 
-def _root(config, workdir: pathlib.Path) -> pathlib.Path:
+def _root(config, workdir: storage.Path) -> pathlib.Path:
   if config.data.root:
     return pathlib.Path(config.data.root)
   folder, _ = _DEMO[config.data.samples]
-  return workdir.parent / folder
+  return storage.cache(workdir) / folder
 
 
-def _sequences(config, workdir: pathlib.Path, split: str) -> davis.Davis:
+def _sequences(config, workdir: storage.Path, split: str) -> davis.Davis:
   d = config.data
   return davis.Davis(
     _root(config, workdir),
@@ -148,11 +153,11 @@ def _sequences(config, workdir: pathlib.Path, split: str) -> davis.Davis:
     clip_len=d.clip_len,
     flow=d.flow,
     flow_offset=d.flow_offset,
-    flow_cache=d.flow_cache or workdir.parent / "flow_cache",
+    flow_cache=d.flow_cache or storage.cache(workdir) / "flow_cache",
   )
 
 
-def _pictures(config, workdir: pathlib.Path, split: str) -> stills.Stills:
+def _pictures(config, workdir: storage.Path, split: str) -> stills.Stills:
   d = config.data
   root = _root(config, workdir)
   if d.kind == "demo":
@@ -162,7 +167,7 @@ def _pictures(config, workdir: pathlib.Path, split: str) -> stills.Stills:
   )
 
 
-def _pairs(config, workdir: pathlib.Path, split: str) -> pairs.Pairs:
+def _pairs(config, workdir: storage.Path, split: str) -> pairs.Pairs:
   d = config.data
   return pairs.Pairs(
     _root(config, workdir),
@@ -173,7 +178,7 @@ def _pairs(config, workdir: pathlib.Path, split: str) -> pairs.Pairs:
   )
 
 
-def _face_pairs(config, workdir: pathlib.Path, split: str) -> faces.FacePairs:
+def _face_pairs(config, workdir: storage.Path, split: str) -> faces.FacePairs:
   d = config.data
 
   def domain(emotion: str) -> faces.FaceSet:
@@ -192,7 +197,7 @@ def _face_pairs(config, workdir: pathlib.Path, split: str) -> faces.FacePairs:
   return faces.FacePairs(domain(d.source), domain(d.target))
 
 
-def _faces(config, workdir: pathlib.Path, split: str) -> faces.FaceStreams:
+def _faces(config, workdir: storage.Path, split: str) -> faces.FaceStreams:
   d = config.data
   if d.kind == "fake":
     every = fake.FakeFaces(size=d.face_size, seed=config.seed)
@@ -209,18 +214,18 @@ def _faces(config, workdir: pathlib.Path, split: str) -> faces.FaceStreams:
   return faces.FaceStreams(every, labelled)
 
 
-def _faces_root(config, workdir: pathlib.Path) -> pathlib.Path:
+def _faces_root(config, workdir: storage.Path) -> pathlib.Path:
   root = _root(config, workdir)
   return root / render.FACES if config.data.kind == "demo" else root
 
 
-def _videos(config, workdir: pathlib.Path, spec: dict):
+def _videos(config, workdir: storage.Path, spec: dict):
   source = _sequences(config, workdir, config.data.train_split)
   source.cache_flows(show_progress=jax.process_index() == 0)
   return _with_stills(source, config, workdir, spec)
 
 
-def _clips(config, workdir: pathlib.Path, spec: dict):
+def _clips(config, workdir: storage.Path, spec: dict):
   d = config.data
   source = clips.Clips(
     # Not a pathlib.Path: prepared data may be in a cloud.
@@ -236,7 +241,7 @@ def _clips(config, workdir: pathlib.Path, spec: dict):
   return _with_stills(source, config, workdir, spec)
 
 
-def _with_stills(source, config, workdir: pathlib.Path, spec: dict):
+def _with_stills(source, config, workdir: storage.Path, spec: dict):
   """Add stills of all roots to each sample, if the batch has them."""
   if "instances" not in spec:
     return source
@@ -248,7 +253,7 @@ def _with_stills(source, config, workdir: pathlib.Path, spec: dict):
   return streams.Streams(source, instances=instances.Several(several))
 
 
-def _instances(config, workdir: pathlib.Path, spec: dict):
+def _instances(config, workdir: storage.Path, spec: dict):
   del spec
   d = config.data
   pictures = _stills(config, workdir, d.train_root, d.train_split)
@@ -270,7 +275,7 @@ def _stills(config, workdir, root: str, split: str) -> instances.Instances:
   )
 
 
-_TRAINING: dict[str, Callable[[Any, pathlib.Path, dict], Any]] = {
+_TRAINING: dict[str, Callable[[Any, storage.Path, dict], Any]] = {
   "videos": _videos,
   "clips": _clips,
   "instances": _instances,

@@ -1,12 +1,11 @@
 """One evaluator per task: scores, and pictures to look at during training."""
 
-import pathlib
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from foregan_jax import game, tasks
+from foregan_jax import game, storage, tasks
 from foregan_jax.evaluators import (
   face_edits,
   face_parts,
@@ -25,7 +24,7 @@ class Evaluator(Protocol):
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     whole: bool,
     write: bool,
   ) -> result.Result:
@@ -58,6 +57,6 @@ _EVALUATORS: dict[str, Callable[..., Evaluator]] = {
 }
 
 
-def build(system, config, workdir: pathlib.Path, **options) -> Evaluator:
+def build(system, config, workdir: storage.Path, **options) -> Evaluator:
   """Return the evaluator of the system's task; options are its own."""
   return _EVALUATORS[system.task](system, config, workdir, **options)

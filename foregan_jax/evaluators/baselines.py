@@ -6,7 +6,6 @@ checksum of all arrays that they depend on.
 """
 
 import json
-import pathlib
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from foregan_jax.data import flow as flow_lib
+from foregan_jax import storage
 from foregan_jax.evaluators import heads, label_maps
 from foregan_jax.layers import carry as carry_lib
 from foregan_jax.media import paths
@@ -47,7 +46,7 @@ class Baselines:
     self,
     sequence: Sequence,
     score: Callable[[Labels], dict[str, Any]],
-    folder: pathlib.Path,
+    folder: storage.Path,
   ) -> dict[str, Any]:
     """Return the scores of all rows, from a file if they are known.
 
@@ -65,7 +64,7 @@ class Baselines:
         logging.warning("%s is damaged; it is made again", path)
     scores = score(self._labels(sequence))
     text = json.dumps(scores, default=lambda array: array.tolist())
-    flow_lib.write_atomic(path, text.encode())
+    storage.write(path, text)
     return scores
 
   def _labels(self, sequence: Sequence) -> Labels:

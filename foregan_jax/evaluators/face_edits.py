@@ -8,7 +8,6 @@ source's way). The result's folder gets `scores.json` and a sheet per direction.
 
 import functools
 import json
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import rich.progress
 
-from foregan_jax import game, tasks
+from foregan_jax import game, storage, tasks
 from foregan_jax.data import sources
 from foregan_jax.evaluators import image_scores
 from foregan_jax.evaluators import result as result_lib
@@ -45,7 +44,7 @@ Faces = dict[str, np.ndarray]  # images and parts, uint8
 class FaceEditEvaluator:
   """Evaluates the edits of faces of both emotions."""
 
-  def __init__(self, system, config, workdir: pathlib.Path):
+  def __init__(self, system, config, workdir: storage.Path):
     """Open the data and compile the functions of the system.
 
     Args:
@@ -70,12 +69,11 @@ class FaceEditEvaluator:
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     whole: bool,
     write: bool,
   ) -> result_lib.Result:
     """See `evaluators.Evaluator`; every process evaluates all faces."""
-    folder.mkdir(parents=True, exist_ok=True)
     nets = jax.device_put(nets, jax.local_devices()[0])
     first = distributed.is_first_process()
     table: dict[str, dict[str, dict[str, float]]] = {}
@@ -94,7 +92,7 @@ class FaceEditEvaluator:
     )
     if first:
       content = {"classifier_accuracy": accuracy, "directions": table}
-      (folder / "scores.json").write_text(json.dumps(content))
+      storage.write(folder / "scores.json", json.dumps(content))
       if write:
         for name, sheet in self._sheets(nets, self._shown()).items():
           pictures.save_png(folder / f"{name}.png", sheet)

@@ -6,14 +6,13 @@ gets `scores.json` and a sheet.
 """
 
 import json
-import pathlib
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 import rich.progress
 
-from foregan_jax import game
+from foregan_jax import game, storage
 from foregan_jax.data import face_labels, sources
 from foregan_jax.evaluators import result as result_lib
 from foregan_jax.media import images as images_lib
@@ -33,7 +32,7 @@ _COLUMNS = (*face_labels.PARTS, "mean")
 class FacePartsEvaluator:
   """Evaluates a system's masks of parts and its classifiers."""
 
-  def __init__(self, system, config, workdir: pathlib.Path):
+  def __init__(self, system, config, workdir: storage.Path):
     """Open the data and compile the functions of the system.
 
     Args:
@@ -56,12 +55,11 @@ class FacePartsEvaluator:
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     whole: bool,
     write: bool,
   ) -> result_lib.Result:
     """See `evaluators.Evaluator`; every process evaluates all faces."""
-    folder.mkdir(parents=True, exist_ok=True)
     nets = jax.device_put(nets, jax.local_devices()[0])
     limit = 0 if whole else self._limit
     image, truth = _read(self._streams.faces, limit)
@@ -75,7 +73,7 @@ class FacePartsEvaluator:
     expressions, count = self._expressions(nets, limit)
     table = {**masks, **expressions}
     if distributed.is_first_process():
-      (folder / "scores.json").write_text(json.dumps(table))
+      storage.write(folder / "scores.json", json.dumps(table))
       if write:
         shown = selection.evenly_spaced(len(image), _NUM_SHOWN)
         sheet = _sheet(image[shown], truth[shown], soft[shown])

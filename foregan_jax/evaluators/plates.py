@@ -9,7 +9,6 @@ system's plate is scored, too; it uses background seen in earlier frames.
 """
 
 import dataclasses
-import pathlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +20,7 @@ import rich.console
 import rich.table
 from jaxtyping import Bool, UInt8
 
+from foregan_jax import storage
 from foregan_jax.layers import inpaint, ranges
 from foregan_jax.media import images, pictures
 from foregan_jax.metrics import davis
@@ -112,7 +112,7 @@ def of(layers) -> dict[str, Video]:
 
 
 def measure(
-  known: Known, drawn: Mapping[str, Video], path: pathlib.Path | None = None
+  known: Known, drawn: Mapping[str, Video], path: storage.Path | None = None
 ) -> dict[str, float]:
   """Return the error of every background, by name.
 

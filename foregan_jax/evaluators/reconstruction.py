@@ -8,7 +8,6 @@ frames per video, and `swapped/`, the same with other backgrounds.
 """
 
 import json
-import pathlib
 from collections.abc import Mapping
 
 import jax
@@ -16,7 +15,7 @@ import numpy as np
 import rich.progress
 from absl import logging
 
-from foregan_jax import game
+from foregan_jax import game, storage
 from foregan_jax.data import sources
 from foregan_jax.evaluators import (
   image_scores,
@@ -40,7 +39,7 @@ _SWAPPED = "swapped"  # folder of the sheets
 class ReconstructionEvaluator:
   """Evaluates how well frames are painted from the first one of their video."""
 
-  def __init__(self, system, config, workdir: pathlib.Path):
+  def __init__(self, system, config, workdir: storage.Path):
     """Open the data and compile the functions of the system.
 
     Args:
@@ -66,12 +65,11 @@ class ReconstructionEvaluator:
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     whole: bool,
     write: bool,
   ) -> result_lib.Result:
     """See `evaluators.Evaluator`; every process evaluates all videos."""
-    folder.mkdir(parents=True, exist_ok=True)
     nets = jax.device_put(nets, jax.local_devices()[0])
     first = distributed.is_first_process()
     names = self._source.names
@@ -113,7 +111,7 @@ class ReconstructionEvaluator:
         name: image_scores.mean([scores]) for name, scores in by_video.items()
       }
       content = {"perceptual": self._kind, **means, "videos": videos}
-      (folder / "scores.json").write_text(json.dumps(content))
+      storage.write(folder / "scores.json", json.dumps(content))
     return self._result(means, len(by_video))
 
   def _result(self, means: Mapping, count: int) -> result_lib.Result:

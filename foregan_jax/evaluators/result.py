@@ -1,9 +1,10 @@
 """The result of an evaluation, for every task."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from foregan_jax import storage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,6 @@ class Result:
   )
 
 
-def folder(workdir: pathlib.Path, benchmark: str, step: int) -> pathlib.Path:
+def folder(workdir: storage.Path, benchmark: str, step: int) -> storage.Path:
   """Return the folder of the results of one step on one benchmark."""
   return workdir / "eval" / benchmark / f"step-{step}"

@@ -6,14 +6,13 @@ result's folder gets `scores.json`, and a mask and an overlay per picture.
 
 import functools
 import json
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
 import rich.progress
 
-from foregan_jax import game
+from foregan_jax import game, storage
 from foregan_jax.data import sources
 from foregan_jax.evaluators import realism
 from foregan_jax.evaluators import result as result_lib
@@ -34,7 +33,7 @@ _COLUMNS = ("acc", "iou", "miou", "iou_each", "dice_each")
 class StillEvaluator:
   """Evaluates a system's segmenter on pictures with masks."""
 
-  def __init__(self, system, config, workdir: pathlib.Path):
+  def __init__(self, system, config, workdir: storage.Path):
     """Open the data and compile the functions of the system.
 
     Args:
@@ -63,12 +62,11 @@ class StillEvaluator:
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     whole: bool,
     write: bool,
   ) -> result_lib.Result:
     """See `evaluators.Evaluator`; every process evaluates all pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
     images, truth, names, classes = _annotated(
       self._source, 0 if whole else self._limit
     )
@@ -88,7 +86,7 @@ class StillEvaluator:
     best = self._system.best
     first = distributed.is_first_process()
     if first:
-      (folder / "scores.json").write_text(json.dumps(table | added))
+      storage.write(folder / "scores.json", json.dumps(table | added))
     if first and write:
       _write(folder, names, images, truth, predicted[self._system.heads[0]])
     return result_lib.Result(

@@ -8,14 +8,13 @@ and without it. The baseline pastes the reconstruction with its raw mask.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from foregan_jax import game
+from foregan_jax import game, storage
 from foregan_jax.data import pair_truths
 from foregan_jax.evaluators import image_scores
 from foregan_jax.media import pictures, selection
@@ -79,7 +78,7 @@ class Swaps:
     made: Mapping[str, Any],
     truth: pair_truths.Truth,
     place: Place,
-    path: pathlib.Path | None = None,
+    path: storage.Path | None = None,
   ) -> dict[str, dict[str, np.ndarray]] | None:
     """Return the scores of some frames, by row; None without a known mask.
 

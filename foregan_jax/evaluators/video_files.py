@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
+from foregan_jax import storage
 from foregan_jax.evaluators import baselines
 from foregan_jax.media import images, pictures
 from foregan_jax.metrics import report
@@ -17,7 +17,7 @@ _OVERLAY_FPS = 8
 
 
 def write_sequence(
-  folder: pathlib.Path,
+  folder: storage.Path,
   sequence: Mapping[str, Any],
   labels: Mapping[str, list[np.ndarray]],
 ) -> None:
@@ -54,11 +54,10 @@ def write_sequence(
   pictures.animate(path, np.stack(sheets), fps=_OVERLAY_FPS)
 
 
-def gather(folder: pathlib.Path, names: Sequence[str], tables: Any) -> Any:
-  """Gather tables of all processes through the shared workdir.
+def gather(names: Sequence[str], tables: Any) -> Any:
+  """Gather tables of all processes.
 
   Args:
-    folder: of the results.
     names: of all videos.
     tables: of this process: dicts by row, then by video, then any values.
 
@@ -66,17 +65,11 @@ def gather(folder: pathlib.Path, names: Sequence[str], tables: Any) -> Any:
     The tables of all processes, with JSON's types: videos in the order of
     `names`, numbers as keys are strings.
   """
-  path = lambda p: folder / f".scores-{p}.json"
-  text = json.dumps(tables, default=_to_list)
-  path(jax.process_index()).write_text(text)
-  mesh_lib.barrier("scores are written")
   whole: list[dict[str, dict]] = [{} for _ in tables]
-  for p in range(jax.process_count()):
-    for table, part in zip(whole, json.loads(path(p).read_text()), strict=True):
+  for parts in mesh_lib.gather(tables, "videos are evaluated"):
+    for table, part in zip(whole, parts, strict=True):
       for row, videos in part.items():
         table.setdefault(row, {}).update(videos)
-  mesh_lib.barrier("scores are read")
-  path(jax.process_index()).unlink()
   return [
     {row: {n: by[n] for n in names if n in by} for row, by in table.items()}
     for table in whole
@@ -88,10 +81,10 @@ def _to_list(value):
 
 
 def write_scores(
-  folder: pathlib.Path, heads: list[report.Head], *, split: str
+  folder: storage.Path, heads: list[report.Head], *, split: str
 ) -> None:
   """Write the toolkit's CSV files per head, and all scores as JSON."""
   for head in heads:
     report.write_csvs(folder / head.name, split, head.scores)
   text = json.dumps({h.name: h.scores for h in heads}, default=_to_list)
-  (folder / "scores.json").write_text(text)
+  storage.write(folder / "scores.json", text)

@@ -11,7 +11,6 @@ DAVIS submission layout, the official toolkit's two CSV files per head,
 
 import concurrent.futures
 import json
-import pathlib
 import queue
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 import rich.progress
 from absl import logging
 
-from foregan_jax import game
+from foregan_jax import game, storage
 from foregan_jax.data import sources
 from foregan_jax.evaluators import (
   baselines,
@@ -53,7 +52,7 @@ class VideoEvaluator:
     self,
     system,
     config,
-    workdir: pathlib.Path,
+    workdir: storage.Path,
     *,
     threshold: float | None = label_maps.THRESHOLD,
     side: int = 0,
@@ -85,7 +84,7 @@ class VideoEvaluator:
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     whole: bool,
     write: bool,
   ) -> result_lib.Result:
@@ -98,7 +97,7 @@ class VideoEvaluator:
       video_files.write_scores(folder, rows, split=self._split)
       for name, table in (("plates", errors), ("thresholds", sweep)):
         if table:
-          (folder / f"{name}.json").write_text(json.dumps(table))
+          storage.write(folder / f"{name}.json", json.dumps(table))
     numbers = {
       f"{head.name}/{name}": value
       for head in rows
@@ -129,7 +128,7 @@ class VideoEvaluator:
     self,
     nets: game.Nets,
     *,
-    folder: pathlib.Path,
+    folder: storage.Path,
     limit: int,
     write: bool,
   ) -> tuple[list[report.Head], plates.Errors, thresholds.Sweep]:
@@ -146,7 +145,6 @@ class VideoEvaluator:
       empty if none is generated or known; J by threshold, empty if it was not
       asked for.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     names = self._source.names[: limit or None]
     share = names[jax.process_index() :: jax.process_count()]
     quiet = not distributed.is_first_process()
@@ -172,7 +170,7 @@ class VideoEvaluator:
         for table, part in zip(tables, parts, strict=True):
           for row, values in part.items():
             table.setdefault(row, {})[name] = values
-    scores, errors, sweep = video_files.gather(folder, names, tables)
+    scores, errors, sweep = video_files.gather(names, tables)
     if not scores:
       raise ValueError(
         "no video has an annotation between its first and last frame"
@@ -190,7 +188,7 @@ class VideoEvaluator:
     return rows, errors, sweep
 
   def _evaluate(
-    self, nets: game.Nets, name: str, folder: pathlib.Path, write: bool
+    self, nets: game.Nets, name: str, folder: storage.Path, write: bool
   ) -> tuple[dict, dict, dict]:
     """Return scores, errors of backgrounds, and J by threshold of a video."""
     sequence = self._source.sequence(name, fit=self._runner.fit)

@@ -7,8 +7,7 @@ killed run leaves no incomplete picture.
 
 import os
 import pathlib
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image, PngImagePlugin
 
+from foregan_jax import storage
 from foregan_jax.media import images
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
@@ -181,7 +181,7 @@ def contact_sheet(
   return np.concatenate([left, sheet], axis=1)
 
 
-def save_labels(path: pathlib.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
+def save_labels(path: storage.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
   """Write labels as an indexed PNG in the DAVIS palette (submission format).
 
   Raises:
@@ -190,11 +190,11 @@ def save_labels(path: pathlib.Path, labels: UInt8[np.ndarray, "h w"]) -> None:
   _check_ending(path, ".png")
   image = Image.fromarray(np.ascontiguousarray(labels))
   image.putpalette(PALETTE.tobytes())
-  write_atomically(path, lambda f: image.save(f, format="PNG"))
+  storage.write(path, lambda f: image.save(f, format="PNG"))
 
 
 def save_png(
-  path: pathlib.Path, image: Picture, text: Mapping[str, str] | None = None
+  path: storage.Path, image: Picture, text: Mapping[str, str] | None = None
 ) -> None:
   """Write a picture as PNG.
 
@@ -212,10 +212,10 @@ def save_png(
   for keyword, value in (text or {}).items():
     info.add_text(keyword, value)
   save = lambda f: picture.save(f, format="PNG", pnginfo=info)
-  write_atomically(path, save)
+  storage.write(path, save)
 
 
-def save_grey(path: pathlib.Path, mask: Num[np.ndarray, "h w"]) -> None:
+def save_grey(path: storage.Path, mask: Num[np.ndarray, "h w"]) -> None:
   """Write a soft mask in [0, 1] as a grey PNG.
 
   Raises:
@@ -223,7 +223,7 @@ def save_grey(path: pathlib.Path, mask: Num[np.ndarray, "h w"]) -> None:
   """
   _check_ending(path, ".png")
   picture = Image.fromarray(_round_to_uint8(mask))
-  write_atomically(path, lambda f: picture.save(f, format="PNG"))
+  storage.write(path, lambda f: picture.save(f, format="PNG"))
 
 
 def fit_square(image: Picture, side: int) -> Picture:
@@ -236,7 +236,7 @@ def fit_square(image: Picture, side: int) -> Picture:
   return square
 
 
-def save_jpeg(path: pathlib.Path, image: Picture) -> None:
+def save_jpeg(path: storage.Path, image: Picture) -> None:
   """Write a picture as JPEG with hardly visible loss.
 
   Raises:
@@ -244,9 +244,7 @@ def save_jpeg(path: pathlib.Path, image: Picture) -> None:
   """
   _check_ending(path, ".jpg")
   picture = Image.fromarray(np.ascontiguousarray(image))
-  write_atomically(
-    path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY)
-  )
+  storage.write(path, lambda f: picture.save(f, "JPEG", quality=_JPEG_QUALITY))
 
 
 def cut_out(
@@ -257,7 +255,7 @@ def cut_out(
 
 
 def save_cutout(
-  path: pathlib.Path, image: Picture, mask: Num[np.ndarray, "h w"]
+  path: storage.Path, image: Picture, mask: Num[np.ndarray, "h w"]
 ) -> None:
   """Write a picture as PNG with a soft mask in [0, 1] as its alpha.
 
@@ -266,11 +264,11 @@ def save_cutout(
   """
   _check_ending(path, ".png")
   picture = Image.fromarray(cut_out(image, mask))
-  write_atomically(path, lambda f: picture.save(f, format="PNG"))
+  storage.write(path, lambda f: picture.save(f, format="PNG"))
 
 
 def animate(
-  path: pathlib.Path, frames: UInt8[np.ndarray, "t h w 3"], *, fps: float | int
+  path: storage.Path, frames: UInt8[np.ndarray, "t h w 3"], *, fps: float | int
 ) -> None:
   """Write frames as an animated WebP that repeats without end.
 
@@ -291,7 +289,7 @@ def animate(
     raise ValueError(f"{path}: fps must be above 0, got {fps}.")
   first, *rest = [Image.fromarray(np.ascontiguousarray(f)) for f in frames]
   milliseconds = max(1, round(1000 / fps))
-  write_atomically(
+  storage.write(
     path,
     lambda f: first.save(
       f,
@@ -317,28 +315,6 @@ def is_whole_png(path: pathlib.Path) -> bool:
       return start == _PNG_START and file.read() == _PNG_END
   except OSError:  # missing, or shorter than the end
     return False
-
-
-def write_atomically(path: pathlib.Path, save: Callable[[Any], None]) -> None:
-  """Write a file atomically and create its folder.
-
-  Threads, and processes of several hosts, may write the same file at the same
-  time.
-
-  Args:
-    path: the final file.
-    save: writes the content to an open binary file.
-  """
-  path.parent.mkdir(parents=True, exist_ok=True)
-  # Processes of several containers may have the same number.
-  unique = f"{os.getpid()}.{secrets.randbits(64)}"
-  temporary = path.with_name(f".{path.name}.{unique}")
-  try:
-    with open(temporary, "wb") as f:
-      save(f)
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def _round_to_uint8(x: np.ndarray) -> np.ndarray:
@@ -386,6 +362,6 @@ def _text_strip(text: str, width: int) -> np.ndarray:
   return strip
 
 
-def _check_ending(path: pathlib.Path, ending: str) -> None:
+def _check_ending(path: storage.Path, ending: str) -> None:
   if path.suffix.lower() != ending:
     raise ValueError(f"{path}: the name must end in {ending}.")

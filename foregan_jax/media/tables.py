@@ -2,15 +2,13 @@
 
 import csv
 import io
-import pathlib
 from collections.abc import Iterable, Sequence
 
-from foregan_jax.media import pictures
+from foregan_jax import storage
 
 
-def write(path: pathlib.Path, rows: Iterable[Sequence[object]]) -> None:
+def write(path: storage.Path, rows: Iterable[Sequence[object]]) -> None:
   """Write a table atomically; the first row is the header."""
   text = io.StringIO()
   csv.writer(text, lineterminator="\n").writerows(rows)
-  content = text.getvalue().encode("utf-8")
-  pictures.write_atomically(path, lambda file: file.write(content))
+  storage.write(path, text.getvalue())

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 from jaxtyping import UInt8
 
-from foregan_jax.media import images, pictures
+from foregan_jax import storage
+from foregan_jax.media import images
 
 Frame = UInt8[np.ndarray, "h w 3"]
 
@@ -228,7 +229,7 @@ def write_mp4(
         raise ValueError(f"{path}: there are no frames to write")
       container.mux(stream.encode())
 
-  pictures.write_atomically(path, save)
+  storage.write(path, save)
 
 
 def _import_pyav(path: pathlib.Path):

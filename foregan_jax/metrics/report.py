@@ -12,8 +12,7 @@ twice as many. Horizon k contains the frames (k-1)(T-1)+1 .. k(T-1).
 
 import csv
 import dataclasses
-import os
-import pathlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +22,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from foregan_jax import storage
 from foregan_jax.metrics import davis
 
 # Per-frame values of one object.
@@ -94,8 +94,8 @@ def sequence_results(scores: Scores) -> list[tuple[str, float, float]]:
 
 
 def write_csvs(
-  folder: pathlib.Path, split: str, scores: Scores
-) -> tuple[pathlib.Path, pathlib.Path]:
+  folder: storage.Path, split: str, scores: Scores
+) -> tuple[storage.Path, storage.Path]:
   """Write the two CSV files of `davis2017-evaluation` and return their paths.
 
   The files are `global_results-<split>.csv` and
@@ -104,7 +104,6 @@ def write_csvs(
   them, so that scores match the latest masks.
   """
   result = global_results(scores)
-  folder.mkdir(parents=True, exist_ok=True)
   per_all = folder / f"global_results-{split}.csv"
   per_sequence = folder / f"per-sequence_results-{split}.csv"
   _write_csv(per_all, GLOBAL_COLUMNS, [tuple(result.values())])
@@ -326,15 +325,14 @@ def _number(value: float) -> str:
 
 
 def _write_csv(
-  path: pathlib.Path, columns: Sequence[str], rows: Sequence[tuple]
+  path: storage.Path, columns: Sequence[str], rows: Sequence[tuple]
 ) -> None:
-  """Write atomically, so that a killed run leaves a complete file."""
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  with open(temporary, "w", newline="") as f:
-    writer = csv.writer(f, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-      cells = [c if isinstance(c, str) else f"{c:.3f}" for c in row]
-      # The toolkit writes NaN as an empty cell.
-      writer.writerow(["" if c == "nan" else c for c in cells])
-  os.replace(temporary, path)
+  """Write a table atomically."""
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator="\n")
+  writer.writerow(columns)
+  for row in rows:
+    cells = [c if isinstance(c, str) else f"{c:.3f}" for c in row]
+    # The toolkit writes NaN as an empty cell.
+    writer.writerow(["" if c == "nan" else c for c in cells])
+  storage.write(path, text.getvalue())

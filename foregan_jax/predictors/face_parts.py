@@ -19,6 +19,7 @@ import pathlib
 import numpy as np
 import rich.progress
 
+from foregan_jax import storage
 from foregan_jax.data import face_folders, face_labels
 from foregan_jax.media import images, paths, pictures, selection
 from foregan_jax.predictors import (
@@ -104,9 +105,7 @@ def _write_masks(out: pathlib.Path, name: str, soft, kind: str) -> None:
     "parts": face_pictures.to_coverage(soft),
     "names": np.array(face_labels.PARTS),
   }
-  pictures.write_atomically(
-    path, lambda file: np.savez_compressed(file, **arrays)
-  )
+  storage.write(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def _write_emotions(out: pathlib.Path, written: list[tuple[str, int]]) -> None:

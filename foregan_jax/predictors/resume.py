@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from foregan_jax.media import pictures
+from foregan_jax import storage
 
 
 @dataclasses.dataclass
@@ -62,7 +62,7 @@ class SnapshotFile:
       "leaves": [(x.dtype.name, x.shape) for x in snapshot.leaves],
     }
     leaves["meta"] = np.array(json.dumps(meta))
-    pictures.write_atomically(self._path, lambda file: np.savez(file, **leaves))
+    storage.write(self._path, lambda file: np.savez(file, **leaves))
 
   def load(self) -> Snapshot | None:
     """Read the snapshot.

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
-import pathlib
 import socket
 from collections.abc import Iterator
 
 from absl import logging
+
+from foregan_jax import storage
 
 try:
   import fcntl
@@ -17,7 +18,7 @@ FILE = ".lock"
 
 
 @contextlib.contextmanager
-def hold(folder: pathlib.Path) -> Iterator[None]:
+def hold(folder: storage.Path) -> Iterator[None]:
   """Hold the folder's lock; create the folder.
 
   The operating system releases the lock when the process ends, also when it is
@@ -26,6 +27,12 @@ def hold(folder: pathlib.Path) -> Iterator[None]:
   Raises:
     ValueError: if another process holds the lock.
   """
+  if storage.is_remote(folder):
+    logging.warning(
+      "%s has no locks: make sure that no other run trains in it", folder
+    )
+    yield
+    return
   folder.mkdir(parents=True, exist_ok=True)
   with open(folder / FILE, "a+") as file:
     try:

@@ -5,10 +5,12 @@ The mesh has one axis over every device of every process. Data parallelism is
 along their first axis. No other module depends on the number of devices.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -138,3 +140,25 @@ def barrier(name: str) -> None:
   """
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)
+
+
+def gather(value: Any, name: str) -> list[Any]:
+  """Return the value of every process, in their order.
+
+  Every process must call it.
+
+  Args:
+    value: what JSON can hold; arrays become lists, numbers as keys texts.
+    name: of what is done before, as of `barrier`.
+  """
+  text = json.dumps(value, default=lambda array: array.tolist()).encode()
+  barrier(name)  # an exchange over the network waits for 30 s only
+  fetch = multihost_utils.process_allgather
+  sizes = fetch(np.array([len(text)])).reshape(-1)
+  padded = np.zeros(sizes.max(), np.uint8)
+  padded[: len(text)] = np.frombuffer(text, np.uint8)
+  rows = fetch(padded).reshape(len(sizes), -1)
+  return [
+    json.loads(row[:size].tobytes())
+    for row, size in zip(rows, sizes, strict=True)
+  ]

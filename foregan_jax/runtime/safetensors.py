@@ -6,11 +6,12 @@ a JSON header, the header (the texts are in `__metadata__`), the tensors.
 
 import json
 import os
-import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+
+from foregan_jax import storage
 
 _DTYPES = {np.dtype("f4"): "F32", np.dtype("f2"): "F16"}
 _ALIGNMENT = 8
@@ -34,13 +35,13 @@ def write(
     position = end
   text = json.dumps(header).encode()
   text += b" " * (-len(text) % _ALIGNMENT)
-  path = pathlib.Path(path)
-  unfinished = path.with_suffix(".tmp")
-  with unfinished.open("wb") as file:
+
+  def save(file: BinaryIO) -> None:
     file.write(len(text).to_bytes(8, "little") + text)
     for tensor in tensors.values():
       file.write(np.ascontiguousarray(tensor).tobytes())
-  unfinished.replace(path)
+
+  storage.write(storage.open_path(path), save)
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:

@@ -8,12 +8,13 @@ import dataclasses
 import difflib
 import json
 import os
-import pathlib
 import typing
 from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
+
+from foregan_jax import storage
 
 # The file in a workdir that holds the run's config.
 FILE = "config.json"
@@ -103,7 +104,7 @@ def load(path: str | os.PathLike) -> ml_collections.ConfigDict:
   Raises:
     ValueError: if the file is missing or not a config.
   """
-  path = pathlib.Path(path)
+  path = storage.open_path(path)
   if path.exists() and not path.is_file():
     raise ValueError(f"{path} is not a file, so it is not a config.")
   try:

@@ -5,10 +5,10 @@ tensorboardX is installed, scalars, images, texts and hyperparameters also
 become TensorBoard events. Only process 0 writes.
 """
 
+import io
 import json
 import math
 import os
-import pathlib
 import re
 import time
 from collections.abc import Mapping
@@ -17,6 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import numpy as np
 from absl import logging
+
+from foregan_jax import storage
 
 JSONL = "metrics.jsonl"
 # Characters that TensorBoard does not allow in a name.
@@ -65,10 +67,16 @@ class JsonlWriter(Writer):
         the restored step + 1 for a resumed run, because the line of the
         restored step stays.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _delete_lines(path, resume_step)
-    self._file = path.open("a", encoding="utf-8")
+    self._path = storage.open_path(path)
+    kept = _lines_before(self._path, resume_step)
+    storage.write(self._path, kept)
+    self._file: io.TextIOBase
+    if storage.is_remote(self._path):
+      # Objects in a cloud cannot be appended to: each `flush` writes all lines.
+      self._file = io.StringIO()
+      self._file.write(kept)
+    else:
+      self._file = self._path.open("a", encoding="utf-8")
 
   def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
     """Write all numbers of a step as one line."""
@@ -88,9 +96,12 @@ class JsonlWriter(Writer):
   def flush(self) -> None:
     """Make the written data visible to readers."""
     self._file.flush()
+    if isinstance(self._file, io.StringIO):
+      storage.write(self._path, self._file.getvalue())
 
   def close(self) -> None:
     """Flush and close the file."""
+    self.flush()
     self._file.close()
 
   def _write(self, step: int, entries: Mapping[str, Any]) -> None:
@@ -204,8 +215,10 @@ def create(workdir: str | os.PathLike, *, resume_step: int) -> Writer:
   """
   if jax.process_index() != 0:
     return MultiWriter()
-  workdir = pathlib.Path(workdir)
+  workdir = storage.open_path(workdir)
   jsonl = JsonlWriter(workdir / JSONL, resume_step=resume_step)
+  if storage.is_remote(workdir):
+    return MultiWriter(jsonl)  # tensorboardX writes to no such address
   try:
     events = TensorBoardWriter(workdir, resume_step=resume_step)
   except ModuleNotFoundError:
@@ -230,10 +243,10 @@ def read_lines(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
   Raises:
     ValueError: if the path is not a file.
   """
-  path = pathlib.Path(path)
+  path = storage.open_path(path)
   if not path.is_file():
     raise ValueError(f"{path} is not a file, expected lines of metrics")
-  text = path.read_text(encoding="utf-8", errors="replace")
+  text = path.read_bytes().decode("utf-8", "replace")
   *whole, last = text.split("\n")
   lines, broken = [], []
   for number, line in enumerate((*whole, last), 1):
@@ -250,9 +263,10 @@ def read_lines(path: str | os.PathLike) -> tuple[list[dict], list[int]]:
   return lines, broken
 
 
-def _delete_lines(path: pathlib.Path, resume_step: int) -> None:
-  if not (path.exists() or path.is_symlink()):
-    return
+def _lines_before(path: storage.Path, resume_step: int) -> str:
+  """Return the lines of earlier steps, as a text."""
+  if not (path.exists() or os.path.islink(path)):
+    return ""
   lines, broken = read_lines(path)
   if broken:
     logging.warning(
@@ -260,10 +274,7 @@ def _delete_lines(path: pathlib.Path, resume_step: int) -> None:
       path, len(broken), broken[0],
     )  # fmt: skip
   kept = [json.dumps(x) + "\n" for x in lines if x["step"] < resume_step]
-  # A temporary file, then a rename: a killed process cannot lose the file.
-  temporary = path.with_name(path.name + ".tmp")
-  temporary.write_text("".join(kept), encoding="utf-8")
-  temporary.replace(path)
+  return "".join(kept)
 
 
 def _number(value: Any) -> float | int | str:
