@@ -89,6 +89,9 @@ def _published() -> ml_collections.ConfigDict:
   c.colour = (0.1, 0.1, 0.1, 0.02)
   c.paste = ml_collections.ConfigDict()
   c.paste.alpha = "feature"  # feature | window | self (published)
+  # How far `feature` reaches around the parts, in pixels of 256x256: new parts
+  # may be larger, or at another place.
+  c.paste.grow = ml_collections.ConfigDict(dict(all=12.0, eyes=6.0, mouth=12.0))
   # replace | add (the change of a region, which keeps detail of the picture).
   c.paste.blend = "replace"
   c.paste.ring_match = True  # match brightness and contrast off the features
@@ -114,7 +117,7 @@ def _wasserstein(c: ml_collections.ConfigDict) -> None:
 def _small(c: ml_collections.ConfigDict) -> None:
   """Set sizes that two CPU cores train in a quarter of an hour."""
   c.batch_size = 4
-  c.num_steps = 1000
+  c.num_steps = 1_800
   c.eval_every = 0
   c.checkpoint_every = c.sample_every = 250
   c.data.threads = 2
@@ -122,6 +125,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.crops.size = 48
   c.nets.width, c.nets.blocks, c.nets.residual = 16, 2, True
   c.paste.blend = "add"
+  c.paste.grow.update(dict(all=24.0, eyes=24.0, mouth=24.0))
   c.nets.critic_width, c.nets.classifier_width = 24, 16
   c.critics.generators_every, c.critics.noise_steps = 3, 500
   c.ema_decay, c.ema_nets = 0.99, ("g_ab", "g_ba")

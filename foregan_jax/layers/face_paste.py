@@ -17,9 +17,7 @@ from foregan_jax.layers import face_boxes, resampling
 
 ALPHAS = ("feature", "window", "self")
 BLENDS = ("replace", "add")
-# In pixels of a face of 256 x 256 pixels. A smile is wider than closed lips, so
-# the mouth gets more room.
-GROW = {"all": 12, "eyes": 6, "mouth": 12}
+# In pixels of a face of 256 x 256 pixels.
 _BLUR = 4
 _WINDOW = 8
 _REACH = 3  # standard deviations at which the blur ends
@@ -35,7 +33,7 @@ _MIN_STD = 1e-6
 def make_alpha(
   mode: str,
   *,
-  region: str,
+  grow: float | int,
   mask: Bool[Array, "b h w"],
   box: Float[Array, "b 4"],
   roi: Float[Array, "b s s c"],
@@ -47,7 +45,7 @@ def make_alpha(
       the whole box, fading out at its border; "self": the brightness of each
       channel, as in the source. With it a black pixel changes nothing, and the
       border of the box stays visible.
-    region: one of `face_boxes.REGIONS`.
+    grow: how far the parts grow, for "feature"; pixels of 256x256.
     mask: the region's pixels in the whole face, for "feature".
     box: boxes in that face.
     roi: the edited region.
@@ -62,12 +60,12 @@ def make_alpha(
   scale = min(mask.shape[1:]) / face_boxes.SIDE
   alpha = window(box, roi.shape[1], _WINDOW * scale)
   if mode == "feature":
-    grown = grow(mask, GROW[region] * scale, _BLUR * scale)
+    grown = dilate(mask, grow * scale, _BLUR * scale)
     alpha = alpha * face_boxes.crop(grown[..., None], box, roi.shape[1])
   return jnp.clip(alpha, 0, 1)
 
 
-def grow(
+def dilate(
   mask: Bool[Array, "b h w"], pixels: float | int, blur: float | int
 ) -> Float[Array, "b h w"]:
   """Dilate masks by a square, then blur them.

@@ -68,9 +68,7 @@ def test_unchanged_region_leaves_the_image(mode, key):
   image = jax.random.uniform(key, (1, _SIDE, _SIDE, 3), minval=-1)
   box = _box(_INSIDE)
   roi = face_boxes.crop(image, box, 64)
-  alpha = face_paste.make_alpha(
-    mode, region="mouth", mask=_mouth(), box=box, roi=roi
-  )
+  alpha = face_paste.make_alpha(mode, grow=12, mask=_mouth(), box=box, roi=roi)
   assert alpha.min() >= 0 and 0.9 < alpha.max() <= 1
   np.testing.assert_allclose(_paste(image, roi, box, alpha), image, atol=1e-6)
 
@@ -82,7 +80,7 @@ def test_self_alpha_has_the_values_of_the_source(new, old, want):
   level = lambda x: jnp.full((1, 64, 64, 3), x / 127.5 - 1)
   roi, box = level(new), jnp.array([[0.0, 0, 64, 64]])
   alpha = face_paste.make_alpha(
-    "self", region="all", mask=jnp.ones((1, 64, 64), bool), box=box, roi=roi
+    "self", grow=12, mask=jnp.ones((1, 64, 64), bool), box=box, roi=roi
   )
   got = (_paste(level(old), roi, box, alpha) + 1) * 127.5
   np.testing.assert_allclose(got, want, atol=0.5)
@@ -92,9 +90,7 @@ def test_feature_alpha_can_paint_black_on_the_features_only():
   image = jnp.full((1, _SIDE, _SIDE, 3), 0.7)
   box, mask = _box(_INSIDE), _mouth()
   roi = jnp.full((1, 64, 64, 3), -1.0)
-  alpha = face_paste.make_alpha(
-    "feature", region="mouth", mask=mask, box=box, roi=roi
-  )
+  alpha = face_paste.make_alpha("feature", grow=12, mask=mask, box=box, roi=roi)
   out = np.asarray(_paste(image, roi, box, alpha))
   np.testing.assert_allclose(out[np.asarray(mask)], -1, atol=0.02)
   changed = (out != 0.7).any(-1)[0]
@@ -102,10 +98,8 @@ def test_feature_alpha_can_paint_black_on_the_features_only():
   # 96 / 256 of: grown by 12 pixels, blurred to 12 pixels.
   assert 36 - rows[0] == rows[-1] - 43 == 9
   assert 40 - columns[0] == columns[-1] - 63 == 9
-  eyes = face_paste.make_alpha(
-    "feature", region="eyes", mask=mask, box=box, roi=roi
-  )
-  assert eyes.sum() < alpha.sum()
+  tight = face_paste.make_alpha("feature", grow=6, mask=mask, box=box, roi=roi)
+  assert tight.sum() < alpha.sum()
 
 
 def test_window_falls_to_zero_at_the_border():
@@ -146,7 +140,7 @@ def test_unknown_alpha_raises():
   with pytest.raises(ValueError, match="'round' is none of feature"):
     face_paste.make_alpha(
       "round",
-      region="all",
+      grow=12,
       mask=_mouth(),
       box=_box(_INSIDE),
       roi=jnp.zeros((1, 64, 64, 3)),

@@ -17,6 +17,7 @@ _LIMITS = {
   "critics.generators_every": (2, limits.INF),
   "critics.noise_steps": (1, limits.INF),
   "critics.*": (0, limits.INF),
+  "paste.grow.*": (0, face_boxes.SIDE),
   "colour": (0, 1),
 }
 

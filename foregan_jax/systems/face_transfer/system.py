@@ -46,6 +46,7 @@ class FaceTransfer:
     source: the emotion of faces `a`.
     target: the emotion of faces `b`.
     alpha: how regions are pasted, one of `face_paste.ALPHAS`.
+    grow: how far the parts of each region grow, see `face_paste.make_alpha`.
     blend: whether a region is pasted itself (`replace`) or its change is added
       (`add`), see `face_paste`.
     ring_match: whether to match the brightness of regions before.
@@ -61,6 +62,7 @@ class FaceTransfer:
   source: str
   target: str
   alpha: str
+  grow: dict[str, float]
   blend: str
   ring_match: bool
   generators_every: int
@@ -142,7 +144,7 @@ class FaceTransfer:
     for i, region in enumerate(self.regions):
       alpha = face_paste.make_alpha(
         self.alpha,
-        region=region,
+        grow=self.grow[region],
         mask=face_boxes.region_masks(parts, region),
         box=crops.box[i],
         roi=raw[i],
@@ -225,6 +227,7 @@ def from_config(c) -> FaceTransfer:
     source=c.data.source,
     target=c.data.target,
     alpha=c.paste.alpha,
+    grow=dict(c.paste.grow),
     blend=c.paste.blend,
     ring_match=c.paste.ring_match,
     generators_every=c.critics.generators_every if wasserstein else 0,
