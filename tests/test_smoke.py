@@ -7,9 +7,17 @@ import pytest
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 _NAMES = sorted(path.stem for path in _CONFIGS.glob("[a-z]*.py"))
+# Its system is that of rgmp_voc.
+_SLOW = ("rgmp_davis",)
 
 
-@pytest.mark.parametrize("name", _NAMES)
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=pytest.mark.slow) if name in _SLOW else name
+    for name in _NAMES
+  ],
+)
 def test_run_ends_with_checkpoint_scores_and_samples(name, smoke_run):
   workdir = smoke_run(name)
   assert (workdir / "checkpoints" / "3").is_dir()

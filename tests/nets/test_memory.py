@@ -55,7 +55,10 @@ def test_an_unused_row_is_finite():
   assert np.isfinite(got).all()
 
 
-@pytest.fixture(scope="module", params=["memory", "global_conv"])
+@pytest.fixture(
+  scope="module",
+  params=["memory", pytest.param("global_conv", marks=pytest.mark.slow)],
+)
 def setup(request):
   net = memory.MemoryNet(8, 8, (8, 8, 8), request.param)
   track = memory_tracker.MemoryTracker(

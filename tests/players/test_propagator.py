@@ -127,6 +127,7 @@ def test_unroll_and_remat_keep_the_gradient():
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_propagates_discs():
   clip = _discs(frames=2)
   player, params = _player(clip, aux_weight=0.2), _params()

@@ -71,6 +71,7 @@ def test_clips_have_their_own_size(setup):
   assert (np.asarray(clip.weight) == 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["segmenter", "propagator"])
 def test_losses_of_the_heads_reach_their_nets(setup, name):
   system, nets, batch = setup
