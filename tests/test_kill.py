@@ -48,8 +48,9 @@ class _Job:
     }
     with self._path.open("w") as log:
       self._script = subprocess.Popen(
-        command, cwd=_ROOT, env=environ, stdout=log, stderr=log
-      )
+        command, cwd=_ROOT, env=environ, stdout=log, stderr=log,
+        start_new_session=True,
+      )  # fmt: skip
 
   @property
   def log(self) -> str:
@@ -73,17 +74,46 @@ class _Job:
       assert time.monotonic() < deadline, self.log[-3000:]
       time.sleep(0.01)
 
-  def kill(self, process: int, number: int) -> int:
-    """Send a signal to one process; return the exit status of the script."""
+  def kill(self, process: int, number: int) -> tuple[int, float]:
+    """Send a signal to one process.
+
+    Returns:
+      The exit status of the script, and the seconds until it ended.
+    """
+    began = time.monotonic()
     pid = self._script.pid
     children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
     os.kill(sorted(map(int, children.split()))[process], number)
-    return self._script.wait(timeout=_TIMEOUT)
+    status = self._script.wait(timeout=_TIMEOUT)
+    return status, time.monotonic() - began
 
   def end(self) -> None:
     """Send SIGTERM to the script."""
     self._script.terminate()
     assert self._script.wait(timeout=_TIMEOUT) == 0, self.log[-3000:]
+
+  def clear(self) -> None:
+    """Kill what a failed test has left."""
+    if self._script.poll() is None:
+      self._script.terminate()
+      try:
+        self._script.wait(timeout=20)
+      except subprocess.TimeoutExpired:
+        os.killpg(self._script.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def start():
+  """Return a function that starts jobs; none of them outlives the test."""
+  jobs = []
+
+  def start_one(*args) -> _Job:
+    jobs.append(_Job(*args))
+    return jobs[-1]
+
+  yield start_one
+  for job in jobs:
+    job.clear()
 
 
 def _steps(workdir):
@@ -106,19 +136,21 @@ def _arrays(workdir, step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", _CONFIGS)
-def test_killed_jobs_continue(config, tmp_path):
+def test_killed_jobs_continue(config, tmp_path, start):
   workdir = tmp_path / "run"
   rng = random.Random(0)
   kinds = [signal.SIGTERM, signal.SIGKILL] * _KILLS
-  print(f"\n{config}: signal, process, step, checkpoint, resumed, lost")
+  print(f"\n{config}: signal, process, step, checkpoint, resumed, lost, s")
   row = None
   for kind in (*kinds, None):
-    job = _Job(config, workdir, _EVERY)
+    job = start(config, workdir, _EVERY)
     job.wait_until(lambda j=job: j.step > j.resumed)
     if row:
-      number, process, step, newest = row
+      number, process, step, newest, seconds = row
       lost = step - job.resumed
-      print(f"{number.name} {process} {step} {newest} {job.resumed} {lost}")
+      print(
+        number.name, process, step, newest, job.resumed, lost, f"{seconds:.0f}"
+      )
       assert job.resumed == newest
       # A save that continues in the background may be lost as well.
       assert lost <= (0 if number == signal.SIGTERM else 2 * _EVERY)
@@ -126,19 +158,19 @@ def test_killed_jobs_continue(config, tmp_path):
       break
     time.sleep(rng.uniform(0.0, _LONGEST))
     process = rng.randrange(2)
-    status = job.kill(process, kind)
+    status, seconds = job.kill(process, kind)
     assert (status == 0) == (kind == signal.SIGTERM), job.log[-3000:]
     # Every folder with a number is a complete checkpoint.
     for step in _steps(workdir):
       data = restore.load_json(workdir / "checkpoints", step, "data")
       assert data == {"next_index": step}
-    row = kind, process, job.step, max(_steps(workdir), default=0)
+    row = kind, process, job.step, max(_steps(workdir), default=0), seconds
   job.end()
   last = max(_steps(workdir))
 
   # The same steps without a kill.
   whole = tmp_path / "whole"
-  job = _Job(config, whole, last)
+  job = start(config, whole, last)
   job.wait_until(lambda: last in _steps(whole))
   job.end()
   killed, uninterrupted = (_arrays(place, last) for place in (workdir, whole))

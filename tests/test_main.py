@@ -174,7 +174,8 @@ def test_any_sh_prints_its_usage(any_sh, arguments):
 
 
 @pytest.mark.parametrize(
-  "script", sorted(p for p in LAUNCH.iterdir() if p.suffix in (".sh", ".sbatch"))
+  "script",
+  sorted(p for p in LAUNCH.iterdir() if p.suffix in (".sh", ".sbatch")),
 )
 def test_launch_scripts_parse(script):
   subprocess.run(["bash", "-n", script], check=True)
