@@ -182,7 +182,9 @@ def check(workdir: storage.Path, config) -> None:
       settings.to_json(old), new, ignore=base_config.MAY_CHANGE
     )
     if old.num_steps != config.num_steps and (
-      decaying := optimizers.ending_with_run(config.optim)
+      decaying := [
+        name for name, c in config.optim.items() if optimizers.ends_with_run(c)
+      ]
     ):
       raise ValueError(
         f"{workdir} was started with num_steps {old.num_steps}, now it is "

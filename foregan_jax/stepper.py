@@ -51,15 +51,16 @@ class Stepper:
 def make_optimizers(config, system) -> game.Optimizers:
   """Return one optimiser per player.
 
-  Without `decay_steps`, a cosine decay lasts for all updates that the player
-  makes in the run.
+  Without `decay_steps`, a cosine or linear decay ends with the updates that the
+  player makes in the run, see `optimizers.fit_to_run`.
   """
   tx = {}
   for player in system.players:
     c = config.optim[player.name].copy_and_resolve_references()
-    if c.decay == "cosine" and not c.decay_steps:
+    if optimizers.ends_with_run(c):
       turns = map(system.turn, range(config.num_steps))
-      c.decay_steps = max(1, sum(player.name in turn for turn in turns))
+      updates = sum(player.name in turn for turn in turns)
+      optimizers.fit_to_run(c, max(1, updates))
     tx[player.name] = optimizers.make(c)
   return tx
 

@@ -45,11 +45,12 @@ def test_run_in_a_cloud_is_that_of_a_folder(bucket, smoke_run, capsys):
   assert _files(run) == _files(here)
   assert _losses(run) == _losses(here) and len(_losses(run)) >= 3
 
-  # It continues from the second step.
-  for path in ("checkpoints/3", "eval"):
+  # It continues from the second step if the third is damaged.
+  for path in ("checkpoints/3/parts", "eval"):
     shutil.rmtree(run / path)
   train.train_and_evaluate(face_parts.get_config("smoke"), "gs://bucket/run")
   assert _losses(run) == _losses(here)
+  assert (run / "damaged" / "3" / "expressions").is_dir()
 
   shutil.rmtree(run / "eval")
   evaluate.evaluate("gs://bucket/run", step="latest")

@@ -4,6 +4,8 @@ import ml_collections
 import optax
 
 DECAYS = ("none", "cosine", "step", "linear")
+# The linear decay of CycleGAN begins and ends here, in lengths of the run.
+_CONSTANT, _END = 100 / 200, 201 / 200
 
 
 def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
@@ -17,9 +19,9 @@ def adam(learning_rate: float, b1: float) -> ml_collections.ConfigDict:
       grad_clip=0.0,  # largest global norm; 0: off
       warmup_steps=0,
       decay="none",  # none | cosine | step | linear
-      # Updates of the player: the length of the cosine (0: until the end of the
-      # run), those between two steps, those before each step (a tuple), or the
-      # first and the last one of the linear decay.
+      # Updates of the player: the length of the cosine, those between two
+      # steps, those before each step (a tuple), or the first and the last one
+      # of the linear decay. 0: cosine and linear end with the run.
       decay_steps=0,
       decay_factor=1.0,  # of the rate at each step
     )
@@ -107,17 +109,27 @@ def _stairs(c: ml_collections.ConfigDict) -> optax.Schedule:
   )
 
 
-def ending_with_run(players: ml_collections.ConfigDict) -> list[str]:
-  """Return the players whose learning rate ends with the run.
+def ends_with_run(c: ml_collections.ConfigDict) -> bool:
+  """Return whether the decay has no end of its own."""
+  return c.decay in ("cosine", "linear") and not c.decay_steps
+
+
+def fit_to_run(c: ml_collections.ConfigDict, updates: int) -> None:
+  """Set the end of a decay that has none.
+
+  Cosine: the last update. Linear, as published for CycleGAN: constant for 100
+  of 200 epochs, then to 0 in 101, of which the last one is not trained.
 
   Args:
-    players: the config of each player's optimiser.
+    c: of one optimiser, changed in place.
+    updates: that the player makes in the run, at least 1.
   """
-  return [
-    name
-    for name, c in players.items()
-    if c.decay == "cosine" and not c.decay_steps
-  ]
+  with c.ignore_type():
+    if c.decay == "cosine":
+      c.decay_steps = updates
+    else:
+      first = round(updates * _CONSTANT)
+      c.decay_steps = (first, max(first + 1, round(updates * _END)))
 
 
 def make(c: ml_collections.ConfigDict) -> optax.GradientTransformation:

@@ -78,6 +78,19 @@ def test_linear_decay_equals_that_of_cyclegan():
   )
 
 
+@pytest.mark.parametrize(
+  "decay, ends", [("cosine", 400), ("linear", (200, 402))]
+)
+def test_decay_without_steps_is_fitted_to_the_run(decay, ends):
+  config = _config(decay=decay)
+  assert optimizers.ends_with_run(config)
+  optimizers.fit_to_run(config, 400)
+  assert config.decay_steps == ends and not optimizers.ends_with_run(config)
+  assert optimizers.schedule(config)(400) < 0.01 * config.learning_rate
+  fixed = _config(decay="step", decay_steps=8)
+  assert not optimizers.ends_with_run(fixed)
+
+
 def test_linear_decay_counts_the_warmup():
   config = _config(decay="linear", decay_steps=(4, 8), warmup_steps=2)
   rate = optimizers.schedule(config)
