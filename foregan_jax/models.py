@@ -316,7 +316,8 @@ def load(
   images.check_side(side)
   if not path:
     path, side = weight_files.PACKAGED, side or weight_files.PACKAGED_SIDE
-  path = storage.open_path(path)
+  remote = storage.is_remote(path)
+  path = storage.open_path(path) if remote else pathlib.Path(path)
   run = runs.Run(path) if path.is_dir() else weight_files.open_file(path)
   system = run.system
   if system.task == tasks.STILLS:
@@ -363,7 +364,7 @@ def _describe(path: storage.Path, step: int) -> str:
   file = path / "checkpoints" / str(step) if path.is_dir() else path
   stat = file.stat()
   time = stat.mtime if storage.is_remote(path) else stat.st_mtime_ns
-  return f"{path}, step {step} of {time}"
+  return f"{storage.open_path(path)}, step {step} of {time}"
 
 
 def _check_head(where: storage.Path, head: str, heads) -> str:

@@ -56,6 +56,7 @@ def written(monkeypatch):
 
   def record(path, nets, config, about):
     assert config == "trained"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     found.append((path.name, nets.params["step"], about))
 

@@ -157,6 +157,7 @@ print(json.dumps({
   "data": data,
   "key": jax.device_get(jax.random.key_data(key)).tolist(),
   "stopped": step,
+  "gathered": mesh_lib.gather({"of": "ab"[: process + 1]}, "stopped"),
 }))
 """
 
@@ -199,6 +200,7 @@ def test_two_processes_share_batch_key_and_mean(two_processes):
   for report in reports:
     assert report["devices"] == [2, 4]
     assert report["rows"] == list(range(8))
+    assert report["gathered"] == [{"of": "a"}, {"of": "ab"}]
     assert report["key"] == jax.random.key_data(key).tolist()
     assert report["mean"] == 17.5  # The mean of 0, 1, 4, ... 49.
 
