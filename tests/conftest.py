@@ -42,8 +42,8 @@ _NO_SHARED = "no real data in ../shared/data"
 # them last lets the other workers wait. Files that need the programs of
 # test_smoke.py find them compiled if they come later.
 _LONG = (
-  "test_smoke.py", "test_devices.py", "test_train.py", "test_repo.py",
-  "test_propagator.py", "test_foregan_trunk.py",
+  "test_smoke.py", "test_devices.py", "test_repo.py", "test_propagator.py",
+  "test_foregan_trunk.py", "test_train.py",
 )  # fmt: skip
 
 
