@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
@@ -129,8 +130,13 @@ def _arrays(workdir, step):
   arrays = {}
   for item in sorted(p.name for p in folder.iterdir() if p.is_dir()):
     if (folder / item / "_METADATA").exists():
+      tree = ocp.PyTreeCheckpointHandler().metadata(folder / item).tree
+      as_numpy = ocp.RestoreArgs(restore_type=np.ndarray)
       with ocp.PyTreeCheckpointer() as reader:
-        arrays[item] = reader.restore(folder / item)
+        arrays[item] = reader.restore(
+          folder / item,
+          restore_args=jax.tree.map(lambda _, a=as_numpy: a, tree),
+        )
   return arrays
 
 
