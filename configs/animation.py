@@ -122,7 +122,7 @@ def _small(c: ml_collections.ConfigDict) -> None:
   c.data.threads = 2
   c.data.still_size = 64
   c.nets.width, c.nets.mask_width, c.nets.cap = 16, 16, 128
-  # Fewer levels than 4: masks get limbs, which 2x2 features cannot carry.
+  # With four levels a mask passes features of 2x2 pixels and loses its limbs.
   c.nets.levels, c.nets.residuals = 2, 3
   # Masks of 32 pixels, without a border, which would be a fifth of them.
   c.nets.stride, c.nets.border = 2, False

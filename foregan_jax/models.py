@@ -316,6 +316,7 @@ def load(
   images.check_side(side)
   if not path:
     path, side = weight_files.PACKAGED, side or weight_files.PACKAGED_SIDE
+  # A local path stays as given, because messages show it.
   remote = storage.is_remote(path)
   path = storage.open_path(path) if remote else pathlib.Path(path)
   run = runs.Run(path) if path.is_dir() else weight_files.open_file(path)

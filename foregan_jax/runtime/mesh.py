@@ -148,8 +148,8 @@ def gather(value: Any, name: str) -> list[Any]:
   Every process must call it.
 
   Args:
-    value: what JSON can hold; arrays become lists, numbers as keys texts.
-    name: of what is done before, as of `barrier`.
+    value: what JSON can hold. Arrays become lists, and keys become texts.
+    name: a name for the barrier before the exchange, see `barrier`.
   """
   text = json.dumps(value, default=lambda array: array.tolist()).encode()
   barrier(name)  # an exchange over the network waits for 30 s only
